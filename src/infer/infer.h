@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* infer/infer.h - a model directory plus a task: what `snug run` and `snug forward` call. */
+#ifndef SNUG_INFER_INFER_H
+#define SNUG_INFER_INFER_H
+
+#include "base/base.h"
+
+/* A loaded model with its tokenizer, from a folder with config.json, safetensors, tokenizer.json. */
+typedef struct infer_ctx infer_ctx;
+snug_status infer_open(const char *dir, infer_ctx **out, snug_err *err) SNUG_MUST_USE;
+void        infer_close(infer_ctx *c); /* NULL is fine */
+
+typedef struct infer_task {
+    const char *name; /* "text-classification" */
+    const char *help;
+    /* in: {"inputs": ..., "parameters": {...}} of the inference API; writes its answer. */
+    snug_status (*run)(infer_ctx *c, snug_json in, snug_json_out *out, snug_err *err);
+} infer_task;
+const infer_task *infer_find_task(snug_slice name); /* NULL: not built here */
+/* The task of a loaded model: from its architecture. */
+const infer_task *infer_default_task(const infer_ctx *c);
+
+/* Streams generated text piece by piece; stops early when fn returns false. */
+snug_status infer_generate(infer_ctx *c, snug_slice prompt, snug_json parameters,
+                           bool (*fn)(void *arg, snug_slice piece), void *arg, snug_err *err) SNUG_MUST_USE;
+
+/* `snug forward`: reads tensors in.* from in_path, runs the class (NULL: config's architectures[0])
+ * in float32, writes out.* to out_path; generate (absent: none) -> generated ids as JSON into ids. */
+snug_status infer_forward_files(const char *dir, const char *class_name, const char *in_path,
+                                const char *out_path, snug_json generate, snug_buf *ids, snug_err *err) SNUG_MUST_USE;
+
+#endif
