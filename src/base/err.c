@@ -48,7 +48,8 @@ static void clean_line(char *s)
     }
 }
 
-static void set_msg(snug_err *err, snug_status st, const char *code, const char *fmt, va_list ap)
+static void SNUG_PRINTF(4, 0)
+    set_msg(snug_err *err, snug_status st, const char *code, const char *fmt, va_list ap)
 {
     if (err == NULL) return;
     char text[SNUG_ERR_MSG_MAX]; /* the arguments may point into err itself */
