@@ -27,7 +27,7 @@ typedef struct snug_json {
 
 enum {
     SNUG_JSON_BORROW = 1u,    /* strings may point into the input */
-    SNUG_JSON_UNIQUE = 2u,    /* refuse objects with a key twice (otherwise the last one wins) */
+    SNUG_JSON_UNIQUE = 2u,    /* refuse objects with a key twice (otherwise get() finds the last) */
     SNUG_JSON_BARE_CTRL = 4u, /* accept raw control characters inside strings */
     SNUG_JSON_NONFINITE = 8u  /* accept NaN, Infinity, -Infinity as Python's json writes them */
 };
@@ -36,8 +36,8 @@ enum { SNUG_JSON_DEPTH_MAX = 128 };
 
 typedef struct snug_json_opts {
     unsigned flags;
-    unsigned depth_max; /* 0: SNUG_JSON_DEPTH_MAX */
-    size_t   size_max;  /* bytes of input; 0: 64 MiB */
+    unsigned depth_max; /* 0: SNUG_JSON_DEPTH_MAX; never more than 1024 */
+    size_t   size_max;  /* bytes of input; 0: 64 MiB; never more than 4 GiB */
 } snug_json_opts;
 
 /* Parses the whole of `text` (white space around it is fine). opts NULL: defaults, copying.
@@ -49,8 +49,8 @@ snug_json_type snug_json_kind(snug_json v);
 const char    *snug_json_kind_name(snug_json_type t); /* "string", "object", ... */
 bool           snug_json_is(snug_json v, snug_json_type t);
 
-/* Member by key; absent when v is no object or has no such key. Linear for small objects,
- * hashed once an object has more than a few dozen members. */
+/* Member by key; absent when v is no object or has no such key. Linear for small objects, hashed
+ * once an object has more than a few dozen members. Any number of threads may read one document. */
 snug_json snug_json_get(snug_json v, const char *key);
 snug_json snug_json_get_slice(snug_json v, snug_slice key);
 snug_json snug_json_at(snug_json v, size_t index); /* array element, O(1); absent past the end */
@@ -86,7 +86,7 @@ snug_status snug_json_need_u64(snug_json obj, const char *key, uint64_t *out, sn
  * Commas and escapes are its business. A wrong nesting is our bug and asserts. Depth <= 64. */
 typedef struct snug_json_out {
     snug_buf *buf;
-    uint64_t  has_item; /* bit per depth */
+    uint64_t  has_item, in_object; /* bit per depth */
     unsigned  depth;
     bool      after_key;
     bool      pretty; /* two-space indentation */
