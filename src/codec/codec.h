@@ -42,6 +42,7 @@ typedef struct codec_safetensors {
     snug_json     metadata;    /* object of strings, or absent */
     uint64_t      data_offset; /* of the data part in the file */
     uint64_t      data_size;
+    const uint32_t *by_name; /* private to _find: indices into tensors, sorted by name */
 } codec_safetensors;
 
 /* `head` is the start of a file of file_size bytes and must hold the whole header (ask
@@ -53,15 +54,24 @@ const codec_tensor *codec_safetensors_find(const codec_safetensors *st, snug_sli
 /* Header for tensors whose name, dtype, rank, shape are set; fills offset and size in the order
  * given (aligned to 8). metadata may be absent. The caller then writes the data in that order. */
 snug_status codec_safetensors_write_header(codec_tensor *tensors, size_t count, snug_json metadata, snug_buf *out, snug_err *err) SNUG_MUST_USE;
-/* Element i of a tensor's bytes as double (every dtype; C64 gives its real part). */
+/* Element i of a tensor's bytes as double (every dtype; C64 gives its real part). Elements narrower
+ * than a byte are packed from the low bits up. `data` need not be aligned. */
 double codec_dtype_read(codec_dtype t, const void *data, uint64_t i);
 /* n elements to float32. */
 void   codec_to_f32(codec_dtype t, const void *data, uint64_t first, uint64_t n, float *out);
 
 /* ---- cards: YAML front matter between "---" lines at the head of README.md ---- */
-/* Splits; *yaml is empty without front matter. */
+/* Front matter starts with a line "---" at the very start of the file (a byte order mark may stand
+ * before it) and ends with a line "---" or "..."; blanks at the end of these lines and CRLF are
+ * fine. *yaml is what lies between; without front matter its ptr is NULL and *body is the text. */
 void codec_card_split(snug_slice readme, snug_slice *yaml, snug_slice *body);
-/* YAML (1.2 core schema, no tags executed, aliases counted, depth capped) -> JSON value. */
+enum { CODEC_YAML_SIZE_MAX = 960 * 1024, CODEC_YAML_NODES_MAX = 250000, CODEC_YAML_DEPTH_MAX = 48, CODEC_YAML_ALIASES_MAX = 1000 };
+
+/* YAML (1.2 core schema, no tags executed, aliases counted, depth capped) -> JSON value. The first
+ * document only; nothing at all is null. Of a key given twice the last value counts; "<<" merges.
+ * Dates, yes/no/on/off and integers beyond 64 bits stay strings. Errors name the line. */
 snug_status codec_yaml_parse(snug_arena *a, snug_slice yaml, snug_json *out, snug_err *err) SNUG_MUST_USE;
+/* The front matter of a README as JSON (absent when there is none); errors count lines of the file. */
+snug_status codec_card_parse(snug_arena *a, snug_slice readme, snug_json *out, snug_slice *body, snug_err *err) SNUG_MUST_USE;
 
 #endif
