@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`make bench`: measures this build and its peers in one run and prints one JSON object.
+
+    bench/run.py [part...]     parts: hub, or the name of a bench_* program; default all
+
+Every figure is a median of several rounds, ours and the peer's taken in turn; ratios are what counts."""
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / os.environ.get("BUILD", "build")
+sys.path.insert(0, str(ROOT / "tests"))
+os.environ.setdefault("SNUG_BIN", str(BUILD / "snug"))
+from harness import Server  # noqa: E402
+
+MB = 1_000_000
+SIZE = int(os.environ.get("SNUG_BENCH_BYTES", 1000 * MB))
+ROUNDS = 5
+
+
+def median(f, rounds=ROUNDS):
+    return statistics.median(f() for _ in range(rounds))
+
+
+def fetch(port, path, token=None):
+    """Seconds to read a whole body from loopback into one reused buffer."""
+    buffer = memoryview(bytearray(1 << 20))
+    conn = http.client.HTTPConnection("127.0.0.1", port)
+    start = time.perf_counter()
+    conn.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+    r = conn.getresponse()
+    assert r.status == 200, (r.status, r.read(300))
+    total = 0
+    while n := r.readinto(buffer):
+        total += n
+    seconds = time.perf_counter() - start
+    conn.close()
+    assert total == SIZE, total
+    return seconds
+
+
+def nginx(folder, port):
+    conf = folder / "nginx.conf"
+    (folder / "logs").mkdir(exist_ok=True)
+    conf.write_text(f"""
+worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/logs/error.log; daemon off;
+events {{ worker_connections 1024; }}
+http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  server {{ listen 127.0.0.1:{port}; root {folder}/www; }} }}
+""")
+    return subprocess.Popen(["nginx", "-p", str(folder), "-c", str(conf)], stderr=subprocess.DEVNULL)
+
+
+def wrk(url, connections=64, seconds=5):
+    out = subprocess.run(["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--latency", url],
+                         capture_output=True, text=True, check=True).stdout
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    assert not bad, out
+    return rate
+
+
+def resident_mb(pid):
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", text).group(1)) / 1000
+
+
+def upload(server, token, repo, path, digest):
+    """One basic LFS upload; returns the seconds of the PUT alone (hash checked, fsynced, named)."""
+    media = {"Content-Type": "application/vnd.git-lfs+json", "Accept": "application/vnd.git-lfs+json"}
+    body = {"operation": "upload", "transfers": ["basic"], "objects": [{"oid": digest, "size": SIZE}]}
+    status, _, data = server.request("POST", f"/{repo}.git/info/lfs/objects/batch", body, token, media)
+    assert status == 200, data
+    href = json.loads(data)["objects"][0]["actions"]["upload"]["href"]
+    conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
+    start = time.perf_counter()
+    conn.putrequest("PUT", re.sub(r"^https?://[^/]+", "", href))
+    conn.putheader("Content-Length", str(SIZE))
+    conn.endheaders()
+    with open(path, "rb") as f:
+        off = 0
+        while off < SIZE:
+            off += os.sendfile(conn.sock.fileno(), f.fileno(), off, min(SIZE - off, 1 << 22))
+    r = conn.getresponse()
+    r.read()
+    seconds = time.perf_counter() - start
+    assert r.status in (200, 201), r.status
+    conn.close()
+    return seconds
+
+
+def write_file(path, seed):
+    """SIZE incompressible bytes; the first eight differ by seed so that every round is a new object."""
+    block = os.urandom(1 << 22)
+    digest = hashlib.sha256()
+    with open(path, "wb") as f:
+        left, n = SIZE, 0
+        while left:
+            part = ((seed << 32 | n).to_bytes(8, "little") + block[8:])[:left]
+            f.write(part)
+            digest.update(part)
+            left -= len(part)
+            n += 1
+    return digest.hexdigest()
+
+
+def sha256_rate(path):
+    """The machine's own SHA-256 of the same bytes, from the page cache, one thread, MB/s."""
+    def once():
+        start = time.perf_counter()
+        digest = hashlib.sha256()
+        buffer = bytearray(1 << 20)
+        with open(path, "rb", buffering=0) as f:
+            while n := f.readinto(buffer):
+                digest.update(memoryview(buffer)[:n])
+        return time.perf_counter() - start
+    return SIZE / MB / median(once, 3)
+
+
+def disk_rate(folder, path):
+    """Writing and fsyncing the same bytes without hashing: what the disk allows, MB/s."""
+    def once():
+        out = folder / "copy"
+        start = time.perf_counter()
+        with open(path, "rb") as a, open(out, "wb", buffering=0) as b:
+            while part := a.read(1 << 20):
+                b.write(part)
+            os.fsync(b.fileno())
+        seconds = time.perf_counter() - start
+        out.unlink()
+        return seconds
+    return SIZE / MB / median(once, 3)
+
+
+def start_to_first_answer(folder):
+    """Milliseconds from exec to the first 200 of /healthz, on a data folder that exists."""
+    def once():
+        port = 18431
+        start = time.perf_counter()
+        p = subprocess.Popen([os.environ["SNUG_BIN"], "serve", "--data", str(folder / "start"), "--listen",
+                              f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while True:
+                try:
+                    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+                    conn.request("GET", "/healthz")
+                    ok = conn.getresponse().status == 200
+                    conn.close()
+                    if ok:
+                        return (time.perf_counter() - start) * 1000
+                except OSError:
+                    time.sleep(0.0005)
+        finally:
+            p.terminate()
+            p.wait()
+    once()
+    return median(once)
+
+
+def hub():
+    result = {}
+    folder = Path(tempfile.mkdtemp(prefix="snug-bench-"))
+    server = None
+    peer = None
+    try:
+        result["start_to_first_answer_ms"] = round(start_to_first_answer(folder), 1)
+        server = Server(folder / "hub")
+        server.add_user("ada", admin=True)
+        token = server.add_token("ada")
+        time.sleep(1)
+        result["idle_resident_mb"] = round(resident_mb(server.proc.pid), 1)
+
+        status, _, data = server.request("POST", "/api/repos/create", {"name": "big"}, token)
+        assert status == 200, data
+        source = folder / "source"
+        rates = []
+        digest = None
+        for seed in range(3):
+            digest = write_file(source, seed + 1)
+            os.sync()
+            rates.append(SIZE / MB / upload(server, token, "ada/big", source, digest))
+        sha, disk = sha256_rate(source), disk_rate(folder, source)
+        result["upload"] = {"mb_per_s": round(statistics.median(rates)), "sha256_mb_per_s": round(sha),
+                            "disk_write_fsync_mb_per_s": round(disk),
+                            "ratio_to_sha256": round(statistics.median(rates) / sha, 3),
+                            "ratio_to_disk": round(statistics.median(rates) / disk, 3)}
+        lines = [{"key": "header", "value": {"summary": "big", "description": ""}},
+                 {"key": "lfsFile", "value": {"path": "big.bin", "algo": "sha256", "oid": digest, "size": SIZE}},
+                 {"key": "file", "value": {"path": "README.md", "encoding": "utf-8",
+                                           "content": "---\nlicense: mit\npipeline_tag: text-generation\n---\n"}}]
+        body = "".join(json.dumps(x) + "\n" for x in lines).encode()
+        status, _, data = server.request("POST", "/api/models/ada/big/commit/main", body, token,
+                                         {"Content-Type": "application/x-ndjson"})
+        assert status == 200, data
+
+        (folder / "www").mkdir()
+        os.rename(source, folder / "www" / "big.bin")
+        (folder / "www" / "info.json").write_bytes(server.request("GET", "/api/models/ada/big")[2])
+        peer = nginx(folder, 18432)
+        time.sleep(0.5)
+        ours, theirs = [], []
+        for _ in range(ROUNDS + 1):  # the first round warms the page cache
+            ours.append(SIZE / MB / fetch(server.port, "/ada/big/resolve/main/big.bin"))
+            theirs.append(SIZE / MB / fetch(18432, "/big.bin"))
+        ours, theirs = statistics.median(ours[1:]), statistics.median(theirs[1:])
+        result["download"] = {"mb_per_s": round(ours), "nginx_mb_per_s": round(theirs), "ratio": round(ours / theirs, 3)}
+
+        info = f"http://127.0.0.1:{server.port}/api/models/ada/big"
+        ours = median(lambda: wrk(info), 3)
+        theirs = median(lambda: wrk("http://127.0.0.1:18432/info.json"), 3)
+        result["repo_info"] = {"requests_per_s": round(ours), "nginx_static_requests_per_s": round(theirs),
+                               "ratio": round(ours / theirs, 3), "connections": 64}
+        result["resident_mb_after_load"] = round(resident_mb(server.proc.pid), 1)
+    finally:
+        if peer:
+            peer.terminate()
+            peer.wait()
+        if server:
+            server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def main():
+    wanted = sys.argv[1:]
+    out = {"cpus": os.cpu_count(), "bytes": SIZE}
+    for program in sorted((BUILD / "bench").glob("bench_*")):
+        name = program.name.removeprefix("bench_")
+        if not os.access(program, os.X_OK) or program.is_dir() or (wanted and name not in wanted):
+            continue
+        p = subprocess.run([program], capture_output=True, text=True, cwd=ROOT)
+        try:
+            out[name] = json.loads(p.stdout)
+        except ValueError:
+            out[name] = {"error": (p.stderr or p.stdout)[-400:]}
+    if not wanted or "hub" in wanted:
+        out["hub"] = hub()
+    json.dump(out, sys.stdout, indent=2)
+    print()
+
+
+if __name__ == "__main__":
+    main()
