@@ -150,7 +150,10 @@ static const json_byte *read_escape(reader *r, const json_byte *p, char **dst)
 static char *escape_room(reader *r, const json_byte *start, const json_byte *p)
 {
     if (r->copy != NULL) return r->copy + (start - r->base);
-    while (p < r->end && *p != '"') p += *p == '\\' ? 2 : 1;
+    while (p < r->end && *p != '"') {
+        p += *p == '\\' ? 2 : 1;
+        if (p < r->end) p = json_skip_plain(p, r->end);
+    }
     if (p >= r->end) {
         (void)fail(r, r->end, "");
         return NULL;
