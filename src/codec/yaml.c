@@ -62,7 +62,7 @@ typedef struct reader {
     unsigned    depth;
     node       *root;
     anchor     *anchors;
-    size_t      nodes, aliases;
+    size_t      nodes, aliases, named;
     /* second step */
     snug_json_out *out;
     size_t         unfolded;
@@ -92,14 +92,19 @@ static snug_status add_child(reader *r, node *n, size_t line)
     return SNUG_OK;
 }
 
-static void set_anchor(reader *r, const yaml_char_t *name, node *n)
+static snug_status set_anchor(reader *r, const yaml_char_t *name, node *n)
 {
-    if (name == NULL) return;
+    if (name == NULL) return SNUG_OK;
+    if (++r->named > CODEC_YAML_ALIASES_MAX) { /* each alias walks this list */
+        return snug_fail(r->err, SNUG_ELIMIT, "line %zu: YAML with more than %d anchors", n->line,
+                         CODEC_YAML_ALIASES_MAX);
+    }
     anchor *an = SNUG_NEW(r->scratch, anchor);
     an->name = snug_arena_dup(r->scratch, snug_str((const char *)name));
     an->target = n;
     an->next = r->anchors; /* a name given again hides the earlier one */
     r->anchors = an;
+    return SNUG_OK;
 }
 
 /* Tags say how to read a scalar, never what to build: any but the core ones are refused. */
@@ -124,8 +129,10 @@ static snug_status read_tag(reader *r, const yaml_char_t *tag, node *n)
         n->tag = known[i].tag;
         return SNUG_OK;
     }
-    return snug_fail(r->err, SNUG_EINVAL, "line %zu: the tag %.*s is not allowed: cards hold plain data",
-                     n->line, KEY_SHOWN_MAX, (const char *)tag);
+    snug_slice t = snug_str((const char *)tag);
+    bool       core = snug_starts_with(t, "tag:yaml.org,2002:"); /* written as "!!" */
+    return snug_fail(r->err, SNUG_EINVAL, "line %zu: the tag %s%.*s is not allowed: cards hold plain data",
+                     n->line, core ? "!!" : "", SNUG_SLICE(snug_sub(t, core ? 18 : 0, KEY_SHOWN_MAX)));
 }
 
 static snug_status on_scalar(reader *r, const yaml_event_t *ev)
@@ -137,9 +144,8 @@ static snug_status on_scalar(reader *r, const yaml_event_t *ev)
     n->text = snug_arena_dup(r->scratch,
                              snug_slice_of(ev->data.scalar.value, ev->data.scalar.length));
     snug_status st = read_tag(r, ev->data.scalar.tag, n);
-    if (st != SNUG_OK) return st;
-    set_anchor(r, ev->data.scalar.anchor, n);
-    return add_child(r, n, n->line);
+    if (st == SNUG_OK) st = set_anchor(r, ev->data.scalar.anchor, n);
+    return st == SNUG_OK ? add_child(r, n, n->line) : st;
 }
 
 static snug_status on_start(reader *r, node_kind kind, const yaml_char_t *tag,
@@ -151,8 +157,8 @@ static snug_status on_start(reader *r, node_kind kind, const yaml_char_t *tag,
     n->open = true;
     snug_status st = read_tag(r, tag, n);
     if (st == SNUG_OK) st = add_child(r, n, line);
+    if (st == SNUG_OK) st = set_anchor(r, name, n);
     if (st != SNUG_OK) return st;
-    set_anchor(r, name, n);
     if (r->depth == CODEC_YAML_DEPTH_MAX) {
         return snug_fail(r->err, SNUG_ELIMIT, "line %zu: YAML nested deeper than %d", line,
                          CODEC_YAML_DEPTH_MAX);
@@ -211,7 +217,7 @@ static snug_status read_nodes(reader *r, snug_slice yaml)
 {
     yaml_parser_t p;
     snug_status   st = SNUG_OK;
-    bool          more = true;
+    bool          more = true, ended = false;
 
     if (yaml_parser_initialize(&p) == 0) return snug_fail(r->err, SNUG_ENOMEM, "no memory for YAML");
     yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING); /* or a NUL early on would mean UTF-16 */
@@ -222,7 +228,10 @@ static snug_status read_nodes(reader *r, snug_slice yaml)
             st = fail_syntax(r, &p);
             break;
         }
-        more = ev.type != YAML_DOCUMENT_END_EVENT && ev.type != YAML_STREAM_END_EVENT;
+        /* A document that just stops ends the text or meets a "---": one more event tells. */
+        more = ev.type == YAML_DOCUMENT_END_EVENT ? ev.data.document_end.implicit != 0
+                                                  : !ended && ev.type != YAML_STREAM_END_EVENT;
+        ended = ended || ev.type == YAML_DOCUMENT_END_EVENT;
         st = on_event(r, &ev);
         yaml_event_delete(&ev);
     }
