@@ -17,8 +17,17 @@ typedef struct remote_opts {
 snug_status remote_open(const remote_opts *o, remote **out, snug_err *err) SNUG_MUST_USE;
 void        remote_close(remote *r);
 const char *remote_endpoint(const remote *r);
+const char *remote_cache_dir(const remote *r);
+bool        remote_has_token(const remote *r);
+/* Writes the token where stock libraries look, readable by its owner alone: the token file, and
+ * under `name` (empty: "snug") the file stored_tokens beside it. */
+snug_status remote_save_token(snug_slice name, snug_slice token, snug_err *err) SNUG_MUST_USE;
+/* Removes the token file; stored_tokens keeps what it has. Not being logged in is fine. */
+snug_status remote_forget_token(snug_err *err) SNUG_MUST_USE;
 
-/* Progress of a transfer, called from any thread at most 20 times a second, and once at the end. */
+/* Progress of a transfer, called on the thread that asked for it at most 20 times a second, and
+ * once at the end. `done` never shrinks. An upload reads each byte twice, to hash it and to send
+ * it, and counts both; bytes the hub already holds count as sent. */
 typedef struct remote_progress {
     const char *what; /* file or step */
     uint64_t    done, total; /* bytes over all files */
@@ -27,7 +36,9 @@ typedef struct remote_progress {
 } remote_progress;
 typedef void remote_progress_fn(void *arg, const remote_progress *p);
 
-/* JSON call with the token; non-2xx becomes an error with the server's sentence. */
+/* JSON call with the token; non-2xx becomes an error with the server's sentence. `path` is below
+ * the endpoint ("/api/..."), already percent-encoded. GET is retried; an answer that is not JSON
+ * leaves *out absent. */
 snug_status remote_call(remote *r, const char *method, const char *path, snug_slice json_body,
                         snug_arena *a, snug_json *out, snug_err *err) SNUG_MUST_USE;
 
@@ -56,7 +67,7 @@ typedef struct remote_download {
     const snug_slice *files; size_t file_count;           /* none: the whole snapshot */
     const snug_slice *include, *exclude; size_t include_count, exclude_count; /* globs */
     const char *local_dir; /* NULL: the cache */
-    unsigned    segments;  /* parallel range requests per large file; 0: 4 */
+    unsigned    segments;  /* parallel range requests per large file; 0: 4, at most 16 */
     remote_progress_fn *progress; void *progress_arg;
     const atomic_bool *cancel;
 } remote_download;
