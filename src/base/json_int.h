@@ -86,12 +86,15 @@ uint32_t json_table_slots(size_t members);
 /* Fills the table. The index of a member whose key came before, or SIZE_MAX. */
 size_t json_table_fill(json_table *t, const snug_json_node *kids, size_t members);
 
-/* Correctly rounded value of a number that is known to be well formed. `mant` holds its digits as an
- * integer times 10^exp10 unless `many` says that digits did not fit; text then decides. */
+/* Correctly rounded value of a number that is known to be well formed: mant * 10^exp10, or a little
+ * more when `many` says that digits behind the 19th were dropped. text decides the rare doubts. */
 double json_real(const json_byte *text, uint64_t mant, int64_t exp10, bool many);
 /* Writes the shortest form that reads back as the same finite double, in the manner of Python's
  * repr; returns its length, below 32. */
 size_t json_format_real(double v, char out[32]);
+
+enum { JSON_POW10_FIRST = -342, JSON_POW10_LAST = 324 };
+extern const uint64_t json_pow10[JSON_POW10_LAST - JSON_POW10_FIRST + 1][2];
 
 /* The first byte of [p, lim) that is not plain inside a string (a quote, a backslash, a control
  * byte or anything beyond ASCII), or lim. */

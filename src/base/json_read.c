@@ -230,8 +230,9 @@ static inline const json_byte *read_string(reader *r, const json_byte *p, unsign
 static inline bool is_digit(json_byte c) { return (unsigned)c - '0' < 10u; }
 
 typedef struct digits {
-    uint64_t mant;  /* the first 19 significant digits */
-    unsigned count; /* how many significant digits there are, at most 20 */
+    uint64_t mant;    /* the first 19 significant digits */
+    unsigned count;   /* how many of them there are */
+    int64_t  dropped; /* digits behind those */
 } digits;
 
 static inline const json_byte *read_digits(const json_byte *p, digits *d)
@@ -241,7 +242,7 @@ static inline const json_byte *read_digits(const json_byte *p, digits *d)
             d->mant = d->mant * 10 + (uint64_t)(*p - '0');
             d->count += d->mant != 0;
         } else {
-            d->count = 20;
+            d->dropped++;
         }
     }
     return p;
@@ -279,7 +280,7 @@ static const json_byte *read_real(reader *r, const json_byte *start, const json_
         if (p == NULL) return fail(r, from, "an exponent without digits");
         exp10 += e;
     }
-    double v = json_real(start, d.mant, exp10, d.count > 19);
+    double v = json_real(start, d.mant, exp10 + d.dropped, d.dropped > 0);
     if (isinf(v)) return fail(r, start, "a number beyond the range of a double");
     out->head = SNUG_JSON_REAL;
     out->v.d = v;
@@ -298,12 +299,12 @@ static inline const json_byte *read_number(reader *r, const json_byte *p, snug_j
     bool             neg = *p == '-';
     if (neg) p++;
     const json_byte *from = p;
-    digits           d = {0, 0};
+    digits           d = {0, 0, 0};
     p = read_digits(p, &d);
     if (p == from) return fail(r, p, "a digit must follow the minus");
     if (*from == '0' && p - from > 1) return fail(r, from, "a number must not start with 0");
     if (*p == '.' || *p == 'e' || *p == 'E') return read_real(r, start, p, d, out);
-    if (d.count > 19 && !big_integer(from, p, &d.mant)) return read_real(r, start, p, d, out);
+    if (d.dropped > 0 && !big_integer(from, p, &d.mant)) return read_real(r, start, p, d, out);
     if (d.mant <= (uint64_t)INT64_MAX) {
         out->head = SNUG_JSON_INT;
         out->v.i = neg ? -(int64_t)d.mant : (int64_t)d.mant;
