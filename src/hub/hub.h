@@ -21,6 +21,8 @@ typedef struct hub_opts {
     uint64_t    raw_file_max; /* bytes of a file kept in git itself; 0: 10 MiB */
     uint64_t    lfs_file_max; /* 0: 500 GB */
     bool        read_only;
+    bool        admin_tool;   /* a command beside a running server: accounts and tokens only; migrates
+                                 when needed, does not reconcile, sweep or start threads */
 } hub_opts;
 
 snug_status hub_open(const hub_opts *o, hub **out, snug_err *err) SNUG_MUST_USE; /* migrates, reconciles */
@@ -59,6 +61,8 @@ typedef struct hub_user { int64_t id; snug_slice name, fullname, email; bool is_
 snug_status hub_add_user(hub *h, snug_slice name, snug_slice password, snug_slice email, bool admin, hub_user *out, snug_err *err) SNUG_MUST_USE;
 snug_status hub_set_password(hub *h, snug_slice name, snug_slice password, snug_err *err) SNUG_MUST_USE;
 snug_status hub_find_user(hub *h, snug_slice name, snug_arena *a, hub_user *out, snug_err *err) SNUG_MUST_USE;
+/* All accounts by name. */
+snug_status hub_list_users(hub *h, snug_arena *a, hub_user **out, size_t *count, snug_err *err) SNUG_MUST_USE;
 snug_status hub_count_users(hub *h, uint64_t *out, snug_err *err) SNUG_MUST_USE;
 /* Checks name and password in constant time; SNUG_EUNAUTH otherwise. */
 snug_status hub_check_password(hub *h, snug_slice name, snug_slice password, snug_arena *a, hub_actor *out, snug_err *err) SNUG_MUST_USE;

@@ -185,7 +185,7 @@ static void put_header(http_header *h, size_t *n, const char *name, snug_slice v
 static snug_status one_hop(remote *r, const remote_ask *q, const char *url, sink *s, snug_arena *a,
                            http_answer *out, snug_err *err)
 {
-    http_header h[6];
+    http_header h[6 + REMOTE_EXTRA_MAX];
     size_t      n = 0;
     if (!q->anonymous && r->token != NULL && at_home(r, url)) {
         put_header(h, &n, "Authorization", snug_arena_printf(a, "Bearer %s", r->token));
@@ -198,6 +198,7 @@ static snug_status one_hop(remote *r, const remote_ask *q, const char *url, sink
             h, &n, "Range",
             snug_arena_printf(a, "bytes=%" PRIu64 "-%" PRIu64, q->range_first, q->range_last));
     }
+    for (size_t i = 0; i < q->extra_count && i < REMOTE_EXTRA_MAX; i++) h[n++] = q->extra[i];
     if (q->rewind != NULL) q->rewind(q->push != NULL ? q->push_arg : q->pull_arg);
     if (q->into != NULL) snug_buf_clear(q->into);
     snug_buf_clear(&s->refusal);
@@ -263,7 +264,7 @@ snug_status remote_exchange(remote *r, const remote_ask *q, snug_arena *a, http_
             s.st == SNUG_OK && remote_is_passing(st, cut ? 0 : out->status) && st != SNUG_OK;
         /* A write that may have happened is not sent twice; a 429 or 503 says it did not happen. */
         if (q->once && (cut || (out->status != 429 && out->status != 503))) again = false;
-        if (!again) break;
+        if (!again || q->single) break;
         if (q->progressed != NULL && q->progressed(q->push != NULL ? q->push_arg : q->pull_arg))
             failures = 0;
         if (++failures >= REMOTE_TRIES_MAX) break;

@@ -3,6 +3,10 @@
 #ifndef SNUG_REMOTE_REMOTE_INT_H
 #define SNUG_REMOTE_REMOTE_INT_H
 
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
 #include "remote/remote.h"
 
 enum {
@@ -14,7 +18,8 @@ enum {
     REMOTE_SEGMENTS_MAX = 16,       /* ranges in flight for one file */
     REMOTE_FILES_MAX = 1000000,     /* of one repository */
     REMOTE_PREUPLOAD_MAX = 256,     /* files in one question to the hub */
-    REMOTE_WALK_DEPTH_MAX = 100
+    REMOTE_WALK_DEPTH_MAX = 100,
+    REMOTE_EXTRA_MAX = 16
 };
 #define REMOTE_SEGMENT_MIN (8u << 20) /* a shorter range is not worth a connection */
 
@@ -58,10 +63,13 @@ typedef struct remote_ask {
     const char *url;            /* absolute */
     bool        anonymous;      /* no token: signed addresses */
     bool        once;           /* not repeated on failures that may have had an effect */
+    bool        single;         /* one try, whatever happens: the caller has its own loop */
     bool        accept_any;     /* every status is an answer, not an error */
     bool        stay;           /* redirects are answers */
     const char *media;          /* of the body */
     const char *accept;
+    const http_header *extra;   /* what a signed address asks for */
+    size_t      extra_count;    /* at most REMOTE_EXTRA_MAX */
     snug_slice  body;
     uint64_t    range_first, range_last; /* with_range */
     bool        with_range, identity;
@@ -206,7 +214,7 @@ snug_status remote_walk(const char *path, const char *in_repo, snug_arena *a, re
 
 /* ---- lfs.c: storing objects ---- */
 typedef struct remote_object { char oid[65]; uint64_t size; const char *file; const char *label; } remote_object;
-/* Sends those the hub lacks; adds to *sent the bytes that crossed the wire. */
+/* Sends those the hub lacks and counts every byte of all of them in the progress once. */
 snug_status remote_lfs_upload(remote *r, remote_crew *c, const remote_repo *id, snug_slice revision,
                               remote_object *objs, size_t count, snug_err *err) SNUG_MUST_USE;
 
