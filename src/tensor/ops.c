@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tensor/ops.c - operations as calls: each fills a descriptor and runs it. */
+#include "tensor/tensor_int.h"
+
+static tensor or_none(const tensor *t) { return t == NULL ? TENSOR_NONE : *t; }
+
+snug_status tensor_linear(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
+                          const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_LINEAR, .out = *out, .in = {*x, *w, or_none(b)}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_matmul(tensor_dev *d, const tensor *a, const tensor *b, bool trans,
+                          const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_MATMUL, .out = *out, .in = {*a, *b}, .u.matmul = {trans}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_embed(tensor_dev *d, const tensor *table, const tensor *ids, const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_EMBED, .out = *out, .in = {*table, *ids}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_layer_norm(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b, float eps,
+                              const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_LAYER_NORM, .out = *out, .in = {*x, or_none(w), or_none(b)}, .u.norm = {eps}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_rms_norm(tensor_dev *d, const tensor *x, const tensor *w, float eps, const tensor *out,
+                            snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_RMS_NORM, .out = *out, .in = {*x, or_none(w)}, .u.norm = {eps}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_softmax(tensor_dev *d, const tensor *x, const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_SOFTMAX, .out = *out, .in = {*x}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_rope(tensor_dev *d, const tensor *x, const tensor *cos, const tensor *sin,
+                        bool interleaved, const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_ROPE, .out = *out, .in = {*x, *cos, *sin}, .u.rope = {interleaved}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_attention(tensor_dev *d, const tensor *q, const tensor *k, const tensor *v,
+                             const tensor *mask, float scale, bool causal, size_t window,
+                             const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_ATTENTION,
+                    .out = *out,
+                    .in = {*q, *k, *v, or_none(mask)},
+                    .u.attention = {scale, causal, window}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_add(tensor_dev *d, const tensor *a, const tensor *b, const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_ADD, .out = *out, .in = {*a, *b}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_mul(tensor_dev *d, const tensor *a, const tensor *b, const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_MUL, .out = *out, .in = {*a, *b}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_activate(tensor_dev *d, const tensor *x, tensor_act fn, const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_ACT, .out = *out, .in = {*x}, .u.act = {fn}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_glu(tensor_dev *d, const tensor *gate, const tensor *up, tensor_act fn,
+                       const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_GLU, .out = *out, .in = {*gate, *up}, .u.act = {fn}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_copy(tensor_dev *d, const tensor *x, const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_COPY, .out = *out, .in = {*x}};
+    return tensor_run(d, &op, err);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tensor/x86_int.h - what x86.c hands to the kernels of x86_kernels.h. Pointers are host memory,
+ * strides count elements, shapes are checked. */
+#ifndef SNUG_TENSOR_X86_INT_H
+#define SNUG_TENSOR_X86_INT_H
+
+#include "tensor/tensor.h"
+
+typedef struct x86_linear {
+    const float *x;
+    const void  *w, *b; /* b NULL: none */
+    float       *out;
+    tensor_dtype wt, bt;
+    size_t       rows, k, xs, ws, os;
+    size_t       rows_block; /* rows of x that stay in the cache while the weights pass */
+} x86_linear;
+
+/* One query: q . k over positions [from, to), softmax, and the sum of v. p holds the positions. */
+typedef struct x86_query {
+    const float   *q, *k, *v;
+    const int32_t *mask; /* NULL: none */
+    float         *p, *out;
+    size_t         from, to, count, ks, vs, k_width, v_width;
+    float          scale;
+} x86_query;
+
+typedef struct x86_row {
+    const float *x, *y;
+    const void  *w, *b; /* of type wt */
+    float       *out;
+    size_t       n;
+    tensor_dtype wt;
+    float        eps;
+    tensor_act   fn;
+} x86_row;
+
+typedef struct x86_kernels {
+    void (*linear)(const x86_linear *j, size_t n_from, size_t n_to);
+    void (*query)(const x86_query *j);
+    void (*layer_norm)(const x86_row *r);
+    void (*rms_norm)(const x86_row *r);
+    void (*softmax)(const x86_row *r);
+    void (*act)(const x86_row *r); /* y not NULL: times y */
+} x86_kernels;
+
+extern const x86_kernels x86_avx2_kernels, x86_avx512_kernels;
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tensor/x86_kernels.h - the SIMD kernels, written once over V (a vector of VN floats) and compiled
+ * by x86_avx2.c and x86_avx512.c with their own V.
+ *
+ * Threads: each call writes only its part of the output.
+ * Truth:   an output element is summed in an order that depends on its own length alone: not on the
+ *          tile it falls into, the rows beside it, or the thread. So a prompt run at once, in pieces
+ *          or token by token gives the same bits. */
+#include <math.h>
+#include <string.h>
+
+#include "tensor/x86_int.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+/* (a0 + a1) + (a2 + a3) of four vectors folded to four lanes: four sums at once. */
+INLINE __m128 sum4(__m128 a, __m128 b, __m128 c, __m128 d)
+{
+    return _mm_hadd_ps(_mm_hadd_ps(a, b), _mm_hadd_ps(c, d));
+}
+
+INLINE float sum1(V a)
+{
+    __m128 f = v_fold(a);
+    return _mm_cvtss_f32(sum4(f, f, f, f));
+}
+
+/* VN weights as float32; wt is a constant where it matters, so the switch goes away. */
+INLINE V load_w(tensor_dtype wt, const void *p, size_t i)
+{
+    if (wt == TENSOR_F16) return v_load_f16((const uint16_t *)p + i);
+    if (wt == TENSOR_BF16) return v_load_bf16((const uint16_t *)p + i);
+    return v_load((const float *)p + i);
+}
+
+INLINE V load_w_n(tensor_dtype wt, const void *p, size_t i, size_t n)
+{
+    if (wt == TENSOR_F32) return v_load_n((const float *)p + i, n);
+    uint16_t tail[VN] = {0};
+    memcpy(tail, (const uint16_t *)p + i, n * sizeof tail[0]);
+    return wt == TENSOR_F16 ? v_load_f16(tail) : v_load_bf16(tail);
+}
+
+INLINE float load_w1(tensor_dtype wt, const void *p, size_t i)
+{
+    float one[VN];
+    v_store(one, load_w_n(wt, p, i, 1));
+    return one[0];
+}
+
+/* ---- exp, erf, tanh ---- */
+
+/* exp(x) = 2^n * exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2, where eight terms of the series
+ * are exact to float32. Below exp(-87) the answer is 0, so a score of -infinity weighs nothing. */
+INLINE V v_exp(V x)
+{
+    V low = v_set(-87.0f), in = v_min(v_max(x, low), v_set(88.0f));
+    V n = v_round(v_mul(in, v_set(1.44269504088896341f)));
+    /* ln 2 in two parts, the first short enough that n times it is exact. */
+    V r = v_fma(n, v_set(-0.693359375f), in);
+    r = v_fma(n, v_set(2.12194440054690583e-4f), r);
+    V p = v_set(1.0f / 5040.0f);
+    p = v_fma(p, r, v_set(1.0f / 720.0f));
+    p = v_fma(p, r, v_set(1.0f / 120.0f));
+    p = v_fma(p, r, v_set(1.0f / 24.0f));
+    p = v_fma(p, r, v_set(1.0f / 6.0f));
+    p = v_fma(p, r, v_set(0.5f));
+    p = v_fma(p, r, v_set(1.0f));
+    p = v_fma(p, r, v_set(1.0f));
+    return v_zero_below(x, low, v_mul(p, v_pow2(n)));
+}
+
+/* Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7. */
+INLINE V v_erf(V x)
+{
+    V a = v_copysign(x, v_set(1.0f));
+    V t = v_div(v_set(1.0f), v_fma(a, v_set(0.3275911f), v_set(1.0f)));
+    V p = v_set(1.061405429f);
+    p = v_fma(p, t, v_set(-1.453152027f));
+    p = v_fma(p, t, v_set(1.421413741f));
+    p = v_fma(p, t, v_set(-0.284496736f));
+    p = v_fma(p, t, v_set(0.254829592f));
+    V e = v_mul(v_mul(p, t), v_exp(v_sub(v_zero(), v_mul(a, a))));
+    return v_copysign(v_sub(v_set(1.0f), e), x);
+}
+
+INLINE V v_sigmoid(V x) { return v_div(v_set(1.0f), v_add(v_set(1.0f), v_exp(v_sub(v_zero(), x)))); }
+INLINE V v_tanh(V x) { return v_sub(v_mul(v_set(2.0f), v_sigmoid(v_add(x, x))), v_set(1.0f)); }
+
+/* ---- linear: tiles of mr rows of x times nr rows of w, each sum in a register ---- */
+
+INLINE void tile(const x86_linear *j, tensor_dtype wt, size_t m, size_t n, size_t mr, size_t nr)
+{
+    V      acc[TILE_M * TILE_N > 8 ? TILE_M * TILE_N : 8];
+    size_t each = wt == TENSOR_F32 ? 4 : 2;
+    UNROLL for (size_t i = 0; i < mr * nr; i++) acc[i] = v_zero();
+    const float *x = j->x + m * j->xs;
+    const char  *w = (const char *)j->w + n * j->ws * each;
+    size_t       k = 0;
+    for (; k + VN <= j->k; k += VN) {
+        V xv[TILE_M];
+        UNROLL for (size_t r = 0; r < mr; r++) xv[r] = v_load(x + r * j->xs + k);
+        UNROLL for (size_t c = 0; c < nr; c++) {
+            V wv = load_w(wt, w + c * j->ws * each, k);
+            UNROLL for (size_t r = 0; r < mr; r++) acc[r * nr + c] = v_fma(xv[r], wv, acc[r * nr + c]);
+        }
+    }
+    if (k < j->k) {
+        V xv[TILE_M];
+        UNROLL for (size_t r = 0; r < mr; r++) xv[r] = v_load_n(x + r * j->xs + k, j->k - k);
+        UNROLL for (size_t c = 0; c < nr; c++) {
+            V wv = load_w_n(wt, w + c * j->ws * each, k, j->k - k);
+            UNROLL for (size_t r = 0; r < mr; r++) acc[r * nr + c] = v_fma(xv[r], wv, acc[r * nr + c]);
+        }
+    }
+    UNROLL for (size_t r = 0; r < mr; r++) {
+        UNROLL for (size_t c = 0; c < nr; c++) {
+            float bias = j->b == NULL ? 0.0f : load_w1(j->bt, j->b, n + c);
+            j->out[(m + r) * j->os + n + c] = sum1(acc[r * nr + c]) + bias;
+        }
+    }
+}
+
+/* All rows of one block against nr weights. */
+INLINE void strip(const x86_linear *j, tensor_dtype wt, size_t m, size_t m_to, size_t n, size_t nr)
+{
+    for (; m + TILE_M <= m_to; m += TILE_M) tile(j, wt, m, n, TILE_M, nr);
+    switch (m_to - m) {
+#if TILE_M > 3
+    case 3: tile(j, wt, m, n, 3, nr); break;
+#endif
+    case 2: tile(j, wt, m, n, 2, nr); break;
+    case 1: tile(j, wt, m, n, 1, nr); break;
+    default: break;
+    }
+}
+
+INLINE void linear_typed(const x86_linear *j, tensor_dtype wt, size_t n_from, size_t n_to)
+{
+    for (size_t m = 0; m < j->rows; m += j->rows_block) {
+        size_t m_to = j->rows - m < j->rows_block ? j->rows : m + j->rows_block, n = n_from;
+        /* One row alone: eight weights at a time hide the latency of the sums. */
+        if (m_to - m == 1)
+            for (; n + 8 <= n_to; n += 8) tile(j, wt, m, n, 1, 8);
+        for (; n + TILE_N <= n_to; n += TILE_N) strip(j, wt, m, m_to, n, TILE_N);
+        for (; n < n_to; n++) strip(j, wt, m, m_to, n, 1);
+    }
+}
+
+static void linear(const x86_linear *j, size_t n_from, size_t n_to)
+{
+    switch (j->wt) {
+    case TENSOR_F16: linear_typed(j, TENSOR_F16, n_from, n_to); break;
+    case TENSOR_BF16: linear_typed(j, TENSOR_BF16, n_from, n_to); break;
+    default: linear_typed(j, TENSOR_F32, n_from, n_to); break;
+    }
+}
+
+/* ---- attention of one query ---- */
+
+INLINE V dot_lanes(const float *a, const float *b, size_t n)
+{
+    V      acc = v_zero();
+    size_t i = 0;
+    for (; i + VN <= n; i += VN) acc = v_fma(v_load(a + i), v_load(b + i), acc);
+    if (i < n) acc = v_fma(v_load_n(a + i, n - i), v_load_n(b + i, n - i), acc);
+    return acc;
+}
+
+static void scores(const x86_query *j)
+{
+    size_t p = j->from;
+    for (; p + 4 <= j->to; p += 4) {
+        const float *k = j->k + p * j->ks;
+        __m128       a = v_fold(dot_lanes(j->q, k, j->k_width)), b = v_fold(dot_lanes(j->q, k + j->ks, j->k_width));
+        __m128       c = v_fold(dot_lanes(j->q, k + 2 * j->ks, j->k_width)), d = v_fold(dot_lanes(j->q, k + 3 * j->ks, j->k_width));
+        _mm_storeu_ps(j->p + p, _mm_mul_ps(sum4(a, b, c, d), _mm_set1_ps(j->scale)));
+    }
+    for (; p < j->to; p++) j->p[p] = sum1(dot_lanes(j->q, j->k + p * j->ks, j->k_width)) * j->scale;
+}
+
+/* Softmax of n numbers, in place or not. */
+static void softmax_n(const float *x, float *out, size_t n)
+{
+    V      none = v_set(-INFINITY), best = none, sum = v_zero();
+    size_t i = 0;
+    for (; i + VN <= n; i += VN) best = v_max(best, v_load(x + i));
+    if (i < n) best = v_max(best, v_load_fill(x + i, n - i, none));
+    V top = v_set(v_max_lane(best));
+    for (i = 0; i + VN <= n; i += VN) {
+        V e = v_exp(v_sub(v_load(x + i), top));
+        sum = v_add(sum, e);
+        v_store(out + i, e);
+    }
+    if (i < n) {
+        V e = v_exp(v_sub(v_load_fill(x + i, n - i, none), top));
+        sum = v_add(sum, e);
+        v_store_n(out + i, n - i, e);
+    }
+    V inv = v_set(1.0f / sum1(sum));
+    for (i = 0; i + VN <= n; i += VN) v_store(out + i, v_mul(v_load(out + i), inv));
+    if (i < n) v_store_n(out + i, n - i, v_mul(v_load_n(out + i, n - i), inv));
+}
+
+/* out[e..] = sum of p * v over the positions, `vecs` vectors wide with `tail` lanes in the last. */
+INLINE void gather_values(const x86_query *j, size_t from, size_t to, size_t e, size_t vecs, size_t tail)
+{
+    V acc[4];
+    UNROLL for (size_t c = 0; c < vecs; c++) acc[c] = v_zero();
+    for (size_t p = from; p < to; p++) {
+        V            w = v_set(j->p[p]);
+        const float *v = j->v + p * j->vs + e;
+        UNROLL for (size_t c = 0; c < vecs; c++)
+            acc[c] = v_fma(w, c + 1 == vecs && tail < VN ? v_load_n(v + c * VN, tail) : v_load(v + c * VN), acc[c]);
+    }
+    UNROLL for (size_t c = 0; c < vecs; c++) {
+        if (c + 1 == vecs && tail < VN) v_store_n(j->out + e + c * VN, tail, acc[c]);
+        else v_store(j->out + e + c * VN, acc[c]);
+    }
+}
+
+static void query(const x86_query *j)
+{
+    size_t from = j->from, to = j->to, seen = to - from, e = 0;
+    scores(j);
+    if (j->mask != NULL) {
+        for (size_t p = from; p < to; p++) {
+            if (j->mask[p] != 0) continue;
+            j->p[p] = -INFINITY;
+            seen--;
+        }
+    }
+    if (seen > 0) {
+        softmax_n(j->p + from, j->p + from, to - from);
+    } else {
+        from = 0;
+        to = j->count;
+        for (size_t p = 0; p < to; p++) j->p[p] = 1.0f / (float)to;
+    }
+    for (; e + 4 * VN <= j->v_width; e += 4 * VN) gather_values(j, from, to, e, 4, VN);
+    for (; e + VN <= j->v_width; e += VN) gather_values(j, from, to, e, 1, VN);
+    if (e < j->v_width) gather_values(j, from, to, e, 1, j->v_width - e);
+}
+
+/* ---- rows ---- */
+
+INLINE void scale_row(const x86_row *r, tensor_dtype wt, V shift, V factor)
+{
+    for (size_t i = 0; i < r->n; i += VN) {
+        size_t n = r->n - i < VN ? r->n - i : VN;
+        V      v = v_mul(v_sub(v_load_n(r->x + i, n), shift), factor);
+        if (r->w != NULL) v = v_mul(v, n == VN ? load_w(wt, r->w, i) : load_w_n(wt, r->w, i, n));
+        if (r->b != NULL) v = v_add(v, n == VN ? load_w(wt, r->b, i) : load_w_n(wt, r->b, i, n));
+        v_store_n(r->out + i, n, v);
+    }
+}
+
+static void scale_any(const x86_row *r, float shift, float factor)
+{
+    switch (r->wt) {
+    case TENSOR_F16: scale_row(r, TENSOR_F16, v_set(shift), v_set(factor)); break;
+    case TENSOR_BF16: scale_row(r, TENSOR_BF16, v_set(shift), v_set(factor)); break;
+    default: scale_row(r, TENSOR_F32, v_set(shift), v_set(factor)); break;
+    }
+}
+
+static void layer_norm(const x86_row *r)
+{
+    V sum = v_zero(), squares = v_zero();
+    for (size_t i = 0; i < r->n; i += VN) sum = v_add(sum, v_load_n(r->x + i, r->n - i < VN ? r->n - i : VN));
+    float mean = sum1(sum) / (float)r->n;
+    for (size_t i = 0; i < r->n; i += VN) {
+        V d = v_sub(v_load_fill(r->x + i, r->n - i < VN ? r->n - i : VN, v_set(mean)), v_set(mean));
+        squares = v_fma(d, d, squares);
+    }
+    scale_any(r, mean, 1.0f / sqrtf(sum1(squares) / (float)r->n + r->eps));
+}
+
+static void rms_norm(const x86_row *r)
+{
+    V squares = v_zero();
+    for (size_t i = 0; i < r->n; i += VN) {
+        V x = v_load_n(r->x + i, r->n - i < VN ? r->n - i : VN);
+        squares = v_fma(x, x, squares);
+    }
+    scale_any(r, 0.0f, 1.0f / sqrtf(sum1(squares) / (float)r->n + r->eps));
+}
+
+static void softmax(const x86_row *r) { softmax_n(r->x, r->out, r->n); }
+
+INLINE V activate(tensor_act fn, V x)
+{
+    V one = v_set(1.0f), half = v_mul(x, v_set(0.5f));
+    switch (fn) {
+    case TENSOR_ACT_SILU: return v_mul(x, v_sigmoid(x));
+    case TENSOR_ACT_GELU: return v_fma(half, v_erf(v_mul(x, v_set(0.70710678118654752f))), half);
+    case TENSOR_ACT_GELU_TANH: {
+        V cube = v_mul(v_mul(x, x), v_mul(x, v_set(0.044715f)));
+        return v_fma(half, v_tanh(v_mul(v_set(0.79788456080286536f), v_add(x, cube))), half);
+    }
+    case TENSOR_ACT_QUICK_GELU: return v_mul(x, v_sigmoid(v_mul(x, v_set(1.702f))));
+    case TENSOR_ACT_RELU: return v_max(x, v_zero());
+    case TENSOR_ACT_TANH: return v_tanh(x);
+    case TENSOR_ACT_SIGMOID: return v_sigmoid(x);
+    default: return v_mul(x, one);
+    }
+}
+
+INLINE void act_row(const x86_row *r, tensor_act fn)
+{
+    for (size_t i = 0; i < r->n; i += VN) {
+        size_t n = r->n - i < VN ? r->n - i : VN;
+        V      v = activate(fn, v_load_n(r->x + i, n));
+        if (r->y != NULL) v = v_mul(v, v_load_n(r->y + i, n));
+        v_store_n(r->out + i, n, v);
+    }
+}
+
+static void act(const x86_row *r)
+{
+    switch (r->fn) {
+    case TENSOR_ACT_SILU: act_row(r, TENSOR_ACT_SILU); break;
+    case TENSOR_ACT_GELU: act_row(r, TENSOR_ACT_GELU); break;
+    case TENSOR_ACT_GELU_TANH: act_row(r, TENSOR_ACT_GELU_TANH); break;
+    case TENSOR_ACT_QUICK_GELU: act_row(r, TENSOR_ACT_QUICK_GELU); break;
+    case TENSOR_ACT_RELU: act_row(r, TENSOR_ACT_RELU); break;
+    case TENSOR_ACT_TANH: act_row(r, TENSOR_ACT_TANH); break;
+    case TENSOR_ACT_SIGMOID: act_row(r, TENSOR_ACT_SIGMOID); break;
+    case TENSOR_ACT_COUNT: break;
+    }
+}
+
+const x86_kernels KERNELS = {linear, query, layer_norm, rms_norm, softmax, act};
