@@ -39,7 +39,7 @@ static void note_unlock(const snug_mutex *m)
         held_count--;
         return;
     }
-    SNUG_ASSERT(!"unlocking a mutex this thread does not hold");
+    snug_panic(__FILE__, __LINE__, "unlocking a mutex this thread does not hold");
 }
 #else
 static void note_lock(const snug_mutex *m) { (void)m; }
