@@ -8,13 +8,24 @@
 
 typedef struct tok tok;
 
-enum { TOK_ADD_SPECIAL = 1u }; /* run the post-processor: [CLS] ... [SEP], <s>, ... */
+enum {
+    TOK_JSON_MAX = 64 * 1024 * 1024, /* bytes of tokenizer.json */
+    TOK_TEXT_MAX = 16 * 1024 * 1024, /* bytes of one text */
+    TOK_ID_MAX = (1 << 22) - 1,
+    TOK_WINDOWS_MAX = 4096
+};
+
+enum {
+    TOK_ADD_SPECIAL = 1u,    /* run the post-processor: [CLS] ... [SEP], <s>, ... */
+    TOK_SPECIAL_AS_TEXT = 2u /* special tokens written in the text are plain text */
+};
 
 /* Growing result; reuse it between calls. Arrays have count items. */
 typedef struct tok_ids {
     uint32_t *ids, *type_ids;
     uint32_t *begin, *end; /* offsets in the text, in code points */
-    uint8_t  *special;     /* 1: added by the post-processor */
+    uint8_t  *special;     /* 1: added by the post-processor or by padding */
+    uint8_t  *attention;   /* 0: padding */
     size_t    count, cap;
 } tok_ids;
 void tok_ids_deinit(tok_ids *t);
@@ -22,18 +33,50 @@ void tok_ids_deinit(tok_ids *t);
 /* SNUG_EUNSUPPORTED names the part of a tokenizer.json this build does not know. */
 snug_status tok_load(snug_slice tokenizer_json, tok **out, snug_err *err) SNUG_MUST_USE;
 void        tok_free(tok *t); /* NULL is fine */
+/* Texts must be valid UTF-8. Never truncates or pads. */
 snug_status tok_encode(const tok *t, snug_slice text, unsigned flags, tok_ids *out, snug_err *err) SNUG_MUST_USE;
 snug_status tok_encode_pair(const tok *t, snug_slice a, snug_slice b, unsigned flags, tok_ids *out, snug_err *err) SNUG_MUST_USE;
+/* Unknown ids are left out. */
 snug_status tok_decode(const tok *t, const uint32_t *ids, size_t n, bool skip_special, snug_buf *out, snug_err *err) SNUG_MUST_USE;
 size_t      tok_vocab_size(const tok *t); /* added tokens included */
 bool        tok_token_to_id(const tok *t, snug_slice token, uint32_t *id);
 snug_slice  tok_id_to_token(const tok *t, uint32_t id); /* empty when unknown */
+bool        tok_is_special(const tok *t, uint32_t id);  /* left out when decoding skips specials */
+
+/* ---- truncation and padding: only when asked ---- */
+typedef enum tok_strategy { TOK_LONGEST_FIRST, TOK_ONLY_FIRST, TOK_ONLY_SECOND } tok_strategy;
+typedef struct tok_truncation {
+    bool         set;        /* the file has this section */
+    bool         left;       /* cut at the start instead of the end */
+    uint32_t     length_max; /* special tokens included */
+    uint32_t     stride;     /* tokens that neighbouring windows share */
+    tok_strategy strategy;
+} tok_truncation;
+typedef struct tok_padding {
+    bool     set, left;
+    uint32_t fixed;    /* 0: to the longest of the batch */
+    uint32_t multiple; /* 0: any length */
+    uint32_t id, type_id;
+} tok_padding;
+const tok_truncation *tok_truncation_of(const tok *t); /* what the file says */
+const tok_padding    *tok_padding_of(const tok *t);
+
+/* Windows of at most length_max tokens: the first is the text truncated, the others what was cut
+ * off, each with special tokens. b NULL: one text. *out is reused; tok_windows_deinit frees it. */
+typedef struct tok_windows {
+    tok_ids *items;
+    size_t   count, cap;
+} tok_windows;
+snug_status tok_encode_windows(const tok *t, snug_slice a, const snug_slice *b, unsigned flags, const tok_truncation *tr, tok_windows *out, snug_err *err) SNUG_MUST_USE;
+void        tok_windows_deinit(tok_windows *w);
+/* Pads every item to one length. */
+snug_status tok_pad(const tok_padding *p, tok_ids *batch, size_t n, snug_err *err) SNUG_MUST_USE;
 
 /* Streaming decode: feeds one id, appends what became certain; never splits a code point. */
 typedef struct tok_stream tok_stream;
 tok_stream *tok_stream_new(const tok *t, bool skip_special);
 snug_status tok_stream_push(tok_stream *s, uint32_t id, snug_buf *out, snug_err *err) SNUG_MUST_USE;
 snug_status tok_stream_end(tok_stream *s, snug_buf *out, snug_err *err) SNUG_MUST_USE;
-void        tok_stream_free(tok_stream *s);
+void        tok_stream_free(tok_stream *s); /* NULL is fine */
 
 #endif
