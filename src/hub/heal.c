@@ -37,7 +37,6 @@ snug_status hub_reconcile_repo(hub *h, int64_t row, snug_err *err)
     if (st == SNUG_OK && vcs_oid_eq(&head, &info.head)) goto done;
     st = SNUG_OK;
     SNUG_TRY(hub_refresh_row_locked(h, row, git, snug_now_ms(), err));
-    hub_touch(h, &info.id);
     snug_metric_add(SNUG_M_RECONCILED, 1);
     snug_log(SNUG_INFO, "hub.reconciled", "repo=%s/%s", info.id.ns, info.id.name);
 done:

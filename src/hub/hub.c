@@ -6,9 +6,11 @@
  * Threads: hub_open and hub_close run alone; the rest anywhere.
  * Truth:   when hub_open returns, rows and refs agree. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "hub/hub_int.h"
 
@@ -62,6 +64,22 @@ done:
     return st;
 }
 
+/* Healing undoes what others have half done, so it is for the first process on this directory
+ * only; a second one (an admin's command beside the server) joins in without. *alone: heal. */
+static snug_status lock_dir(hub *h, bool *alone, snug_err *err)
+{
+    SNUG_AUTO(snug_buf) path = snug_buf_init(8192);
+    snug_buf_printf(&path, "%s/lock", h->data_dir);
+    h->lock_fd = open(snug_buf_cstr(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (h->lock_fd < 0) return snug_fail_sys(err, errno, "open %s", snug_buf_cstr(&path));
+    *alone = flock(h->lock_fd, LOCK_EX | LOCK_NB) == 0;
+    if (*alone) return SNUG_OK;
+    while (flock(h->lock_fd, LOCK_SH) != 0) { /* waits while another heals */
+        if (errno != EINTR) return snug_fail_sys(err, errno, "flock %s", snug_buf_cstr(&path));
+    }
+    return SNUG_OK;
+}
+
 static void make_parts(hub *h)
 {
     h->cache = hub_cache_new();
@@ -75,8 +93,10 @@ snug_status hub_open(const hub_opts *o, hub **out, snug_err *err)
 {
     snug_status st = SNUG_OK;
     hub        *h = snug_zalloc(sizeof *h);
+    bool        alone = false;
 
     *out = NULL;
+    h->lock_fd = -1;
     make_parts(h);
     if (sodium_init() < 0) SNUG_FAIL(err, SNUG_EINTERNAL, "libsodium does not start");
     if (o->data_dir == NULL || strlen(o->data_dir) > 4000)
@@ -89,13 +109,18 @@ snug_status hub_open(const hub_opts *o, hub **out, snug_err *err)
     h->read_only = o->read_only;
     atomic_store(&h->epoch, 1);
     SNUG_TRY(snug_mkdirs(o->data_dir, 0700, err));
-    SNUG_TRY(snug_remove_tree(h->draft_dir, err)); /* what a crash left */
+    SNUG_TRY(lock_dir(h, &alone, err));
+    if (alone) SNUG_TRY(snug_remove_tree(h->draft_dir, err)); /* what a crash left */
     SNUG_TRY(snug_mkdirs(h->draft_dir, 0700, err));
     SNUG_TRY(open_db(h, o, err));
     SNUG_TRY(load_secret(h, err));
     SNUG_TRY(blob_open_fs(o->data_dir, &h->blobs, err));
     SNUG_TRY(vcs_open(h->git_dir, &h->vcs, err));
-    if (!h->read_only) SNUG_TRY(hub_heal(h, err));
+    if (alone && !h->read_only) SNUG_TRY(hub_heal(h, err));
+    if (alone && flock(h->lock_fd, LOCK_SH) != 0) { /* others may come in now */
+        st = snug_fail_sys(err, errno, "flock %s/lock", h->data_dir);
+        goto done;
+    }
     hub_start_flusher(h);
     *out = h;
     h = NULL;
@@ -116,6 +141,7 @@ void hub_close(hub *h)
     if (h->vcs != NULL) vcs_close(h->vcs);
     blob_close(h->blobs);
     db_close(h->db);
+    if (h->lock_fd >= 0) (void)close(h->lock_fd);
     snug_secret_wipe(h->secret, sizeof h->secret);
     free(h->data_dir);
     free(h->git_dir);

@@ -6,6 +6,7 @@
 #ifndef SNUG_HUB_INT_H
 #define SNUG_HUB_INT_H
 
+#include <errno.h>
 #include <stdatomic.h>
 
 #include "hub/hub.h"
@@ -53,6 +54,7 @@ struct hub {
     char       *data_dir, *git_dir, *draft_dir;
     uint64_t    raw_file_max, lfs_file_max;
     bool        read_only;
+    int         lock_fd; /* of <data>/lock */
     db         *db;
     blob_store *blobs;
     vcs        *vcs;
@@ -139,8 +141,15 @@ typedef struct hub_content {
 } hub_content;
 /* Reads README.md of a commit; never fails for what is written in it. */
 void hub_read_content(vcs_repo *git, const vcs_oid *commit, const hub_repo_info *repo, snug_arena *a, hub_content *out);
+/* What the files say where the card is silent. */
+enum { HUB_FORMATS_MAX = 8 };
+typedef struct hub_found {
+    snug_slice  pipeline_tag, library_name;
+    const char *formats[HUB_FORMATS_MAX]; /* tags such as "gguf" */
+    size_t      format_count;
+} hub_found;
 /* Tags, card and the rest from the text of a README.md (card.c). */
-void hub_card_content(snug_slice readme, hub_type type, snug_slice sdk, snug_arena *a, hub_content *out);
+void hub_card_content(snug_slice readme, hub_type type, snug_slice sdk, snug_arena *a, const hub_found *files, hub_content *out);
 /* Brings the row to what the refs say. The caller holds the repository's lock. */
 snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t now_ms, snug_err *err) SNUG_MUST_USE;
 
