@@ -89,7 +89,8 @@ typedef struct hub_repo_info {
     snug_slice     sdk;       /* Spaces */
     vcs_oid        head;      /* of main */
     int64_t        created_ms, modified_ms;
-    uint64_t       downloads, likes, used_storage;
+    uint64_t       downloads, likes, used_storage; /* downloads: of the last 30 days */
+    uint64_t       downloads_all, trending;        /* trending: downloads of the last 7 days */
     snug_slice     tags_json; /* ["license:mit", ...] from the card */
     snug_slice     card_json; /* card metadata as JSON object, or empty */
     snug_slice     pipeline_tag, library_name;

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store/store_int.h - shared inside store/ only. */
+#ifndef SNUG_STORE_INT_H
+#define SNUG_STORE_INT_H
+
+#include "store/store.h"
+
+/* The next number of a counter: ids are never reused, so a stale id can never mean another row. */
+snug_status store_next_id(db_txn *tx, const char *counter, int64_t *out, snug_err *err) SNUG_MUST_USE;
+
+/* A lower-case copy (ASCII). */
+snug_slice store_lower(snug_arena *a, snug_slice s);
+
+static inline db_val store_bool(bool b) { return db_int(b ? 1 : 0); }
+
+/* Columns of a repository row `r`, in the order store_read_repo takes them. */
+#define STORE_REPO_COLS                                                                            \
+    "r.id, r.type, r.ns, r.name, r.oid24, r.git_key, r.visibility, r.gated, r.disabled, "          \
+    "r.state, r.creator_id, r.sdk, r.head, r.created_ms, r.modified_ms, r.downloads, "             \
+    "r.downloads_all, r.likes, r.trending, r.used_storage, r.tags, r.card, r.pipeline_tag, "       \
+    "r.library_name"
+
+/* Copies a row into the arena. */
+void store_read_repo(snug_arena *a, const db_val *c, store_repo *out);
+/* One row of a query over STORE_REPO_COLS. */
+snug_status store_one_repo(db_txn *tx, snug_arena *a, db_query q, const db_val *args, size_t n,
+                           store_repo *out, bool *found, snug_err *err) SNUG_MUST_USE;
+/* All rows of a query over STORE_REPO_COLS; room for `max`. */
+snug_status store_many_repos(db_txn *tx, snug_arena *a, db_query q, const db_val *args, size_t n,
+                             size_t max, store_repo **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+
+#endif
