@@ -58,11 +58,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     snug_slice     text = snug_slice_of(data + 1, size - 1);
     snug_arena    *a = snug_arena_new();
     snug_json      v, w;
-    snug_err       err, other;
+    snug_err       err;
     snug_status    st = snug_json_parse(a, text, &opts, &v, &err);
     opts.flags |= SNUG_JSON_BORROW;
-    SNUG_ASSERT(snug_json_parse(a, text, &opts, &w, &other) == st);
-    SNUG_ASSERT(st == SNUG_OK || snug_eq_str(snug_str(err.msg), other.msg));
+    SNUG_ASSERT(snug_json_parse(a, text, &opts, &w, &err) == st);
     if (st == SNUG_OK) {
         survive(a, v, &opts);
         survive(a, w, &opts);

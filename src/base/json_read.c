@@ -304,14 +304,15 @@ static inline const json_byte *read_number(reader *r, const json_byte *p, snug_j
     if (p == from) return fail(r, p, "a digit must follow the minus");
     if (*from == '0' && p - from > 1) return fail(r, from, "a number must not start with 0");
     if (*p == '.' || *p == 'e' || *p == 'E') return read_real(r, start, p, d, out);
-    if (d.dropped > 0 && !big_integer(from, p, &d.mant)) return read_real(r, start, p, d, out);
-    if (d.mant <= (uint64_t)INT64_MAX) {
+    uint64_t whole = d.mant;
+    if (d.dropped > 0 && !big_integer(from, p, &whole)) return read_real(r, start, p, d, out);
+    if (whole <= (uint64_t)INT64_MAX) {
         out->head = SNUG_JSON_INT;
-        out->v.i = neg ? -(int64_t)d.mant : (int64_t)d.mant;
+        out->v.i = neg ? -(int64_t)whole : (int64_t)whole;
     } else if (!neg) {
         out->head = SNUG_JSON_INT | NODE_UINT;
-        out->v.u = d.mant;
-    } else if (d.mant == (uint64_t)INT64_MAX + 1) {
+        out->v.u = whole;
+    } else if (whole == (uint64_t)INT64_MAX + 1) {
         out->head = SNUG_JSON_INT;
         out->v.i = INT64_MIN;
     } else {

@@ -2,6 +2,12 @@
 /* tests/base/test_mem.c - arenas and buffers. */
 #include "check.h"
 
+/* Sanitizers end the process on absurd sizes unless asked to return NULL as malloc does. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) { return "allocator_may_return_null=1"; }
+
 static void test_arena_blocks(void **state)
 {
     (void)state;
