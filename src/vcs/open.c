@@ -14,6 +14,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+/* Leaves room in VCS_PATH_MAX for whatever is made below it: ref names, object names. */
+enum { DIR_MAX = 2048 };
+
 /* ---- the library, once per process ---- */
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
@@ -95,10 +98,7 @@ static char *scratch_path(const vcs *v, const char *prefix)
 static snug_status take_ownership(vcs *v, snug_err *err)
 {
     char path[VCS_PATH_MAX];
-    int  n = snprintf(path, sizeof path, "%s/owner.lock", v->dir);
-    if (n < 0 || (size_t)n >= sizeof path) {
-        return snug_fail(err, SNUG_EINVAL, "the path of the git folder is too long");
-    }
+    (void)snprintf(path, sizeof path, "%s/owner.lock", v->dir);
     v->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (v->lock_fd < 0) return snug_fail_sys(err, errno, "open %s", path);
     v->owner = flock(v->lock_fd, LOCK_EX | LOCK_NB) == 0;
@@ -115,6 +115,10 @@ static snug_status take_ownership(vcs *v, snug_err *err)
 snug_status vcs_open(const char *dir, vcs **out, snug_err *err)
 {
     snug_status st = SNUG_OK;
+    if (strlen(dir) > DIR_MAX) {
+        return snug_fail(err, SNUG_EINVAL, "the path of the git folder is longer than %d bytes",
+                         (int)DIR_MAX);
+    }
     (void)pthread_once(&library_once, start_library);
 
     vcs *v = snug_zalloc(sizeof *v);

@@ -102,26 +102,41 @@ static bool ref_exists(vcs_repo *r, const char *ref)
     return git_reference_name_to_id(&id, r->git, ref) == 0;
 }
 
+/* Is a part of the name a ref, or the name a folder of refs? Both cannot be files at once. */
+static bool collides(vcs_repo *r, const char *ref)
+{
+    char name[VCS_REF_MAX + 8];
+    (void)snprintf(name, sizeof name, "%s", ref);
+    for (char *slash = strrchr(name, '/'); slash != NULL; slash = strrchr(name, '/')) {
+        *slash = '\0';
+        if (ref_exists(r, name)) return true;
+    }
+    git_reference_iterator *it = NULL;
+    const char             *below;
+    (void)snprintf(name, sizeof name, "%s/*", ref);
+    bool found = git_reference_iterator_glob_new(&it, r->git, name) == 0 &&
+                 git_reference_next_name(&below, it) == 0;
+    git_reference_iterator_free(it);
+    return found;
+}
+
 static snug_status map_outcome(vcs_repo *r, const char *ref, int rc, snug_err *err)
 {
-    switch (rc) {
-    case 0: return SNUG_OK;
-    case GIT_EMODIFIED:
-    case GIT_ENOTFOUND: return fail_stale(ref, err);
-    case GIT_EEXISTS:
-        if (ref_exists(r, ref)) return fail_stale(ref, err);
-        return snug_fail(err, SNUG_ECONFLICT,
-                         "%s collides with another name: one is a folder of the other", ref);
-    case GIT_ELOCKED: return snug_fail(err, SNUG_EBUSY, "%s is being written: try again", ref);
-    case GIT_EINVALIDSPEC: return snug_fail(err, SNUG_EINVAL, "Invalid reference: %s", ref);
-    default:
-        /* A D/F collision found at the lock itself has no code of its own in libgit2. */
-        if (git_error_last() != NULL && git_error_last()->klass == GIT_ERROR_REFERENCE &&
-            !ref_exists(r, ref)) {
-            snug_log(SNUG_WARN, "vcs.ref", "ref=%s error=%s", ref, git_error_last()->message);
-        }
-        return vcs_fail_git(err, "updating a ref");
+    if (rc == 0) return SNUG_OK;
+    if (rc == GIT_EMODIFIED || rc == GIT_ENOTFOUND) return fail_stale(ref, err);
+    if (rc == GIT_EEXISTS && ref_exists(r, ref)) return fail_stale(ref, err);
+    if (rc == GIT_ELOCKED) {
+        return snug_fail(err, SNUG_EBUSY, "%s is being written: try again", ref);
     }
+    if (rc == GIT_EINVALIDSPEC) {
+        return snug_fail(err, SNUG_EINVAL, "Invalid reference: %s", ref);
+    }
+    snug_status st = vcs_fail_git(err, "updating a ref"); /* before libgit2's words are gone */
+    if (collides(r, ref)) {
+        st = snug_fail(err, SNUG_ECONFLICT,
+                       "%s collides with another name: one would be a folder of the other", ref);
+    }
+    return st;
 }
 
 static snug_status copy_name(snug_slice ref, char out[VCS_REF_MAX + 1], snug_err *err)

@@ -38,6 +38,7 @@ bool vcs_ref_name_ok(snug_slice ref)
     if (!snug_starts_with(ref, "refs/") || !snug_utf8_valid(ref)) return false;
     memcpy(name, ref.ptr, ref.len);
     name[ref.len] = '\0';
+    if (strchr(name, 0x7f) != NULL) return false; /* git refuses it, libgit2 does not */
     /* A part longer than a file name could never be stored. */
     snug_slice rest = ref, part;
     while (snug_split(&rest, '/', &part)) {

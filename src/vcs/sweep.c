@@ -110,8 +110,8 @@ static void sweep_orphan_packs(const vcs *v, const char *folder)
         if (n < 0 || (size_t)n >= sizeof path || access(path, F_OK) == 0 || errno != ENOENT) {
             continue;
         }
-        (void)snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-        (void)vcs_unlink_if_stale(v, path);
+        n = snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (n > 0 && (size_t)n < sizeof path) (void)vcs_unlink_if_stale(v, path);
     }
     (void)closedir(d);
 }

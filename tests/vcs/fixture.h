@@ -43,12 +43,12 @@ static inline void ok_at(snug_status st, const snug_err *err, const char *file, 
         snug_err *err = &err_;                                                                     \
         ok_at((call), err, __FILE__, __LINE__);                                                    \
     } while (0)
-#define FAILS(status, call)                                                                        \
+#define FAILS(want_, call)                                                                         \
     do {                                                                                           \
         snug_err err_ = {0};                                                                       \
         snug_err *err = &err_;                                                                     \
-        assert_string_equal(snug_status_name(call), snug_status_name(status));                     \
-        assert_int_equal(err->status, status);                                                     \
+        assert_string_equal(snug_status_name(call), snug_status_name(want_));                      \
+        assert_int_equal(err->status, want_);                                                      \
         assert_true(err->msg[0] != '\0');                                                          \
     } while (0)
 
