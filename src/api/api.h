@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/api.h - the hub's HTTP endpoints, as stock clients call them.
+ *
+ * A handler parses, makes one hub_ call, and renders; rules live in hub/. routes.c lists every
+ * endpoint on one page. */
+#ifndef SNUG_API_API_H
+#define SNUG_API_API_H
+
+#include "http/http.h"
+#include "hub/hub.h"
+
+typedef struct api_cache api_cache; /* rendered answers, see cache.c */
+
+/* What the handlers get as http_server_opts.app. The first three members are what every family of
+ * pages needs and stand in the same order wherever such a struct is declared. */
+typedef struct api_app {
+    hub                     *hub;
+    const http_route *const *tables; /* NULL-ended, all of the server: for the OpenAPI document */
+    const size_t            *table_sizes;
+    api_cache               *cache;
+    uint64_t                 lfs_multipart_min; /* larger objects go in parts when the client can */
+    uint64_t                 lfs_part_size;     /* a multiple of 4096 writes fastest */
+    size_t                   commit_line_max;   /* bytes of one line of a commit */
+} api_app;
+
+/* Fills an app with defaults. `tables` may be set later, before the server starts. */
+void api_app_init(api_app *app, hub *h);
+void api_app_deinit(api_app *app);
+
+/* All families, ready for http_server_opts: a NULL-ended list and the lengths beside it. */
+void api_tables(const http_route *const **tables, const size_t **sizes);
+
+/* For http_server_opts.on_error: {"error": ...} with X-Error-Code and X-Error-Message. */
+void api_on_error(http_req *rq, http_res *rs, const snug_err *err);
+/* For http_server_opts.on_reply: what browsers may read from other origins. */
+void api_on_reply(http_req *rq, http_res *rs);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api/api_int.h - what the families of endpoints share.
+ *
+ * For:     this folder, its tests and fuzz targets. */
+#ifndef SNUG_API_API_INT_H
+#define SNUG_API_API_INT_H
+
+#include "api/api.h"
+
+enum {
+    API_JSON_MAX = 64 << 20,   /* bytes of one JSON answer */
+    API_CURSOR_MAX = 8192,
+    API_TREE_PAGE = 1000,
+    API_TREE_PAGE_EXPAND = 50, /* a page with lastCommit walks history */
+    API_PATHS_MAX = 1000,
+    API_PREUPLOAD_MAX = 1000,
+    API_LFS_BATCH_MAX = 1000,
+    API_COMMIT_LINE_MAX = 32 << 20,
+    API_GIT_BLOB_MAX = 64 << 20 /* a file kept in git itself, served from memory */
+};
+#define API_COMMIT_BODY_MAX (UINT64_C(4) << 30)
+#define API_LFS_OBJECT_MAX (UINT64_C(1) << 40)
+
+/* ---- call.c: one request ---- */
+typedef struct api_call {
+    http_req            *rq;
+    http_res            *rs;
+    api_app             *app;
+    hub                 *hub;
+    snug_arena          *a;
+    hub_actor            who;
+    hub_repo_id          id;
+    hub_repo            *repo; /* api_done() closes it */
+    const hub_repo_info *info; /* in the request's arena: survives api_close_repo */
+    vcs_repo            *git;
+} api_call;
+
+/* Fills the call and finds out who asks. */
+snug_status api_begin(api_call *c, http_req *rq, http_res *rs, snug_err *err) SNUG_MUST_USE;
+/* api_begin, then the repository named by the path. *here is false when the answer was already
+ * given: a redirect to where the repository lives now. */
+snug_status api_open(api_call *c, http_req *rq, http_res *rs, hub_role need, bool *here, snug_err *err) SNUG_MUST_USE;
+/* Gives the git handle back early: before a long upload or download. */
+void        api_close_repo(api_call *c);
+void        api_done(api_call *c);
+/* Absent or not to be seen, in the words stock clients know. */
+snug_status api_fail_absent(const api_call *c, snug_err *err);
+
+snug_status api_read_json(api_call *c, snug_json *out, snug_err *err) SNUG_MUST_USE;
+/* The rest of the path as a revision ("refs%2Fpr%2F1" and "refs/pr/1" alike), resolved. */
+snug_status api_path_rev(api_call *c, snug_slice *rev, snug_err *err) SNUG_MUST_USE;
+/* The rest of the path as revision, commit and path inside it. */
+snug_status api_path_file(api_call *c, vcs_oid *commit, snug_slice *path, snug_err *err) SNUG_MUST_USE;
+/* "https://host/datasets/ns/name" */
+snug_slice  api_repo_url(api_call *c, const hub_repo_id *id);
+/* Link: <this URL with key=value>; rel="next" */
+void        api_set_next(api_call *c, const char *key, snug_slice value);
+snug_status api_reply_json(api_call *c, snug_buf *buf, snug_err *err) SNUG_MUST_USE; /* takes buf's bytes */
+/* A query value as a bounded number. */
+snug_status api_query_u64(api_call *c, const char *name, uint64_t dflt, uint64_t min, uint64_t max,
+                          uint64_t *out, snug_err *err) SNUG_MUST_USE;
+void        api_jo_time(snug_json_out *o, const char *key, int64_t ms);
+void        api_jo_oid(snug_json_out *o, const char *key, const vcs_oid *oid);
+
+/* ---- lines.c: the operations of a commit, line by line ---- */
+typedef enum api_op_kind {
+    API_OP_HEADER,
+    API_OP_FILE,
+    API_OP_LFS,
+    API_OP_DELETE_FILE,
+    API_OP_DELETE_FOLDER,
+    API_OP_COPY
+} api_op_kind;
+
+typedef struct api_op {
+    api_op_kind kind;
+    snug_slice  path, old_path;
+    snug_slice  summary, description, parent; /* header */
+    snug_slice  content;                      /* file: decoded; ptr NULL: a mere rename */
+    blob_id     oid;                          /* lfs */
+    uint64_t    size;
+    bool        has_size;
+    snug_slice  src_path, src_rev;            /* copy */
+} api_op;
+
+/* Called once per line; slices end with the call. */
+typedef snug_status api_op_fn(void *arg, const api_op *op, snug_err *err);
+
+typedef struct api_lines {
+    snug_buf    line, content;
+    snug_arena *a;
+    uint64_t    number; /* of the line being read, from 1 */
+    bool        has_header;
+    api_op_fn  *take;
+    void       *arg;
+} api_lines;
+
+api_lines   api_lines_init(size_t line_max, api_op_fn *take, void *arg);
+void        api_lines_deinit(api_lines *l);
+/* Bytes in any cut. Errors of the text are SNUG_EINVAL "line 3: ..."; those of `take` pass as they are. */
+snug_status api_lines_feed(api_lines *l, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
+snug_status api_lines_end(api_lines *l, snug_err *err) SNUG_MUST_USE;
+
+/* ---- render.c: a repository as JSON ---- */
+enum { API_SHAPE_INFO = 1u, API_SHAPE_LIST = 2u, API_SHAPE_FULL = 4u, API_SHAPE_CARD = 8u, API_SHAPE_CONFIG = 16u };
+
+typedef struct api_render {
+    hub                 *hub;
+    snug_arena          *a;
+    const hub_repo_info *info;
+    vcs_repo            *git;    /* NULL: keys that need files are left out */
+    vcs_oid              commit; /* what `sha` and siblings speak of */
+    bool                 blobs, security;
+    unsigned             shape;  /* API_SHAPE_*, 0 with expand */
+    uint64_t             expand; /* bit per key of the table, 0: the shape decides */
+} api_render;
+
+/* Reads expand=...; SNUG_EINVAL naming the valid ones. */
+snug_status api_parse_expand(http_req *rq, hub_type type, uint64_t *out, snug_err *err) SNUG_MUST_USE;
+bool        api_render_needs_git(const api_render *r);
+snug_status api_put_repo(api_render *r, snug_json_out *o, snug_err *err) SNUG_MUST_USE;
+
+/* ---- cache.c ---- */
+api_cache *api_cache_new(void);
+void       api_cache_free(api_cache *c);
+/* Copies the answer rendered at this epoch into `out`. */
+bool       api_cache_get(api_cache *c, snug_slice key, uint64_t epoch, snug_buf *out);
+void       api_cache_put(api_cache *c, snug_slice key, uint64_t epoch, snug_slice body);
+
+/* ---- tree.c ---- */
+void api_put_entry(snug_json_out *o, const vcs_entry *e, const vcs_commit *last);
+
+/* ---- handlers; what each answers is in routes.c ---- */
+http_handler api_whoami, api_auth_check, api_auth_check_write;
+http_handler api_create_repo, api_delete_repo, api_move_repo, api_put_settings;
+http_handler api_info, api_info_fast, api_info_rev, api_list;
+http_handler api_tree, api_paths_info, api_refs, api_commits;
+http_handler api_create_branch, api_delete_branch, api_create_tag, api_delete_tag;
+http_handler api_preupload, api_commit, api_validate_yaml;
+http_handler api_resolve, api_raw;
+http_handler api_lfs_batch, api_lfs_verify, api_lfs_locks;
+http_handler api_lfs_put, api_lfs_put_part, api_lfs_complete, api_lfs_get;
+http_handler api_health, api_metrics, api_openapi, api_telemetry, api_agent_harnesses, api_tasks;
+http_handler api_not_here;
+
+#endif
