@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nn/kv.c - the keys and values of the positions a model has already seen.
+ *
+ * For:     attention through nn_attention_run; infer/ makes and rewinds them.
+ * Owns:    two tensors per layer, [batch, room, heads, width].
+ * Threads: as the device.
+ * Truth:   positions [0, count) are complete in every layer; append writes behind them only. */
+#include "nn/nn.h"
+
+#include <stdlib.h>
+
+#include "base/err.h"
+
+struct nn_kv {
+    tensor_dev *dev;
+    nn_kv_conf  conf;
+    size_t      count, room; /* positions held, positions there is memory for */
+    tensor     *k, *v;       /* per layer */
+};
+
+snug_status nn_kv_new(tensor_dev *d, const nn_kv_conf *conf, nn_kv **out, snug_err *err)
+{
+    *out = NULL;
+    if (conf->dtype != TENSOR_F32)
+        return snug_fail(err, SNUG_EUNSUPPORTED, "a cache of type %s", tensor_dtype_name(conf->dtype));
+    nn_kv *kv = snug_zalloc(sizeof *kv);
+    kv->dev = d;
+    kv->conf = *conf;
+    kv->k = snug_zalloc(conf->layers * sizeof *kv->k);
+    kv->v = snug_zalloc(conf->layers * sizeof *kv->v);
+    *out = kv;
+    return SNUG_OK;
+}
+
+void nn_kv_free(nn_kv *kv)
+{
+    if (kv == NULL) return;
+    for (size_t i = 0; i < kv->conf.layers; i++) {
+        tensor_free(&kv->k[i]);
+        tensor_free(&kv->v[i]);
+    }
+    free(kv->k);
+    free(kv->v);
+    free(kv);
+}
+
+size_t nn_kv_count(const nn_kv *kv) { return kv->count; }
+size_t nn_kv_batch(const nn_kv *kv) { return kv->conf.batch; }
+
+/* Moves one tensor to memory with more room. */
+static snug_status regrow(nn_kv *kv, tensor *t, size_t width, size_t room, snug_err *err)
+{
+    tensor      next;
+    snug_status st = tensor_new(kv->dev, kv->conf.dtype, TENSOR_DIMS(kv->conf.batch, room, kv->conf.heads, width), &next, err);
+    if (st == SNUG_OK && kv->count > 0 && tensor_present(t)) {
+        tensor from = tensor_slice(t, 1, 0, kv->count), to = tensor_slice(&next, 1, 0, kv->count);
+        st = tensor_copy(kv->dev, &from, &to, err);
+    }
+    if (st != SNUG_OK) {
+        tensor_free(&next);
+        return st;
+    }
+    tensor_free(t);
+    *t = next;
+    return SNUG_OK;
+}
+
+static snug_status make_room(nn_kv *kv, size_t positions, snug_err *err)
+{
+    if (positions > kv->conf.positions_max)
+        return snug_fail(err, SNUG_ELIMIT, "%zu positions; the cache may hold %zu", positions, kv->conf.positions_max);
+    if (positions <= kv->room) return SNUG_OK;
+    size_t room = kv->room * 2 > positions ? kv->room * 2 : positions;
+    room = (room + NN_KV_PAGE - 1) / NN_KV_PAGE * NN_KV_PAGE;
+    for (size_t i = 0; i < kv->conf.layers; i++) {
+        snug_status st = regrow(kv, &kv->k[i], kv->conf.k_width, room, err);
+        if (st == SNUG_OK) st = regrow(kv, &kv->v[i], kv->conf.v_width, room, err);
+        if (st != SNUG_OK) return st; /* layers before it have more room than they need: harmless */
+    }
+    kv->room = room;
+    return SNUG_OK;
+}
+
+snug_status nn_kv_append(nn_kv *kv, size_t layer, const tensor *k, const tensor *v, tensor *keys, tensor *values,
+                         snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    SNUG_ASSERT(layer < kv->conf.layers && k->rank == 4 && v->rank == 4 && k->shape[0] == kv->conf.batch);
+    size_t times = k->shape[1], total = kv->count + times;
+    SNUG_TRY(make_room(kv, total, err));
+    tensor kt = tensor_slice(&kv->k[layer], 1, kv->count, times), vt = tensor_slice(&kv->v[layer], 1, kv->count, times);
+    SNUG_TRY(tensor_copy(kv->dev, k, &kt, err));
+    SNUG_TRY(tensor_copy(kv->dev, v, &vt, err));
+    *keys = tensor_slice(&kv->k[layer], 1, 0, total);
+    *values = tensor_slice(&kv->v[layer], 1, 0, total);
+done:
+    return st;
+}
+
+void nn_kv_advance(nn_kv *kv, size_t times)
+{
+    SNUG_ASSERT(times <= kv->room - kv->count);
+    kv->count += times;
+}
+
+void nn_kv_rewind(nn_kv *kv, size_t count)
+{
+    SNUG_ASSERT(count <= kv->count);
+    kv->count = count;
+}
