@@ -80,16 +80,16 @@ const char *remote_endpoint(const remote *r) { return r->endpoint; }
 const char *remote_cache_dir(const remote *r) { return r->cache_dir; }
 bool        remote_has_token(const remote *r) { return r->token != NULL; }
 
-snug_status remote_call(remote *r, const char *method, const char *path, snug_slice json_body,
-                        snug_arena *a, snug_json *out, snug_err *err)
+static snug_status call(remote *r, const char *method, const char *path, snug_slice json_body,
+                        snug_arena *a, snug_json *out, http_answer *ans, snug_err *err)
 {
     snug_status st = SNUG_OK;
     snug_buf    body = snug_buf_init(ANSWER_MAX);
-    http_answer ans;
     *out = (snug_json){NULL};
-    if (r->offline)
+    if (r->offline) {
         SNUG_FAIL(err, SNUG_EREMOTE, "offline mode is on (HF_HUB_OFFLINE): %s was not asked",
                   r->endpoint);
+    }
     remote_ask q = {.method = method,
                     .url = snug_arena_printf(a, "%s%s", r->endpoint, path).ptr,
                     .accept = "application/json",
@@ -97,13 +97,38 @@ snug_status remote_call(remote *r, const char *method, const char *path, snug_sl
                     .media = json_body.len > 0 ? "application/json" : NULL,
                     .once = strcmp(method, "GET") != 0,
                     .into = &body};
-    SNUG_TRY(remote_exchange(r, &q, a, &ans, err));
-    if (snug_starts_with(http_answer_header(&ans, "Content-Type"), "application/json")) {
+    SNUG_TRY(remote_exchange(r, &q, a, ans, err));
+    if (snug_starts_with(http_answer_header(ans, "Content-Type"), "application/json")) {
         SNUG_TRY(snug_json_parse(a, snug_buf_slice(&body), NULL, out, err));
     }
 done:
     snug_buf_deinit(&body);
     return st;
+}
+
+snug_status remote_call(remote *r, const char *method, const char *path, snug_slice json_body,
+                        snug_arena *a, snug_json *out, snug_err *err)
+{
+    http_answer ans;
+    return call(r, method, path, json_body, a, out, &ans, err);
+}
+
+snug_status remote_call_page(remote *r, const char *path, snug_arena *a, snug_json *out,
+                             const char **next, snug_err *err)
+{
+    http_answer ans;
+    snug_status st = call(r, "GET", path, SNUG_EMPTY, a, out, &ans, err);
+    *next = NULL;
+    if (st != SNUG_OK) return st;
+    snug_slice link = remote_next_link(http_answer_header(&ans, "Link"));
+    if (link.len == 0) return SNUG_OK;
+    const char *url = remote_home_url(r, a, link);
+    size_t      n = strlen(r->endpoint);
+    if (strncmp(url, r->endpoint, n) != 0 || url[n] != '/') {
+        return snug_fail(err, SNUG_EREMOTE, "the next page is outside %s", r->endpoint);
+    }
+    *next = url + n;
+    return SNUG_OK;
 }
 
 snug_status remote_whoami(remote *r, snug_arena *a, snug_json *out, snug_err *err)

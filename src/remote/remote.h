@@ -42,6 +42,11 @@ typedef void remote_progress_fn(void *arg, const remote_progress *p);
 snug_status remote_call(remote *r, const char *method, const char *path, snug_slice json_body,
                         snug_arena *a, snug_json *out, snug_err *err) SNUG_MUST_USE;
 
+/* The same for a list that comes in pages: *next is the path of the next page, in the arena, or
+ * NULL. */
+snug_status remote_call_page(remote *r, const char *path, snug_arena *a, snug_json *out,
+                             const char **next, snug_err *err) SNUG_MUST_USE;
+
 typedef struct remote_repo { const char *type; /* "model" */ snug_slice id; /* ns/name or name */ } remote_repo;
 /* "ns/name", "datasets/ns/name", "spaces/ns/name". */
 snug_status remote_parse_repo(snug_slice text, const char *type_or_null, remote_repo *out, snug_err *err) SNUG_MUST_USE;

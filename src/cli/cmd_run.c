@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli/cmd_run.c - snug run: a model on an input, here.
+ *
+ * For:     people and scripts; the same tasks as the inference API.
+ * Owns:    the loaded model.
+ * Threads: the main thread; the model uses threads of its own. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "infer/infer.h"
+#ifdef SNUG_HAVE_HUB
+#include "cli/bar.h"
+#include "cli/net.h"
+#else
+#include "cli/cli_int.h"
+#endif
+
+enum { INPUT_MAX = 64 * 1024 * 1024, ANSWER_MAX = 256 * 1024 * 1024, PARAMS_MAX = 1024 * 1024 };
+
+typedef struct job {
+    cli              *c;
+    infer_ctx        *model;
+    const infer_task *task;
+    snug_json         params;
+} job;
+
+/* ---- the model: a folder, or a repository through the cache ---- */
+
+static bool is_folder(const char *path)
+{
+    struct stat sb;
+    return stat(path, &sb) == 0 && S_ISDIR(sb.st_mode);
+}
+
+static snug_status find_model(cli *c, const cli_args *a, const char **dir, snug_err *err)
+{
+    const char *name = cli_pos(a, 0);
+    *dir = name;
+    if (is_folder(name)) return SNUG_OK;
+#ifdef SNUG_HAVE_HUB
+    snug_status       st = SNUG_OK;
+    remote           *r = NULL;
+    cli_bar           bar = cli_bar_new(c);
+    remote_downloaded got;
+    remote_download   d = {.revision = cli_flag_value(a, "revision"),
+                           .progress = cli_bar_show,
+                           .progress_arg = &bar,
+                           .cancel = cli_watch_interrupt()};
+    SNUG_TRY(remote_parse_repo(snug_str(name), "model", &d.repo, err));
+    SNUG_TRY(cli_open_remote(a, &r, err));
+    SNUG_TRY(remote_do_download(r, &d, c->arena, &got, err));
+    *dir = snug_arena_cstr(c->arena, got.path);
+done:
+    cli_bar_end(&bar);
+    if (st != SNUG_OK) snug_note(err, "%s", name);
+    remote_close(r);
+    return st;
+#else
+    (void)c;
+    return snug_fail(err, SNUG_ENOTFOUND,
+                     "there is no folder %s (this program was built without the hub)", name);
+#endif
+}
+
+/* ---- parameters: --param k=v, where v is JSON if it parses as JSON, else a string ---- */
+
+static snug_status read_params(cli *c, const cli_args *a, snug_json *out, snug_err *err)
+{
+    SNUG_AUTO(snug_buf) b = snug_buf_init(PARAMS_MAX);
+    snug_json_out j = snug_json_out_init(&b);
+    snug_jo_begin_object(&j);
+    for (size_t i = 0; cli_flag_nth(a, "param", i) != NULL; i++) {
+        snug_slice text = snug_str(cli_flag_nth(a, "param", i));
+        size_t     eq = snug_index(text, '=');
+        snug_json  v;
+        if (eq == SIZE_MAX || eq == 0)
+            return snug_fail(err, SNUG_EINVAL, "--param takes KEY=VALUE, not \"%.*s\"",
+                             SNUG_SLICE(text));
+        snug_slice value = snug_sub(text, eq + 1, SIZE_MAX);
+        snug_jo_key_slice(&j, snug_sub(text, 0, eq));
+        if (snug_json_parse(c->arena, value, NULL, &v, NULL) == SNUG_OK)
+            snug_jo_value(&j, v);
+        else
+            snug_jo_str(&j, value);
+    }
+    snug_jo_end_object(&j);
+    snug_status st = snug_buf_check(&b, "the parameters", err);
+    return st != SNUG_OK ? st : snug_json_parse(c->arena, snug_buf_slice(&b), NULL, out, err);
+}
+
+/* An input that is a JSON object goes in as it is ({"question": ...}); with "inputs" it is a whole
+ * request. Anything else is text. */
+static snug_status make_request(const job *jb, snug_slice input, snug_arena *a, snug_json *out,
+                                snug_err *err)
+{
+    snug_buf      b = snug_buf_init(2 * (size_t)INPUT_MAX);
+    snug_json_out j = snug_json_out_init(&b);
+    snug_json     v = {NULL};
+    snug_slice    t = snug_trim(input);
+    bool object = t.len > 1 && t.ptr[0] == '{' && snug_json_parse(a, t, NULL, &v, NULL) == SNUG_OK;
+    bool whole = object && !snug_json_is(snug_json_get(v, "inputs"), SNUG_JSON_ABSENT);
+    snug_json own = snug_json_get(v, "parameters");
+    snug_jo_begin_object(&j);
+    snug_jo_key(&j, "inputs");
+    if (whole)
+        snug_jo_value(&j, snug_json_get(v, "inputs"));
+    else if (object)
+        snug_jo_value(&j, v);
+    else
+        snug_jo_str(&j, input);
+    snug_jo_key(&j, "parameters");
+    snug_jo_value(&j, whole && snug_json_is(own, SNUG_JSON_OBJECT) ? own : jb->params);
+    snug_jo_end_object(&j);
+    snug_status st = snug_buf_check(&b, "the input", err);
+    if (st == SNUG_OK) st = snug_json_parse(a, snug_buf_slice(&b), NULL, out, err);
+    snug_buf_deinit(&b);
+    return st;
+}
+
+/* ---- results ---- */
+
+/* Labels with scores as a small table, a text as a text; the rest as JSON. */
+static bool print_labels(snug_json v)
+{
+    snug_json list = snug_json_is(snug_json_at(v, 0), SNUG_JSON_ARRAY) ? snug_json_at(v, 0) : v;
+    if (!snug_json_is(list, SNUG_JSON_ARRAY) || snug_json_count(list) == 0) return false;
+    for (int pass = 0; pass < 2; pass++) {
+        for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
+            snug_slice label;
+            double     score;
+            if (!snug_json_to_str(snug_json_get(it.value, "label"), &label) ||
+                !snug_json_to_f64(snug_json_get(it.value, "score"), &score))
+                return false;
+            if (pass == 1) cli_print("%-24.*s %.4f\n", SNUG_SLICE(label), score);
+        }
+    }
+    return true;
+}
+
+static bool print_text(snug_json v)
+{
+    snug_slice text;
+    snug_json  first = snug_json_is(v, SNUG_JSON_ARRAY) ? snug_json_at(v, 0) : v;
+    if (!snug_json_to_str(snug_json_get(first, "generated_text"), &text)) return false;
+    cli_print("%.*s\n", SNUG_SLICE(text));
+    return true;
+}
+
+static snug_status run_one(const job *jb, snug_slice input, snug_err *err)
+{
+    snug_status   st = SNUG_OK;
+    snug_arena   *a = snug_arena_new();
+    snug_buf      answer = snug_buf_init(ANSWER_MAX);
+    snug_json_out j = snug_json_out_init(&answer);
+    snug_json     request, v;
+    SNUG_TRY(make_request(jb, input, a, &request, err));
+    SNUG_TRY(jb->task->run(jb->model, request, &j, err));
+    SNUG_TRY(snug_buf_check(&answer, "the answer", err));
+    if (jb->c->json) {
+        cli_print_json(&answer);
+        goto done;
+    }
+    SNUG_TRY(snug_json_parse(a, snug_buf_slice(&answer), NULL, &v, err));
+    if (!print_labels(v) && !print_text(v)) cli_print_json(&answer);
+done:
+    snug_buf_deinit(&answer);
+    snug_arena_free(a);
+    return st;
+}
+
+/* ---- text generation, piece by piece ---- */
+
+typedef struct stream {
+    const atomic_bool *stop;
+    bool               ended_line;
+} stream;
+
+static bool show_piece(void *arg, snug_slice piece)
+{
+    stream *s = arg;
+    (void)fwrite(piece.ptr, 1, piece.len, stdout);
+    if (piece.len > 0) s->ended_line = piece.ptr[piece.len - 1] == '\n';
+    return fflush(stdout) == 0 && !atomic_load(s->stop);
+}
+
+static snug_status stream_text(const job *jb, snug_slice prompt, snug_err *err)
+{
+    stream      s = {.stop = cli_watch_interrupt()};
+    snug_status st = infer_generate(jb->model, prompt, jb->params, show_piece, &s, err);
+    if (st == SNUG_OK && !s.ended_line) cli_print("\n");
+    if (st == SNUG_OK && atomic_load(s.stop)) st = snug_fail(err, SNUG_ECANCELED, "interrupted");
+    return st;
+}
+
+/* ---- many inputs ---- */
+
+static snug_status run_batch(const job *jb, FILE *f, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    char       *line = NULL;
+    size_t      cap = 0;
+    ssize_t     n;
+    for (size_t number = 1; st == SNUG_OK && (n = getline(&line, &cap, f)) >= 0; number++) {
+        if (n > INPUT_MAX) {
+            st = snug_fail(err, SNUG_ELIMIT, "line %zu is longer than %d bytes", number, INPUT_MAX);
+            break;
+        }
+        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r')) n--;
+        if (n == 0) continue;
+        st = run_one(jb, snug_slice_of(line, (size_t)n), err);
+        if (st == SNUG_OK)
+            st = cli_flush(err);
+        else
+            snug_note(err, "line %zu", number);
+    }
+    free(line);
+    return st;
+}
+
+static snug_status open_batch(const char *path, FILE **f, snug_err *err)
+{
+    *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    return *f != NULL ? SNUG_OK : snug_fail(err, SNUG_ENOTFOUND, "there is no file %s", path);
+}
+
+/* ---- the command ---- */
+
+static snug_status pick_task(job *jb, const cli_args *a, snug_err *err)
+{
+    const char *name = cli_flag_value(a, "task");
+    jb->task = name == NULL ? infer_default_task(jb->model) : infer_find_task(snug_str(name));
+    if (jb->task != NULL) return SNUG_OK;
+    if (name == NULL)
+        return snug_fail(err, SNUG_EUNSUPPORTED,
+                         "this model has no task of its own: name one with --task");
+    return snug_fail(err, SNUG_EUNSUPPORTED, "the task \"%s\" is not built in", name);
+}
+
+static snug_status read_input(cli *c, const cli_args *a, snug_slice *out, snug_err *err)
+{
+    const char *text = cli_pos(a, 1);
+    if (text == NULL && isatty(STDIN_FILENO) == 1)
+        return snug_fail(err, SNUG_EINVAL, "run needs an input: snug run %s \"some text\"",
+                         cli_pos(a, 0));
+    if (text != NULL && strcmp(text, "-") != 0) {
+        *out = snug_str(text);
+        return SNUG_OK;
+    }
+    snug_status st = cli_read_stdin(c->arena, INPUT_MAX, out, err);
+    while (out->len > 0 && out->ptr[out->len - 1] == '\n') out->len--;
+    return st;
+}
+
+static snug_status run(cli *c, const cli_args *a, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    job         jb = {.c = c};
+    const char *dir, *batch = cli_flag_value(a, "batch");
+    FILE       *lines = NULL;
+    snug_slice  input = SNUG_EMPTY;
+    if (batch != NULL && cli_pos(a, 1) != NULL)
+        SNUG_FAIL(err, SNUG_EINVAL, "an INPUT or --batch, not both");
+    if (batch != NULL)
+        SNUG_TRY(open_batch(batch, &lines, err));
+    else
+        SNUG_TRY(read_input(c, a, &input, err));
+    SNUG_TRY(read_params(c, a, &jb.params, err));
+    SNUG_TRY(find_model(c, a, &dir, err));
+    SNUG_TRY(infer_open(dir, &jb.model, err));
+    SNUG_TRY(pick_task(&jb, a, err));
+    bool text = strcmp(jb.task->name, "text-generation") == 0;
+    if (lines != NULL)
+        SNUG_TRY(run_batch(&jb, lines, err));
+    else if (text && !c->json)
+        SNUG_TRY(stream_text(&jb, input, err));
+    else
+        SNUG_TRY(run_one(&jb, input, err));
+done:
+    if (lines != NULL && lines != stdin) (void)fclose(lines);
+    infer_close(jb.model);
+    return st;
+}
+
+static const cli_flag flags[] = {
+    {"task", "TASK",
+     "text-classification, text-generation, ... (default: what the model is made for)"},
+    {"batch", "FILE", "one input a line from FILE, - for standard input"},
+    {"param", "KEY=VALUE", "a parameter of the task, such as max_new_tokens=64; may be repeated"},
+    {"revision", "REV", "of a repository: branch, tag or commit (default main)"},
+    {NULL, NULL, NULL}};
+static const char *const examples[] = {"snug run ada/sentiment-tiny \"What a lovely film.\"",
+                                       "fetch the model once and classify a sentence",
+                                       "snug run ./sentiment --batch - --json < lines.txt",
+                                       "one JSON result a line for each input line", NULL};
+const cli_command        cli_cmd_run = {
+           "run",
+           "MODEL [INPUT]",
+           "run a model on an input",
+           "MODEL is a folder, or a repository that is fetched into the cache first. INPUT is a text, a "
+                  "JSON object as the task wants "
+                  "it, or - for standard input.\n\n"
+                  "Generated text appears as it is made. With --json the answer is the one of the inference API.",
+           flags,
+#ifdef SNUG_HAVE_HUB
+    CLI_REMOTE,
+#else
+    0,
+#endif
+    1,
+    2,
+    examples,
+    "0 2 3 4 7 8 9 10 130",
+    run};

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli/table.c - the commands, in the order help lists them.
+ *
+ * A new one needs: cli/cmd_<x>.c with its row, its name in cli_int.h and here, a transcript in
+ * tests/cli, and `make docs`. */
+#include "cli/cli_int.h"
+
+const cli_command *const cli_commands[] = {
+#ifdef SNUG_HAVE_HUB
+    &cli_cmd_serve,        &cli_cmd_config,        &cli_cmd_openapi,
+    &cli_cmd_user_add,     &cli_cmd_user_password, &cli_cmd_user_list,
+    &cli_cmd_token_create, &cli_cmd_token_list,    &cli_cmd_token_revoke,
+    &cli_cmd_login,        &cli_cmd_logout,        &cli_cmd_whoami,
+    &cli_cmd_repo_create,  &cli_cmd_repo_delete,   &cli_cmd_repo_list,
+    &cli_cmd_repo_move,    &cli_cmd_upload,        &cli_cmd_download,
+#endif
+#ifdef SNUG_HAVE_INFER
+    &cli_cmd_run,          &cli_cmd_forward,
+#endif
+    &cli_cmd_version,      &cli_cmd_help,          NULL,
+};
