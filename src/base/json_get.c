@@ -144,9 +144,9 @@ snug_json snug_json_get_slice(snug_json v, snug_slice key)
         const json_table *t = table_of(v.node);
         if (t != NULL) return (snug_json){find_hashed(t, v.node, key)};
     }
-    for (size_t i = node_size(v.node); i-- > 0;) {
-        const snug_json_node *k = &v.node->v.kids[2 * i];
-        if (node_is_key(k, key)) return (snug_json){k + 1};
+    const snug_json_node *kids = v.node->v.kids;
+    for (size_t i = kids == NULL ? 0 : node_size(v.node); i-- > 0;) {
+        if (node_is_key(&kids[2 * i], key)) return (snug_json){&kids[2 * i + 1]};
     }
     return none;
 }

@@ -414,6 +414,7 @@ static bool finish_object(reader *r, snug_json_node *c, snug_json_node *kids, js
         twin = table != NULL ? json_table_fill(table, kids, members) : find_twin(kids, members);
     }
     if (twin == SIZE_MAX) return true;
+    SNUG_ASSERT(kids != NULL);
     (void)fail_as(r, SNUG_EINVAL, r->base, "a key comes twice");
     /* The key's place in the text, when the text is where it still lies. */
     const char *key = kids[2 * twin].v.s;

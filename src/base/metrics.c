@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/slice.h"
 #include "base/sys.h"
 
 static atomic_int_fast64_t values[SNUG_METRIC_COUNT];
@@ -29,12 +30,17 @@ int64_t snug_metric_get(snug_metric m)
 /* Pages resident, from the kernel; 0 where /proc is not mounted. */
 static uint64_t resident_bytes(void)
 {
-    unsigned long long total = 0, resident = 0;
-    FILE              *f = fopen("/proc/self/statm", "re");
+    char     line[128] = ""; /* "total resident shared ..." */
+    uint64_t pages = 0;
+    FILE    *f = fopen("/proc/self/statm", "re");
     if (f == NULL) return 0;
-    int got = fscanf(f, "%llu %llu", &total, &resident);
+    size_t n = fread(line, 1, sizeof line, f);
     (void)fclose(f);
-    return got == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    snug_slice rest = {line, n}, field;
+    for (int i = 0; i < 2; i++) {
+        if (!snug_split(&rest, ' ', &field)) return 0;
+    }
+    return snug_parse_u64(field, &pages) ? pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 void snug_metrics_put(snug_buf *b)
