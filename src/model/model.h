@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model/model.h - a checkpoint folder as something that can run: configuration, weights, forward.
+ *
+ * A folder holds config.json and model.safetensors, or model.safetensors.index.json and its shards.
+ * Weights are mapped, bounds checked, and used where they are when the device can. Nothing in a
+ * folder is trusted: sizes are compared with the limits below before anything is allocated.
+ *
+ * A model belongs to one thread at a time, as its device does. */
+#ifndef SNUG_MODEL_MODEL_H
+#define SNUG_MODEL_MODEL_H
+
+#include "base/json.h"
+#include "nn/nn.h"
+
+enum {
+    MODEL_CONFIG_BYTES_MAX = 16 << 20,
+    MODEL_INDEX_BYTES_MAX = 64 << 20,
+    MODEL_SHARDS_MAX = 4096,
+    MODEL_HIDDEN_MAX = 1 << 17,
+    MODEL_INNER_MAX = 1 << 20,
+    MODEL_LAYERS_MAX = 1024,
+    MODEL_HEADS_MAX = 4096,
+    MODEL_HEAD_DIM_MAX = 4096,
+    MODEL_VOCAB_MAX = 1 << 24,
+    MODEL_LABELS_MAX = 1 << 20,
+    MODEL_POSITIONS_MAX = 1 << 24, /* the last integer float32 can count to */
+    MODEL_BATCH_TOKENS_MAX = 1 << 20,
+    MODEL_OUT_MAX = 4
+};
+
+typedef struct model      model;
+typedef struct weight_map weight_map;
+typedef struct model_arch model_arch;
+
+/* What a class puts on top of the body. */
+typedef enum model_head {
+    MODEL_HEAD_NONE,      /* last_hidden_state */
+    MODEL_HEAD_CAUSAL_LM, /* logits for the next token */
+    MODEL_HEAD_MASKED_LM, /* logits for each token */
+    MODEL_HEAD_CLASSES    /* logits for each label */
+} model_head;
+
+/* A configuration that was checked: every size is within its limit and fits the others. */
+typedef struct model_shape {
+    const model_arch *arch;
+    const char       *class_name; /* "LlamaForCausalLM" */
+    model_head        head;
+    size_t            hidden, inner, layers, heads, kv_heads, head_dim, vocab, positions_max, labels;
+    float             eps;
+    tensor_act        act;
+    bool              attention_bias, mlp_bias, tied;
+    nn_rope           rope; /* width 0: learned positions */
+} model_shape;
+
+/* One step for `batch` rows of `times` tokens each. Arrays are row-major, on the host. */
+typedef struct model_batch {
+    size_t         batch, times;
+    const int32_t *ids;       /* [batch, times] */
+    const int32_t *positions; /* [batch, times]; NULL: counted on from what kv holds */
+    const int32_t *mask;      /* [batch, held + times], 0 hides a key; NULL: all are seen */
+    nn_kv         *kv;        /* NULL: none; only for models that generate */
+    bool           last_only; /* generating models: logits of the last time only */
+} model_batch;
+
+/* Named results ("logits", "last_hidden_state"), float32, valid until the next call on the model. */
+typedef struct model_out {
+    size_t count;
+    struct {
+        const char *name;
+        tensor      value;
+    } item[MODEL_OUT_MAX];
+} model_out;
+
+/* A new architecture: one file in arch/ that exports this, and a row in arch_table.c. */
+struct model_arch {
+    const char *model_type; /* config.json's "model_type" */
+    const char *prefix;     /* of body weights inside a class with a head: "model." */
+    const struct model_class {
+        const char *name;
+        model_head  head;
+    } *classes; /* ends with a NULL name */
+    snug_status (*parse)(snug_json config, model_shape *out, snug_err *err);
+    snug_status (*bind)(model *m, const weight_map *w, snug_err *err);
+    snug_status (*forward)(model *m, const model_batch *in, model_out *out, snug_err *err);
+};
+const model_arch *model_arch_at(size_t index); /* NULL past the end */
+
+/* Checks a configuration. class_name empty: the first of "architectures". Classes, switches and
+ * values this build does not compute are refused by name: SNUG_EUNSUPPORTED. */
+snug_status model_parse(snug_json config, snug_slice class_name, model_shape *out, snug_err *err) SNUG_MUST_USE;
+
+/* Loads a folder onto a device, which outlives the model. class_name empty: as the config says. */
+snug_status model_open(const char *dir, snug_slice class_name, tensor_dev *d, model **out,
+                       snug_err *err) SNUG_MUST_USE;
+void        model_close(model *m); /* NULL is fine */
+
+const model_shape *model_shape_of(const model *m);
+snug_json          model_config(const model *m); /* config.json, as long as the model lives */
+tensor_dev        *model_dev(const model *m);
+size_t             model_weight_bytes(const model *m); /* bound, tied ones counted once */
+
+/* A cache for `batch` rows of at most positions_max positions: nn_kv_free(). */
+snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_kv **out, snug_err *err) SNUG_MUST_USE;
+/* Validates a step and runs it. With a cache, its positions count afterwards. */
+snug_status model_forward(model *m, const model_batch *in, model_out *out, snug_err *err) SNUG_MUST_USE;
+/* A result by name, or NULL. */
+const tensor *model_out_find(const model_out *out, const char *name);
+
+#endif
