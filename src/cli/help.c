@@ -41,24 +41,25 @@ static bool lists_code(const char *list, int code)
 /* Breaks a text at spaces; \n\n starts a paragraph. */
 static void put_wrapped(FILE *f, const char *text, int indent, int column)
 {
+    bool first = true;
     while (*text != '\0') {
         size_t word = strcspn(text, " \n");
-        if (column + (int)word > WIDTH && column > indent) {
+        if (!first && column + 1 + (int)word > WIDTH) {
             (void)fprintf(f, "\n%*s", indent, "");
             column = indent;
+        } else if (!first) {
+            (void)fputc(' ', f);
+            column++;
         }
         (void)fwrite(text, 1, word, f);
         column += (int)word;
         text += word;
-        if (text[0] == '\n' && text[1] == '\n') {
+        first = text[0] == '\n' && text[1] == '\n';
+        if (first) {
             (void)fprintf(f, "\n\n%*s", indent, "");
             column = indent;
-            text += 2;
-        } else if (*text != '\0') {
-            if (column < WIDTH) (void)fputc(' ', f);
-            column++;
-            text++;
         }
+        text += strspn(text, " \n");
     }
     (void)fputc('\n', f);
 }
