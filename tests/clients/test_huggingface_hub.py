@@ -186,27 +186,27 @@ def test_branches_and_tags(api):
     from huggingface_hub import CommitOperationAdd
     from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
-    api.create_repo("ada/refs")
-    api.create_branch("ada/refs", branch="dev")
+    api.create_repo("ada/branches")
+    api.create_branch("ada/branches", branch="dev")
     with pytest.raises(HfHubHTTPError):
-        api.create_branch("ada/refs", branch="dev")
-    api.create_branch("ada/refs", branch="dev", exist_ok=True)
-    c = api.create_commit("ada/refs", [CommitOperationAdd("only-dev", b"d")], commit_message="dev", revision="dev")
-    api.create_tag("ada/refs", tag="v1", revision="dev", tag_message="first")
-    refs = api.list_repo_refs("ada/refs")
+        api.create_branch("ada/branches", branch="dev")
+    api.create_branch("ada/branches", branch="dev", exist_ok=True)
+    c = api.create_commit("ada/branches", [CommitOperationAdd("only-dev", b"d")], commit_message="dev", revision="dev")
+    api.create_tag("ada/branches", tag="v1", revision="dev", tag_message="first")
+    refs = api.list_repo_refs("ada/branches")
     assert {b.name for b in refs.branches} == {"main", "dev"}
     assert [(t.name, t.target_commit) for t in refs.tags] == [("v1", c.oid)]
-    assert "only-dev" not in api.list_repo_files("ada/refs")
-    assert "only-dev" in api.list_repo_files("ada/refs", revision="v1")
-    assert "only-dev" in api.list_repo_files("ada/refs", revision=c.oid[:7])
+    assert "only-dev" not in api.list_repo_files("ada/branches")
+    assert "only-dev" in api.list_repo_files("ada/branches", revision="v1")
+    assert "only-dev" in api.list_repo_files("ada/branches", revision=c.oid[:7])
     with pytest.raises(HfHubHTTPError):
-        api.delete_branch("ada/refs", branch="main")
-    api.delete_tag("ada/refs", tag="v1")
+        api.delete_branch("ada/branches", branch="main")
+    api.delete_tag("ada/branches", tag="v1")
     with pytest.raises(RevisionNotFoundError):
-        api.delete_tag("ada/refs", tag="v1")
-    api.delete_branch("ada/refs", branch="dev")
+        api.delete_tag("ada/branches", tag="v1")
+    api.delete_branch("ada/branches", branch="dev")
     with pytest.raises(RevisionNotFoundError):
-        api.list_repo_files("ada/refs", revision="dev")
+        api.list_repo_files("ada/branches", revision="dev")
 
 
 def test_private_equals_absent(api, bob, server):
