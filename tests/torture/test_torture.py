@@ -31,7 +31,12 @@ class Died(Exception):
 
 
 class Refused(Exception):
-    """The server answered with an error: the write must not have happened."""
+    """The server answered with an error. 4xx: the write did not happen. 5xx: it says nothing of the
+    outcome, so either whole state is right, as after a death."""
+
+    def __init__(self, status, text):
+        super().__init__(text)
+        self.status = status
 
 
 class Witness:
@@ -48,7 +53,7 @@ class Witness:
         except (OSError, http.client.HTTPException) as e:
             raise Died() from e
         if status >= 400:
-            raise Refused(f"{method} {path}: {status} {data[:300]!r}")
+            raise Refused(status, f"{method} {path}: {status} {data[:300]!r}")
         return status, head, data
 
     def write(self, name, after, *steps):
@@ -93,6 +98,8 @@ class Witness:
                                                    "content": base64.b64encode(content).decode()}})
             state[path] = content
         for path in gone:
+            if path not in state:
+                continue
             lines.append({"key": "deletedFile", "value": {"path": path}})
             state.pop(path)
         self.pending[name] = self.repos[name]
@@ -105,9 +112,12 @@ class Witness:
         self.write(name, state, lambda: self.call(
             "POST", f"/api/models/ada/{name}/commit/main", body, {"Content-Type": "application/x-ndjson"}))
 
-    def settle(self, name):
-        """After a refusal the write must not have happened."""
-        self.pending.pop(name, None)
+    def settle(self, refused):
+        """Takes a refusal into the ledger: after a 4xx nothing may have changed; after a 5xx the state
+        is looked up, which must be the one before or the one after."""
+        if refused.status < 500:
+            self.pending.clear()
+        self.check(list(self.pending))
 
     # ---- checking ----
 
@@ -188,15 +198,18 @@ def scenario(w):
     steps = [
         lambda: w.commit(name, {"a.txt": b"alpha", "d/b.txt": b"beta"}, {"m.bin": os.urandom(200_000)}),
         lambda: w.commit(name, {"a.txt": b"changed"}, {"n.bin": os.urandom(3_000_000)}, gone=["d/b.txt"]),
+        lambda: w.commit(name, {f"many/{i:03}.txt": str(i).encode() for i in range(200)}, {}),
         lambda: w.commit(name, {}, {"m.bin": os.urandom(100_000)}),
     ]
     for step in steps:
         try:
             step()
-        except Refused:
-            w.settle(name)
-    second = w.create()
-    w.delete(second)
+        except Refused as e:
+            w.settle(e)
+    try:
+        w.delete(w.create())
+    except Refused as e:
+        w.settle(e)
 
 
 def fault_points():
@@ -228,10 +241,10 @@ def test_fault_point(place, point):
             scenario(w)
         except Died:
             reached = True
-        except Refused:
+            server.proc.wait(timeout=30)
+        except Refused as e:
             reached = True
-            for name in list(w.pending):
-                w.settle(name)
+            w.settle(e)
         died = server.proc.poll()
         if died is not None:
             assert died == -signal.SIGKILL, (mode, died, server.log_text()[-3000:])
