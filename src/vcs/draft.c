@@ -39,6 +39,7 @@ struct vcs_draft {
     dir        *dirs, *root;
     bool        has_base;
     git_oid     base, base_tree;
+    unsigned    losses; /* of the handle, when the draft began */
 };
 
 /* ---- a folder: names to nodes ---- */
@@ -151,6 +152,7 @@ snug_status vcs_draft_new(vcs_repo *r, const vcs_oid *base_or_null, vcs_draft **
     vcs_draft  *d = snug_zalloc(sizeof *d);
 
     d->r = r;
+    d->losses = r->losses;
     d->a = snug_arena_new();
     if (base_or_null == NULL) {
         d->root = new_dir(d);
@@ -410,6 +412,9 @@ snug_status vcs_draft_commit(vcs_draft *d, snug_slice message, const vcs_who *wh
     char        hex[41];
     SNUG_AUTO(snug_buf) b = snug_buf_init(MESSAGE_MAX);
 
+    if (d->losses != d->r->losses) {
+        SNUG_FAIL(err, SNUG_EINTERNAL, "the objects of this draft were lost by an earlier failure");
+    }
     tree = d->base_tree;
     if (d->root->dirty || !d->has_base) SNUG_TRY(write_dir(d, d->root, &tree, err));
     snug_hex(tree.id, sizeof tree.id, hex);

@@ -194,7 +194,8 @@ snug_status vcs_flush_objects(vcs_repo *r, snug_err *err)
     } else if (p->count > 0) {
         st = p->fd >= 0 ? vcs_pack_finish(r, err) : vcs_loose_write(r, p->v, p->count, err);
     }
-    vcs_pending_drop(p); /* a half-done flush cannot be resumed */
+    if (st != SNUG_OK) r->losses++; /* a half-done flush cannot be resumed */
+    vcs_pending_drop(p);
     return st;
 }
 

@@ -66,6 +66,7 @@ struct vcs_repo {
     char            key[VCS_KEY_MAX + 1];
     char           *path; /* <dir>/<xx>/<key>.git */
     vcs_pending     pending;
+    unsigned        losses; /* how often pending objects were dropped; drafts notice */
     bool            busy, doomed; /* doomed: the repository was removed meanwhile */
     uint64_t        used;         /* pool clock at release, for eviction */
     vcs_repo       *next;         /* all handles of the vcs */
