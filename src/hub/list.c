@@ -104,6 +104,7 @@ snug_status hub_list_repos(hub *h, const hub_actor *who, const hub_list_query *q
     db_txn     *tx = NULL;
     store_repo *rows;
     bool        more;
+    snug_slice  cursor = q->cursor; /* a walk may pass &q->cursor as next */
     store_list  list = {.type = (int)q->type,
                         .sees = hub_sees(who),
                         .me = hub_own_ns(who),
@@ -117,7 +118,7 @@ snug_status hub_list_repos(hub *h, const hub_actor *who, const hub_list_query *q
     *next = SNUG_EMPTY;
     SNUG_TRY(check_query(q, err));
     SNUG_TRY(parse_sort(q->sort, &list.sort, err));
-    if (q->cursor.len > 0 && !read_cursor(a, q->cursor, &list))
+    if (cursor.len > 0 && !read_cursor(a, cursor, &list))
         SNUG_FAIL(err, SNUG_EINVAL, "\"cursor\" does not belong to this list");
     SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
     SNUG_TRY(store_list_repos(tx, a, &list, &rows, count, &more, err));
