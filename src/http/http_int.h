@@ -186,7 +186,11 @@ struct http_conn {
     bool       closed;  /* the descriptor is libmicrohttpd's to close: hands off */
     http_wait  waiting; /* suspended in the body, and why */
     http_raw   raw;
-    bool       reply_ready, worker_active, gone, body_eof, body_over, body_slow, body_wanted;
+    bool        reply_ready;   /* the stream handler has answered */
+    bool        worker_active; /* it is still running */
+    bool        dead;          /* libmicrohttpd ended the request before the handler did */
+    bool        gone;          /* nobody will read the answer, or the server stops */
+    bool        body_wanted, body_started, body_eof, body_over, body_slow;
     char      *ring;
     size_t     ring_cap, ring_head, ring_used;
     uint64_t   received, last_body_ms, receiving_ms, swallowed;
