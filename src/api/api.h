@@ -11,8 +11,7 @@
 
 typedef struct api_cache api_cache; /* rendered answers, see cache.c */
 
-/* What the handlers get as http_server_opts.app. The first three members are what every family of
- * pages needs and stand in the same order wherever such a struct is declared. */
+/* What the handlers get as their table's app. */
 typedef struct api_app {
     hub                     *hub;
     const http_route *const *tables; /* NULL-ended, all of the server: for the OpenAPI document */

@@ -26,6 +26,10 @@ struct house {
     hub         *hub;
     api_app      app;
     bool         app_ready;
+#ifdef SNUG_HAVE_WEB
+    web_app      pages;
+#endif
+    void        *apps[TABLES_MAX]; /* one for each route table */
     http_server *server;
     char         url[URL_MAX];
 };
@@ -115,10 +119,22 @@ static void make_url(house *h, const char *listen)
                    (unsigned)http_server_port(h->server));
 }
 
+/* The pages come last in the list and have an app of their own; the rest is the API's. */
+static void bind_apps(house *h)
+{
+    size_t n = 0;
+    while (h->app.tables[n] != NULL) h->apps[n++] = &h->app;
+#ifdef SNUG_HAVE_WEB
+    h->pages = (web_app){h->hub, h->app.tables, h->app.table_sizes};
+    h->apps[n - 1] = &h->pages;
+#endif
+}
+
 static snug_status start_server(house *h, cli *c, const config *conf, snug_err *err)
 {
     const char *listen = config_text(conf, CONFIG_ID_listen);
     serve_tables(c->arena, &h->app.tables, &h->app.table_sizes);
+    bind_apps(h);
     http_server_opts o = {
         .listen = listen,
         .io_threads = (unsigned)config_number(conf, CONFIG_ID_io_threads),
@@ -134,6 +150,7 @@ static snug_status start_server(house *h, cli *c, const config *conf, snug_err *
         .tables = h->app.tables,
         .table_sizes = h->app.table_sizes,
         .app = &h->app,
+        .table_apps = h->apps,
         .on_error = api_on_error,
         .on_reply = api_on_reply,
     };

@@ -77,7 +77,7 @@ uint64_t    http_req_length(const http_req *rq);
 snug_status http_req_read(http_req *rq, void *p, size_t n, size_t *got, snug_err *err) SNUG_MUST_USE;
 snug_arena *http_req_arena(http_req *rq);
 const char *http_req_id(const http_req *rq);
-void       *http_req_app(const http_req *rq);   /* http_server_opts.app */
+void       *http_req_app(const http_req *rq);   /* of the route's table */
 snug_slice  http_req_remote(const http_req *rq); /* peer address as text */
 /* "http://host:port" as the client sees us: the configured public URL, else the Host header
  * (checked), with X-Forwarded-Proto when the peer is a trusted proxy. */
@@ -133,7 +133,8 @@ typedef struct http_server_opts {
     const char *trusted_proxies;         /* comma list of addresses, NULL: none */
     const http_route *const *tables;     /* NULL-ended list of tables ... */
     const size_t            *table_sizes; /* ... and their lengths */
-    void                    *app;
+    void                    *app;        /* what http_req_app gives ... */
+    void *const             *table_apps; /* ... unless there is one for each table; may be NULL */
     /* Turns a failed handler into an answer; NULL: {"error": msg} with X-Error-Message. */
     void (*on_error)(http_req *rq, http_res *rs, const snug_err *err);
     /* Adds headers to every answer (CORS, server name); may be NULL. */

@@ -18,7 +18,17 @@ snug_slice http_req_body(const http_req *rq) { return snug_buf_slice(&rq->body);
 uint64_t http_req_length(const http_req *rq) { return rq->length; }
 snug_arena *http_req_arena(http_req *rq) { return rq->arena; }
 const char *http_req_id(const http_req *rq) { return rq->id; }
-void *http_req_app(const http_req *rq) { return rq->server->o.app; }
+/* Each table may have an app of its own; comparing the row's address with a dozen tables is cheaper
+ * than carrying a pointer in every row. */
+void *http_req_app(const http_req *rq)
+{
+    const http_server_opts *o = &rq->server->o;
+    for (size_t t = 0; o->table_apps != NULL && rq->route != NULL && o->tables[t] != NULL; t++) {
+        if (rq->route >= o->tables[t] && rq->route < o->tables[t] + o->table_sizes[t])
+            return o->table_apps[t];
+    }
+    return o->app;
+}
 snug_slice http_req_remote(const http_req *rq) { return snug_str(rq->conn->peer); }
 const http_route *http_req_route(const http_req *rq) { return rq->route; }
 void *http_req_slot(const http_req *rq) { return rq->slot; }
