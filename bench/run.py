@@ -91,6 +91,7 @@ def upload(server, token, repo, path, digest):
     conn.putrequest("PUT", re.sub(r"^https?://[^/]+", "", href))
     conn.putheader("Content-Length", str(SIZE))
     conn.endheaders()
+    conn.sock.setblocking(True)  # os.sendfile does not know about time-outs
     with open(path, "rb") as f:
         off = 0
         while off < SIZE:
@@ -174,6 +175,7 @@ def start_to_first_answer(folder):
 def hub():
     result = {}
     folder = Path(tempfile.mkdtemp(prefix="snug-bench-"))
+    folder.chmod(0o755)  # the peer reads it under another account
     server = None
     peer = None
     try:
