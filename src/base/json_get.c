@@ -22,7 +22,7 @@ typedef struct hash_key {
 static hash_key process_key(void)
 {
     hash_key    key = {{0x736e75672d6a736fu, 0x6e2d7461626c6573u}};
-    const void *bytes = (const void *)getauxval(AT_RANDOM); /* NOLINT(performance-no-int-to-ptr) */
+    const void *bytes = (const void *)getauxval(AT_RANDOM);
     if (bytes != NULL) memcpy(&key, bytes, sizeof key);
     return key;
 }
@@ -98,7 +98,7 @@ size_t json_table_fill(json_table *t, const snug_json_node *kids, size_t members
 static const json_table *table_of(const snug_json_node *n)
 {
     const snug_json_node *behind = n->v.kids + 2 * node_size(n);
-    json_table           *t = (json_table *)(uintptr_t)behind; /* NOLINT(performance-no-int-to-ptr) */
+    json_table           *t = (json_table *)(uintptr_t)behind;
     unsigned state = atomic_load_explicit(&t->state, memory_order_acquire);
     if (state == TABLE_READY) return t;
     unsigned empty = TABLE_EMPTY;
