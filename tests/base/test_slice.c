@@ -140,8 +140,7 @@ static void test_utf8(void **state)
                                       "\xc0\xaf",
                                       "\xc1\xbf",
                                       "\xc2",
-                                      "\xc2"
-                                      "a",
+                                      "\xc2z",
                                       "\xe0\x80\x80",
                                       "\xe0\x9f\xbf",
                                       "\xe1\x80",
