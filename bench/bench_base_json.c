@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench libs: jansson */
-/* bench/bench_base_json.c - the JSON reader and writer against jansson and yyjson, on the same bytes.
+/* bench/bench_base_json.c - the JSON reader and writer against jansson and yyjson, on the same
+ * bytes.
  *
- * Prints one JSON object: for each document its size, the median MB/s (10^6 bytes) of each reader and
- * our ratio to yyjson. yyjson is measured through its Python module in a child process, on a file
- * with the same bytes: $SNUG_BENCH_PYTHON names an interpreter that has it (default python3); when
- * there is none its figures are null. Documents are made from a fixed seed. */
+ * Prints one JSON object: for each document its size, the median MB/s (10^6 bytes) of each reader
+ * and our ratio to yyjson. yyjson is measured through its Python module in a child process, on a
+ * file with the same bytes: $SNUG_BENCH_PYTHON names an interpreter that has it (default python3);
+ * when there is none its figures are null. Documents are made from a fixed seed. */
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
@@ -33,8 +34,8 @@ static uint64_t next_random(uint64_t *state) /* splitmix64 */
 static snug_slice make_piece(uint64_t *rnd, char room[64])
 {
     static const char *const marks[] = {"\xc4\xa0", "", "", "\xc4\x8a", "\xe4\xb8\xad"};
-    const char *mark = marks[next_random(rnd) % 5];
-    size_t      n = strlen(mark), letters = 2 + next_random(rnd) % 8;
+    const char              *mark = marks[next_random(rnd) % 5];
+    size_t                   n = strlen(mark), letters = 2 + next_random(rnd) % 8;
     memcpy(room, mark, n);
     for (size_t i = 0; i < letters; i++) room[n++] = (char)('a' + next_random(rnd) % 26);
     return (snug_slice){room, n};
@@ -76,10 +77,17 @@ static void make_tokenizer(snug_buf *b)
 
 static void put_text(snug_json_out *o, uint64_t *rnd, size_t words)
 {
-    static const char *const pieces[] = {"the ", "model ", "reads ", "caf\xc3\xa9 ", "a \"quoted\" word ",
-                                         "line\n", "weights and biases ", "of ", "tokens, "};
-    char   text[2048];
-    size_t n = 0;
+    static const char *const pieces[] = {"the ",
+                                         "model ",
+                                         "reads ",
+                                         "caf\xc3\xa9 ",
+                                         "a \"quoted\" word ",
+                                         "line\n",
+                                         "weights and biases ",
+                                         "of ",
+                                         "tokens, "};
+    char                     text[2048];
+    size_t                   n = 0;
     for (size_t i = 0; i < words; i++) {
         uint64_t    pick = next_random(rnd) % 64;
         const char *w = pieces[pick < 9 ? pick : pick % 4 == 3 ? 6 : pick % 4];
@@ -216,16 +224,15 @@ static double writer_mbs(snug_slice text)
 
 /* ---- yyjson, through Python ---- */
 
-static const char script[] =
-    "import sys, time, statistics, yyjson\n"
-    "data = open(sys.argv[1], 'rb').read()\n"
-    "parts = data.splitlines() if sys.argv[2] == '1' else [data]\n"
-    "times = []\n"
-    "for i in range(10):\n"
-    "    t = time.perf_counter()\n"
-    "    for p in parts: yyjson.Document(p)\n"
-    "    times.append(time.perf_counter() - t)\n"
-    "print(len(data) / 1e6 / statistics.median(times[1:]))\n";
+static const char script[] = "import sys, time, statistics, yyjson\n"
+                             "data = open(sys.argv[1], 'rb').read()\n"
+                             "parts = data.splitlines() if sys.argv[2] == '1' else [data]\n"
+                             "times = []\n"
+                             "for i in range(10):\n"
+                             "    t = time.perf_counter()\n"
+                             "    for p in parts: yyjson.Document(p)\n"
+                             "    times.append(time.perf_counter() - t)\n"
+                             "print(len(data) / 1e6 / statistics.median(times[1:]))\n";
 
 static double yyjson_mbs(const char *folder, snug_slice text, bool lines)
 {
@@ -254,8 +261,8 @@ static void bench(snug_json_out *o, const char *folder, const char *name, void (
     make(&b);
     snug_slice text = snug_buf_slice(&b);
     double     yy = yyjson_mbs(folder, text, lines);
-    double     copy = median_mbs(run_copy, text, lines), borrow = median_mbs(run_borrow, text, lines);
-    double     jansson = median_mbs(run_jansson, text, lines);
+    double copy = median_mbs(run_copy, text, lines), borrow = median_mbs(run_borrow, text, lines);
+    double jansson = median_mbs(run_jansson, text, lines);
     snug_jo_key(o, name);
     snug_jo_begin_object(o);
     snug_jo_ku64(o, "bytes", text.len);

@@ -6,7 +6,8 @@
  * The numbers are read from the tree in that document ("2 blob/ ..."), so there is one list. A file
  * may include anything in its own folder, "<folder>/<folder>.h" of a lower number, and all of base/
  * but *_int.h. A folder's CMakeLists.txt must name what it includes under DEPS, directly or through
- * another folder, and only lower numbers. Prints file:line and what to do; exit 1 on a violation. */
+ * another folder, and only lower numbers. Prints file:line and what to do; exit 1 on a violation.
+ */
 #include "source.h"
 
 enum { FOLDERS_MAX = 64, NAME_MAX_BYTES = 32 };
@@ -14,10 +15,10 @@ enum { FOLDERS_MAX = 64, NAME_MAX_BYTES = 32 };
 typedef struct folder {
     char     name[NAME_MAX_BYTES];
     int      layer;
-    bool     built;                          /* has a CMakeLists.txt */
-    uint64_t deps;                           /* bit per folder: named under DEPS */
-    uint64_t used;                           /* bit per folder: included */
-    char     used_at[FOLDERS_MAX][160];      /* where first */
+    bool     built;                     /* has a CMakeLists.txt */
+    uint64_t deps;                      /* bit per folder: named under DEPS */
+    uint64_t used;                      /* bit per folder: included */
+    char     used_at[FOLDERS_MAX][160]; /* where first */
 } folder;
 
 static folder   folders[FOLDERS_MAX];
@@ -118,8 +119,10 @@ static void check_include(const char *path, unsigned line, int from, snug_slice 
     int to = rest.ptr == NULL ? -1 : find_folder(head);
     if (angle && to < 0) return; /* the system's, or snug/snug.h */
     if (rest.ptr == NULL || to < 0) {
-        complain(path, line, "\"%.*s\": write the path from src/, folder first; if the folder is new, "
-                 "give it a number in docs/architecture.md", SNUG_SLICE(file));
+        complain(path, line,
+                 "\"%.*s\": write the path from src/, folder first; if the folder is new, "
+                 "give it a number in docs/architecture.md",
+                 SNUG_SLICE(file));
         return;
     }
     if (angle) complain(path, line, "<%.*s>: our own headers go in quotes", SNUG_SLICE(file));
@@ -130,11 +133,13 @@ static void check_include(const char *path, unsigned line, int from, snug_slice 
         (void)snprintf(f->used_at[to], sizeof f->used_at[to], "%s:%u", path, line);
     }
     if (folders[to].layer >= f->layer) {
-        complain(path, line, "%s (layer %d) must not include \"%.*s\" (layer %d): move the code down, "
-                 "or have cli/ hand a function pointer to %s", f->name, f->layer, SNUG_SLICE(file),
-                 folders[to].layer, f->name);
+        complain(path, line,
+                 "%s (layer %d) must not include \"%.*s\" (layer %d): move the code down, "
+                 "or have cli/ hand a function pointer to %s",
+                 f->name, f->layer, SNUG_SLICE(file), folders[to].layer, f->name);
     } else if (!is_public_header(to, rest)) {
-        complain(path, line, "\"%.*s\" is private to %s: include \"%s/%s.h\" and add there what is missing",
+        complain(path, line,
+                 "\"%.*s\" is private to %s: include \"%s/%s.h\" and add there what is missing",
                  SNUG_SLICE(file), folders[to].name, folders[to].name, folders[to].name);
     }
 }
@@ -181,10 +186,13 @@ static void read_deps(const char *path, snug_slice text, int from)
         if (keyword || !in_deps) continue;
         int to = find_folder(word);
         if (to < 0) {
-            complain(path, line, "DEPS %.*s: docs/architecture.md has no such folder", SNUG_SLICE(word));
+            complain(path, line, "DEPS %.*s: docs/architecture.md has no such folder",
+                     SNUG_SLICE(word));
         } else if (folders[to].layer >= f->layer) {
-            complain(path, line, "DEPS %.*s: %s (layer %d) may only stand on lower layers than its own, "
-                     "not on layer %d", SNUG_SLICE(word), f->name, f->layer, folders[to].layer);
+            complain(path, line,
+                     "DEPS %.*s: %s (layer %d) may only stand on lower layers than its own, "
+                     "not on layer %d",
+                     SNUG_SLICE(word), f->name, f->layer, folders[to].layer);
         } else {
             f->deps |= (uint64_t)1 << to;
         }
@@ -234,7 +242,8 @@ static void check_file(const char *path)
     snug_arena *a = snug_arena_new();
     if (snug_ends_with(rest, "CMakeLists.txt")) {
         read_deps(path, source_read(a, path), from);
-    } else if (snug_ends_with(rest, ".c") || snug_ends_with(rest, ".h") || snug_ends_with(rest, ".cu")) {
+    } else if (snug_ends_with(rest, ".c") || snug_ends_with(rest, ".h") ||
+               snug_ends_with(rest, ".cu")) {
         check_source(a, path, from);
     }
     snug_arena_free(a);

@@ -3,8 +3,8 @@
  *
  *     tool_check_words FILE...
  *
- * Prints file:line and what to do; exit 1 when anything was found. A new rule is a row in a table or
- * a check_* function called from check_file(). */
+ * Prints file:line and what to do; exit 1 when anything was found. A new rule is a row in a table
+ * or a check_* function called from check_file(). */
 #include "source.h"
 
 enum { COLUMNS_MAX = 110, LINES_MAX = 1500 };
@@ -54,7 +54,8 @@ static const char *find_call(const char *code, const char *from, const char *nam
     size_t n = strlen(name);
     for (const char *p = from; (p = strstr(p, name)) != NULL; p += n) {
         const char *after = p + n;
-        if (p > code && (source_is_word(p[-1]) || p[-1] == '.' || (p - code > 1 && p[-1] == '>' && p[-2] == '-')))
+        if (p > code && (source_is_word(p[-1]) || p[-1] == '.' ||
+                         (p - code > 1 && p[-1] == '>' && p[-2] == '-')))
             continue;
         while (*after == ' ' || *after == '\n') after++;
         if (*after == '(') return p;
@@ -66,7 +67,8 @@ static void check_banned(const char *path, const char *code)
 {
     for (size_t i = 0; i < sizeof banned / sizeof banned[0]; i++) {
         for (const char *p = code; (p = find_call(code, p, banned[i].name)) != NULL; p++)
-            complain(path, line_of(code, p), "%s is banned: use %s", banned[i].name, banned[i].instead);
+            complain(path, line_of(code, p), "%s is banned: use %s", banned[i].name,
+                     banned[i].instead);
     }
 }
 
@@ -91,8 +93,10 @@ static void check_products(const char *path, const char *code)
             for (const char *q = args; *q != '\0' && depth > 0; q++) {
                 depth += (*q == '(') - (*q == ')');
                 if (*q != '*' || !multiplies(args, q)) continue;
-                complain(path, line_of(code, q), "%s of a product can overflow: use snug_mul, "
-                         "calloc or snug_arena_array_try", names[i]);
+                complain(path, line_of(code, q),
+                         "%s of a product can overflow: use snug_mul, "
+                         "calloc or snug_arena_array_try",
+                         names[i]);
                 break;
             }
         }
@@ -134,7 +138,8 @@ static void check_lines(const char *path, snug_slice text, bool tabs_fine, bool 
         if (line.len > 0 && (line.ptr[line.len - 1] == ' ' || line.ptr[line.len - 1] == '\r'))
             complain(path, number, "white space at the end of the line");
         if (narrow && columns(line) > COLUMNS_MAX)
-            complain(path, number, "%zu columns: break the line before column %d", columns(line), COLUMNS_MAX);
+            complain(path, number, "%zu columns: break the line before column %d", columns(line),
+                     COLUMNS_MAX);
     }
     if (text.len > 0 && text.ptr[text.len - 1] != '\n')
         complain(path, number, "no new line at the end of the file");
@@ -160,9 +165,14 @@ static kind kind_of(snug_slice path)
     static const struct {
         const char *end;
         kind        kind;
-    } rows[] = {{".c", KIND_C},        {".h", KIND_C},         {".cu", KIND_C},
-                {".sh", KIND_SCRIPT},  {".py", KIND_SCRIPT},   {".cmake", KIND_SCRIPT},
-                {"CMakeLists.txt", KIND_SCRIPT}, {"Makefile", KIND_MAKEFILE}};
+    } rows[] = {{".c", KIND_C},
+                {".h", KIND_C},
+                {".cu", KIND_C},
+                {".sh", KIND_SCRIPT},
+                {".py", KIND_SCRIPT},
+                {".cmake", KIND_SCRIPT},
+                {"CMakeLists.txt", KIND_SCRIPT},
+                {"Makefile", KIND_MAKEFILE}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (snug_ends_with(path, rows[i].end)) return rows[i].kind;
     }

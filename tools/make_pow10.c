@@ -30,10 +30,7 @@ static big power5(int n)
     return b;
 }
 
-static int bit(const big *b, int at)
-{
-    return at < 0 ? 0 : (int)(b->w[at / 32] >> (at % 32) & 1u);
-}
+static int bit(const big *b, int at) { return at < 0 ? 0 : (int)(b->w[at / 32] >> (at % 32) & 1u); }
 
 static int bit_length(const big *b)
 {

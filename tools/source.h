@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tools/source.h - C source split into code, comments and strings, for the small checkers here.
  *
- * Not a compiler: it knows comments, string and character literals, and line splices, which is enough
- * to tell a call from a mention of it. */
+ * Not a compiler: it knows comments, string and character literals, and line splices, which is
+ * enough to tell a call from a mention of it. */
 #ifndef SNUG_TOOLS_SOURCE_H
 #define SNUG_TOOLS_SOURCE_H
 

@@ -110,8 +110,10 @@ static void print_longest(const list *l, unsigned above)
     for (size_t i = 0; i < LISTED && i < l->count; i++) {
         const item *it = &l->items[l->count - 1 - i];
         if (it->lines <= above) break;
-        if (it->name[0] == '\0') printf("  %5u  %s\n", it->lines, it->path);
-        else printf("  %5u  %s:%u %s\n", it->lines, it->path, it->at, it->name);
+        if (it->name[0] == '\0')
+            printf("  %5u  %s\n", it->lines, it->path);
+        else
+            printf("  %5u  %s:%u %s\n", it->lines, it->path, it->at, it->name);
     }
 }
 
@@ -121,14 +123,17 @@ static void report(list *functions, list *files)
     if (functions->count > 0) qsort(functions->items, functions->count, sizeof(item), by_length);
     if (files->count > 0) qsort(files->items, files->count, sizeof(item), by_length);
     for (size_t i = 0; i < files->count; i++) total += files->items[i].lines;
-    double below = percent_below(functions, SHORT_LINES), most = percent_below(functions, LONG_LINES);
+    double below = percent_below(functions, SHORT_LINES),
+           most = percent_below(functions, LONG_LINES);
     printf("functions  %zu, median %u lines, 95 %% within %u, longest %u\n", functions->count,
            share(functions, 0.5), share(functions, 0.95), share(functions, 1));
-    printf("           %.1f %% under %d lines (want 50): %s\n", below, SHORT_LINES, below >= 50 ? "ok" : "NO");
-    printf("           %.1f %% under %d lines (want 95): %s\n", most, LONG_LINES, most >= 95 ? "ok" : "NO");
+    printf("           %.1f %% under %d lines (want 50): %s\n", below, SHORT_LINES,
+           below >= 50 ? "ok" : "NO");
+    printf("           %.1f %% under %d lines (want 95): %s\n", most, LONG_LINES,
+           most >= 95 ? "ok" : "NO");
     print_longest(functions, LONG_LINES - 1);
-    printf("files      %zu, %lu lines, median %u, longest %u\n", files->count, total, share(files, 0.5),
-           share(files, 1));
+    printf("files      %zu, %lu lines, median %u, longest %u\n", files->count, total,
+           share(files, 0.5), share(files, 1));
     print_longest(files, FILE_LINES);
 }
 

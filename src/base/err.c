@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#undef snug_fail /* err.h has stand-ins for the analyzer */
+#undef snug_fail_code
+#undef snug_fail_sys
+
 static const struct {
     const char *name;
     int         http, exit;

@@ -33,6 +33,15 @@ snug_status snug_fail_sys(snug_err *err, int errnum, const char *fmt, ...) SNUG_
 /* Puts "context: " in front of the sentence; never replaces the first cause. */
 void snug_note(snug_err *err, const char *fmt, ...) SNUG_PRINTF(2, 3);
 
+#ifdef __clang_analyzer__
+/* clang's analyzer sees one file at a time and would try what happens when a failure is SNUG_OK. */
+#define SNUG_NOT_OK(st) ((st) == SNUG_OK ? SNUG_EINTERNAL : (st))
+#define snug_fail(err, st, ...) ((void)(snug_fail)((err), (st), __VA_ARGS__), SNUG_NOT_OK(st))
+#define snug_fail_code(err, st, ...)                                                               \
+    ((void)(snug_fail_code)((err), (st), __VA_ARGS__), SNUG_NOT_OK(st))
+#define snug_fail_sys(...) ((void)(snug_fail_sys)(__VA_ARGS__), SNUG_EIO)
+#endif
+
 void        snug_err_clear(snug_err *err);
 const char *snug_status_name(snug_status st);
 int         snug_status_http(snug_status st);

@@ -22,7 +22,7 @@ typedef struct hash_key {
 static hash_key process_key(void)
 {
     hash_key    key = {{0x736e75672d6a736fu, 0x6e2d7461626c6573u}};
-    const void *bytes = (const void *)getauxval(AT_RANDOM); /* NOLINT(performance-no-int-to-ptr) */
+    const void *bytes = (const void *)getauxval(AT_RANDOM);
     if (bytes != NULL) memcpy(&key, bytes, sizeof key);
     return key;
 }
@@ -50,8 +50,8 @@ static inline void sip_round(sip *s)
 /* SipHash-1-3 (Aumasson and Bernstein 2012). */
 static uint64_t hash_bytes(const hash_key *key, const char *p, size_t n)
 {
-    sip s = {key->k[0] ^ 0x736f6d6570736575u, key->k[1] ^ 0x646f72616e646f6du,
-             key->k[0] ^ 0x6c7967656e657261u, key->k[1] ^ 0x7465646279746573u};
+    sip      s = {key->k[0] ^ 0x736f6d6570736575u, key->k[1] ^ 0x646f72616e646f6du,
+                  key->k[0] ^ 0x6c7967656e657261u, key->k[1] ^ 0x7465646279746573u};
     uint64_t word, last = (uint64_t)n << 56;
     size_t   left = n;
     for (; left >= 8; left -= 8, p += 8) {
@@ -98,8 +98,8 @@ size_t json_table_fill(json_table *t, const snug_json_node *kids, size_t members
 static const json_table *table_of(const snug_json_node *n)
 {
     const snug_json_node *behind = n->v.kids + 2 * node_size(n);
-    json_table           *t = (json_table *)(uintptr_t)behind; /* NOLINT(performance-no-int-to-ptr) */
-    unsigned state = atomic_load_explicit(&t->state, memory_order_acquire);
+    json_table           *t = (json_table *)(uintptr_t)behind;
+    unsigned              state = atomic_load_explicit(&t->state, memory_order_acquire);
     if (state == TABLE_READY) return t;
     unsigned empty = TABLE_EMPTY;
     if (!atomic_compare_exchange_strong(&t->state, &empty, TABLE_FILLING)) return NULL;

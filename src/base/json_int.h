@@ -25,7 +25,7 @@
 #include <emmintrin.h>
 #endif
 
-typedef unsigned char json_byte;
+typedef unsigned char         json_byte;
 typedef struct snug_json_node snug_json_node;
 
 struct snug_json_node {
@@ -45,8 +45,8 @@ enum {
     NODE_KEY = 0x10,
     NODE_UINT = 0x20,
     NODE_HASHED = 0x40,
-    JSON_HASH_MIN = 33,     /* members from which an object gets a table */
-    JSON_DEPTH_CAP = 1024   /* whatever the options say: the writer recurses over values */
+    JSON_HASH_MIN = 33,   /* members from which an object gets a table */
+    JSON_DEPTH_CAP = 1024 /* whatever the options say: the writer recurses over values */
 };
 
 /* Open addressing over member numbers + 1; 0 is a free slot. A slot names the last member with its

@@ -6,9 +6,9 @@
  * Truth:   reading rounds to nearest, ties to even; what is written is the shortest text that reads
  *          back as the same bits, and of those the one nearest to the value.
  *
- * Both directions multiply by a power of ten known to 128 bits. Reading does so with Clinger's exact
- * case first (1990), then Eisel and Lemire's (2021), which notices the few numbers that 128 bits
- * cannot decide and leaves them to strtod. Writing is Giulietti's Schubfach (2020). */
+ * Both directions multiply by a power of ten known to 128 bits. Reading does so with Clinger's
+ * exact case first (1990), then Eisel and Lemire's (2021), which notices the few numbers that 128
+ * bits cannot decide and leaves them to strtod. Writing is Giulietti's Schubfach (2020). */
 #include <float.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -45,8 +45,9 @@ static double slow_real(const json_byte *text)
 /* mant * 10^exp10 for mant > 0, or false when the answer is subnormal, infinite or in doubt.
  *
  * With mant shifted to the top of 64 bits, the product with the table's 64 + 64 bits has its first
- * one at bit 127 or 126. Of its upper word 54 bits are the significand and a rounding bit; the other
- * 9 or 10 tell whether the error, below one unit in the last place of the product, can carry up. */
+ * one at bit 127 or 126. Of its upper word 54 bits are the significand and a rounding bit; the
+ * other 9 or 10 tell whether the error, below one unit in the last place of the product, can carry
+ * up. */
 static bool fast_real(uint64_t mant, int64_t exp10, double *out)
 {
     if (exp10 < JSON_POW10_FIRST || exp10 > JSON_POW10_LAST) return false;
@@ -73,7 +74,8 @@ static bool fast_real(uint64_t mant, int64_t exp10, double *out)
         exp2++;
     }
     if (exp2 < 1 || exp2 > EXP2_MAX) return false;
-    *out = double_of((uint64_t)exp2 << FRACTION_BITS | (sig & (((uint64_t)1 << FRACTION_BITS) - 1)));
+    *out =
+        double_of((uint64_t)exp2 << FRACTION_BITS | (sig & (((uint64_t)1 << FRACTION_BITS) - 1)));
     return true;
 }
 
@@ -119,8 +121,8 @@ static uint64_t multiply_sticky(uint64_t pow_hi, uint64_t pow_lo, uint64_t x)
  *         10s      s  s+1              otherwise of s and s + 1 the one inside, or the nearer */
 static decimal shortest(uint64_t c, int q, bool uneven)
 {
-    int      k = (int)(((int64_t)q * 1262611 - (uneven ? 524031 : 0)) >> 22); /* floor(log10(2^q)) */
-    int      h = q + floor_log2_pow10(-k) + 1;
+    int k = (int)(((int64_t)q * 1262611 - (uneven ? 524031 : 0)) >> 22); /* floor(log10(2^q)) */
+    int h = q + floor_log2_pow10(-k) + 1;
     uint64_t hi = json_pow10[-k - JSON_POW10_FIRST][0], lo = json_pow10[-k - JSON_POW10_FIRST][1];
     if (-k < 0 || -k > 55) { /* Schubfach wants inexact powers rounded up */
         lo++;

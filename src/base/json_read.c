@@ -30,7 +30,7 @@ typedef struct reader {
     snug_arena      *arena;
     snug_json_node  *stack;
     size_t           top, cap;
-    size_t           cur; /* the open container, or NO_CONTAINER */
+    size_t           cur;   /* the open container, or NO_CONTAINER */
     snug_json_node  *first; /* the storage the stack began with */
     unsigned         flags, depth, depth_max;
     const json_byte *bad; /* where it went wrong, and why */
@@ -116,8 +116,7 @@ static const json_byte *read_unicode(reader *r, const json_byte *p, char **dst)
     if (cp >= 0xd800 && cp <= 0xdfff) {
         if (cp >= 0xdc00) return fail(r, p, "a low surrogate without its high one");
         uint32_t low = p[5] == '\\' && p[6] == 'u' ? hex4(p + 7) : 0;
-        if (low < 0xdc00 || low > 0xdfff)
-            return fail(r, p, "a high surrogate without its low one");
+        if (low < 0xdc00 || low > 0xdfff) return fail(r, p, "a high surrogate without its low one");
         cp = 0x10000 + ((cp - 0xd800) << 10) + (low - 0xdc00);
         p += 6;
     }
@@ -443,7 +442,8 @@ static bool close_container(reader *r)
     r->top = r->cur + 1;
     r->cur = up;
     r->depth--;
-    return !object || finish_object(r, c, kids, hashed ? (json_table *)(void *)(kids + count) : NULL);
+    return !object ||
+           finish_object(r, c, kids, hashed ? (json_table *)(void *)(kids + count) : NULL);
 }
 
 /* ---- the document ---- */
@@ -477,7 +477,8 @@ static inline const json_byte *read_after(reader *r, const json_byte *p)
         p = skip_space(p);
         if (*p == ',') return object ? read_key(r, p + 1) : skip_space(p + 1);
         if (*p != (object ? '}' : ']'))
-            return fail(r, p, object ? "a comma or } was expected here" : "a comma or ] was expected here");
+            return fail(
+                r, p, object ? "a comma or } was expected here" : "a comma or ] was expected here");
         if (!close_container(r)) return NULL;
         p++;
     }

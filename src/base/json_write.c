@@ -77,8 +77,8 @@ void snug_jo_end_array(snug_json_out *o) { end(o, ']'); }
 
 static void put_escape(snug_buf *b, json_byte c)
 {
-    static const char short_form[0x20] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
-                                          ['\r'] = 'r'};
+    static const char short_form[0x20] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
     static const char hex[] = "0123456789abcdef";
     char              out[6] = {'\\', (char)c};
     size_t            n = 2;

@@ -14,7 +14,8 @@
 #include "base/slice.h"
 #include "base/sys.h"
 
-enum { LINE_MAX_BYTES = 4096 };
+/* Quoting makes at most six bytes of one, so every text fits its line: none can hide itself. */
+enum { TEXT_MAX_BYTES = 2048, LINE_MAX_BYTES = 8 * TEXT_MAX_BYTES };
 
 static snug_log_opts             setup = {SNUG_INFO, false, STDERR_FILENO};
 static _Thread_local const char *request_id;
@@ -120,7 +121,7 @@ static void put_pairs(log_line *l, snug_slice text)
 void snug_log(snug_log_level level, const char *event, const char *fmt, ...)
 {
     if (!snug_log_enabled(level)) return;
-    char    text[LINE_MAX_BYTES / 2];
+    char    text[TEXT_MAX_BYTES];
     va_list ap;
     va_start(ap, fmt);
     int n = vsnprintf(text, sizeof text, fmt, ap);

@@ -19,7 +19,8 @@ static void test_tables(void **state)
         snug_status st = (snug_status)i;
         assert_true(snug_status_http(st) >= 400 && snug_status_http(st) < 600);
         assert_true(snug_status_exit(st) > 0 && snug_status_exit(st) < 256);
-        for (int k = 0; k < i; k++) assert_string_not_equal(snug_status_name(st), snug_status_name((snug_status)k));
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(snug_status_name(st), snug_status_name((snug_status)k));
     }
     assert_string_equal(snug_status_name(SNUG_STATUS_COUNT), "?");
     assert_int_equal(snug_status_http(SNUG_STATUS_COUNT), 500);
@@ -32,11 +33,14 @@ static void test_documented(void **state)
     (void)state;
     snug_arena *a = snug_arena_new();
     snug_slice  doc;
-    assert_int_equal(snug_read_file(a, SNUG_SOURCE_DIR "/docs/errors.md", 1 << 20, &doc, NULL), SNUG_OK);
+    assert_int_equal(snug_read_file(a, SNUG_SOURCE_DIR "/docs/errors.md", 1 << 20, &doc, NULL),
+                     SNUG_OK);
     for (int i = 0; i < SNUG_STATUS_COUNT; i++) {
         snug_status st = (snug_status)i;
-        snug_slice  row = snug_arena_printf(a, "| `%s` | %d | %d |", snug_status_name(st), snug_status_http(st), snug_status_exit(st));
-        if (snug_find(doc, row) == SIZE_MAX) fail_msg("docs/errors.md lacks the row %.*s", SNUG_SLICE(row));
+        snug_slice  row = snug_arena_printf(a, "| `%s` | %d | %d |", snug_status_name(st),
+                                            snug_status_http(st), snug_status_exit(st));
+        if (snug_find(doc, row) == SIZE_MAX)
+            fail_msg("docs/errors.md lacks the row %.*s", SNUG_SLICE(row));
     }
     snug_arena_free(a);
 }
@@ -51,7 +55,9 @@ static void test_fail(void **state)
     assert_string_equal(err.msg, "bad thing 7");
     assert_null(err.code);
     assert_string_equal(err.cause, "");
-    assert_int_equal(snug_fail_code(&err, SNUG_ENOTFOUND, "RepoNotFound", "no repository %s", "a/b"), SNUG_ENOTFOUND);
+    assert_int_equal(
+        snug_fail_code(&err, SNUG_ENOTFOUND, "RepoNotFound", "no repository %s", "a/b"),
+        SNUG_ENOTFOUND);
     assert_string_equal(err.code, "RepoNotFound");
     assert_string_equal(err.msg, "no repository a/b");
     (void)snug_fail(&err, SNUG_EBUSY, "later");

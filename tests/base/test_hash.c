@@ -15,10 +15,16 @@ static void check_hex(const unsigned char *b, size_t n, const char *want)
 static void test_sha(void **state)
 {
     (void)state;
-    static const struct { const char *text, *sha256, *sha1; } vectors[] = {
-        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
-        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "a9993e364706816aba3e25717850c26c9cd0d89d"},
-        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1", "84983e441c3bd26ebaae4aa1f95129e5e54670f1"},
+    static const struct {
+        const char *text, *sha256, *sha1;
+    } vectors[] = {
+        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+         "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
+        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+         "a9993e364706816aba3e25717850c26c9cd0d89d"},
+        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+         "84983e441c3bd26ebaae4aa1f95129e5e54670f1"},
     };
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
         snug_sha256 h = snug_sha256_of(snug_str(vectors[i].text));
@@ -33,10 +39,17 @@ static void test_sha(void **state)
 static void test_stream(void **state)
 {
     (void)state;
-    static const struct { snug_hash_kind kind; size_t size; const char *million, *empty; } rows[] = {
-        {SNUG_HASH_SHA256, 32, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
-        {SNUG_HASH_SHA1, 20, "34aa973cd4c4daa4f61eeb2bdbad27316534016f", "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
-        {SNUG_HASH_BLAKE3, 32, NULL, "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"},
+    static const struct {
+        snug_hash_kind kind;
+        size_t         size;
+        const char    *million, *empty;
+    } rows[] = {
+        {SNUG_HASH_SHA256, 32, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
+         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {SNUG_HASH_SHA1, 20, "34aa973cd4c4daa4f61eeb2bdbad27316534016f",
+         "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
+        {SNUG_HASH_BLAKE3, 32, NULL,
+         "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"},
     };
     char *text = malloc(1000000);
     assert_non_null(text);
@@ -69,7 +82,10 @@ static void test_stream(void **state)
 }
 
 /* Inputs are the bytes 0, 1, ... 250, 0, ...; digests from the blake3 1.0 package for Python. */
-static const struct { size_t n; const char *plain, *keyed; } blake3_vectors[] = {
+static const struct {
+    size_t      n;
+    const char *plain, *keyed;
+} blake3_vectors[] = {
     {0, "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
      "92b2b75604ed3c761f9d6f62392c8a9227ad0ea3f09573e783f1498a4ed60d26"},
     {1, "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213",
@@ -128,7 +144,8 @@ static void test_hmac(void **state)
     h = snug_hmac_sha256(L("Jefe"), L("what do ya want for nothing?"));
     check_hex(h.b, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     memset(key, 0xaa, sizeof key);
-    h = snug_hmac_sha256((snug_slice){key, sizeof key}, L("Test Using Larger Than Block-Size Key - Hash Key First"));
+    h = snug_hmac_sha256((snug_slice){key, sizeof key},
+                         L("Test Using Larger Than Block-Size Key - Hash Key First"));
     check_hex(h.b, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
     h = snug_hmac_sha256(SNUG_EMPTY, SNUG_EMPTY);
     check_hex(h.b, 32, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
@@ -161,8 +178,17 @@ static void test_hex(void **state)
 static void test_base64(void **state)
 {
     (void)state;
-    static const struct { const char *plain, *coded; } pairs[] = { /* RFC 4648, section 10 */
-        {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"},
+    static const struct {
+        const char *plain, *coded;
+    } pairs[] = {
+        /* RFC 4648, section 10 */
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"foobar", "Zm9vYmFy"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         SNUG_AUTO(snug_buf) b = snug_buf_init(100);
@@ -178,7 +204,8 @@ static void test_base64(void **state)
     snug_buf_clear(&b);
     assert_int_equal(snug_base64_decode(L("+/+/"), &b, NULL), SNUG_OK);
     assert_slice(snug_buf_slice(&b), "\xfb\xff\xbf");
-    static const char *const bad[] = {"Z", "Zg", "Zg=", "Zm8", "Zm9vYg==Zg==", "Zg===", "=", "====", "Zm=8", "Zm9*", "-_-_", "Zm9v=", "Zg==x"};
+    static const char *const bad[] = {"Z",    "Zg",   "Zg=",  "Zm8",  "Zm9vYg==Zg==", "Zg===", "=",
+                                      "====", "Zm=8", "Zm9*", "-_-_", "Zm9v=",        "Zg==x"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         snug_err err;
         snug_buf_clear(&b);
@@ -225,7 +252,8 @@ static void test_percent(void **state)
     assert_slice(s, "a+b");
     assert_true(snug_percent_decode(a, SNUG_EMPTY, false, &s));
     assert_slice(s, "");
-    static const char *const bad[] = {"%", "%4", "a%", "a%2", "%zz", "%2g", "%g2", "%00", "a%00b", "%-1", "% 1"};
+    static const char *const bad[] = {"%",   "%4",  "a%",    "a%2", "%zz", "%2g",
+                                      "%g2", "%00", "a%00b", "%-1", "% 1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         snug_slice tight = check_tight(snug_str(bad[i]));
         assert_false(snug_percent_decode(a, tight, false, &s));
@@ -263,10 +291,12 @@ static void test_secrets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha),    cmocka_unit_test(test_stream), cmocka_unit_test(test_blake3),
-        cmocka_unit_test(test_hmac),   cmocka_unit_test(test_git),    cmocka_unit_test(test_hex),
-        cmocka_unit_test(test_base64), cmocka_unit_test(test_base64_random),
-        cmocka_unit_test(test_percent), cmocka_unit_test(test_random), cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_sha),     cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_blake3),  cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_git),     cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_base64),  cmocka_unit_test(test_base64_random),
+        cmocka_unit_test(test_percent), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,17 +57,21 @@ static const struct {
     {T("[0e1]"), T("[0.0]")},
     {T("[0e+1,0E-1,1E5,1e-2,-1.5e+3]"), T("[0.0,0.0,100000.0,0.01,-1500.0]")},
     {T("[123.456789]"), T("[123.456789]")},
-    {T("[9223372036854775807,-9223372036854775808]"), T("[9223372036854775807,-9223372036854775808]")},
-    {T("[9223372036854775808,18446744073709551615]"), T("[9223372036854775808,18446744073709551615]")},
+    {T("[9223372036854775807,-9223372036854775808]"),
+     T("[9223372036854775807,-9223372036854775808]")},
+    {T("[9223372036854775808,18446744073709551615]"),
+     T("[9223372036854775808,18446744073709551615]")},
     {T("[18446744073709551616]"), T("[1.8446744073709552e+19]")},
     {T("[-9223372036854775809]"), T("[-9.223372036854776e+18]")},
     {T("[-18446744073709551615]"), T("[-1.8446744073709552e+19]")},
     {T("[-10000000000000000001,-9999999999999999999]"), T("[-1e+19,-1e+19]")},
-    {T("[12345678901234567890123,-12345678901234567890123]"), T("[1.2345678901234568e+22,-1.2345678901234568e+22]")},
+    {T("[12345678901234567890123,-12345678901234567890123]"),
+     T("[1.2345678901234568e+22,-1.2345678901234568e+22]")},
     {T("[100000000000000000000000]"), T("[1e+23]")},
     {T("[1e-400]"), T("[0.0]")},
     {T("[-1e-400]"), T("[-0.0]")},
-    {T("[0.0000000000000000000000000000000000000000000000000000000000000000000000000001]"), T("[1e-76]")},
+    {T("[0.0000000000000000000000000000000000000000000000000000000000000000000000000001]"),
+     T("[1e-76]")},
     {T("[5e-324,1.7976931348623157e308]"), T("[5e-324,1.7976931348623157e+308]")},
     {T("true"), T("true")},
     {T(" false "), T("false")},
@@ -90,9 +94,12 @@ static const struct {
     {T("[\"\\uD800\\uDC00\\uDBFF\\uDFFF\"]"), T("[\"\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"]")},
     {T("[\"\\u0000\\u001f\"]"), T("[\"\\u0000\\u001f\"]")},
     {T("[\"\x7f\"]"), T("[\"\x7f\"]")},
-    {T("[\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"]"),
-     T("[\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"]")},
-    {T("[\"\xe2\x80\xa8\xe2\x80\xa9\xef\xbb\xbf\"]"), T("[\"\xe2\x80\xa8\xe2\x80\xa9\xef\xbb\xbf\"]")},
+    {T("[\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\""
+       "]"),
+     T("[\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\""
+       "]")},
+    {T("[\"\xe2\x80\xa8\xe2\x80\xa9\xef\xbb\xbf\"]"),
+     T("[\"\xe2\x80\xa8\xe2\x80\xa9\xef\xbb\xbf\"]")},
     {T("[\"0123456789abcdef0123456789abcdef\",\"0123456789abcde\\n0123456789abcdef0\"]"),
      T("[\"0123456789abcdef0123456789abcdef\",\"0123456789abcde\\n0123456789abcdef0\"]")},
     {T("{\"\\u0061\\n\":\"x\"}"), T("{\"a\\n\":\"x\"}")},
@@ -306,8 +313,9 @@ static void test_invalid(void **state)
 static void test_truncated(void **state)
 {
     (void)state;
-    static const char text[] = "{\"a\":[1,-2.5e3,true,false,null,\"x\\u00e9\\ud83d\\ude00\\n\xc3\xa9\"],"
-                               "\"long key of more than sixteen bytes\":{\"\\\\\":[[[]]]},\"n\":[{}]}";
+    static const char text[] =
+        "{\"a\":[1,-2.5e3,true,false,null,\"x\\u00e9\\ud83d\\ude00\\n\xc3\xa9\"],"
+        "\"long key of more than sixteen bytes\":{\"\\\\\":[[[]]]},\"n\":[{}]}";
     for (size_t n = 0; n < sizeof text - 1; n++)
         assert_int_equal(parse_both((snug_slice){text, n}, 0, NULL, NULL), SNUG_EINVAL);
     assert_int_equal(parse_both((snug_slice){text, sizeof text - 1}, 0, NULL, NULL), SNUG_OK);
@@ -341,10 +349,14 @@ static void test_depth(void **state)
     assert_int_equal(parse_opts(brackets(room, 128), (snug_json_opts){0}, &err), SNUG_OK);
     assert_int_equal(parse_opts(brackets(room, 129), (snug_json_opts){0}, &err), SNUG_ELIMIT);
     assert_string_equal(err.msg, "line 1 column 129: nested deeper than the limit");
-    assert_int_equal(parse_opts(brackets(room, 3), (snug_json_opts){.depth_max = 3}, &err), SNUG_OK);
-    assert_int_equal(parse_opts(brackets(room, 4), (snug_json_opts){.depth_max = 3}, &err), SNUG_ELIMIT);
+    assert_int_equal(parse_opts(brackets(room, 3), (snug_json_opts){.depth_max = 3}, &err),
+                     SNUG_OK);
+    assert_int_equal(parse_opts(brackets(room, 4), (snug_json_opts){.depth_max = 3}, &err),
+                     SNUG_ELIMIT);
     /* side by side is not deep */
-    assert_int_equal(parse_opts(SNUG_LIT("[[],[],{},{\"a\":[]}]"), (snug_json_opts){.depth_max = 3}, &err), SNUG_OK);
+    assert_int_equal(
+        parse_opts(SNUG_LIT("[[],[],{},{\"a\":[]}]"), (snug_json_opts){.depth_max = 3}, &err),
+        SNUG_OK);
     /* the cap on the option itself */
     snug_json_opts huge = {.depth_max = UINT32_MAX};
     assert_int_equal(parse_opts(brackets(room, 1024), huge, &err), SNUG_OK);
@@ -354,11 +366,11 @@ static void test_depth(void **state)
 static void test_deep_write(void **state)
 {
     (void)state;
-    static char room[4096];
-    snug_slice  text = brackets(room, 1024);
-    snug_arena *a = snug_arena_new();
-    snug_buf    b = snug_buf_init(8192);
-    snug_json   v;
+    static char    room[4096];
+    snug_slice     text = brackets(room, 1024);
+    snug_arena    *a = snug_arena_new();
+    snug_buf       b = snug_buf_init(8192);
+    snug_json      v;
     snug_json_opts o = {.depth_max = 1024};
     assert_int_equal(snug_json_parse(a, text, &o, &v, NULL), SNUG_OK);
     snug_json_out jo = snug_json_out_init(&b);
@@ -388,10 +400,11 @@ static void test_size(void **state)
     (void)state;
     snug_err err;
     assert_int_equal(parse_opts(SNUG_LIT("[1,2]"), (snug_json_opts){.size_max = 5}, &err), SNUG_OK);
-    assert_int_equal(parse_opts(SNUG_LIT("[1,2] "), (snug_json_opts){.size_max = 5}, &err), SNUG_ELIMIT);
+    assert_int_equal(parse_opts(SNUG_LIT("[1,2] "), (snug_json_opts){.size_max = 5}, &err),
+                     SNUG_ELIMIT);
     assert_string_equal(err.msg, "JSON of 6 bytes is larger than the limit of 5");
     /* refused by its length alone: the byte at ptr is all there is */
-    snug_slice lie = {"[", (size_t)65 << 20};
+    snug_slice  lie = {"[", (size_t)65 << 20};
     snug_arena *a = snug_arena_new();
     snug_json   v;
     assert_int_equal(snug_json_parse(a, lie, NULL, &v, &err), SNUG_ELIMIT);
@@ -404,12 +417,20 @@ static void test_unique(void **state)
 {
     (void)state;
     snug_err err;
-    assert_int_equal(parse_both(SNUG_LIT("{\"a\":1,\"b\":{\"a\":2},\"c\":[{\"a\":1},{\"a\":1}]}"), SNUG_JSON_UNIQUE, NULL, &err), SNUG_OK);
-    assert_int_equal(parse_both(SNUG_LIT("{\"a\":1,\n \"b\":2, \"a\":3}"), SNUG_JSON_UNIQUE, NULL, &err), SNUG_EINVAL);
+    assert_int_equal(parse_both(SNUG_LIT("{\"a\":1,\"b\":{\"a\":2},\"c\":[{\"a\":1},{\"a\":1}]}"),
+                                SNUG_JSON_UNIQUE, NULL, &err),
+                     SNUG_OK);
+    assert_int_equal(
+        parse_both(SNUG_LIT("{\"a\":1,\n \"b\":2, \"a\":3}"), SNUG_JSON_UNIQUE, NULL, &err),
+        SNUG_EINVAL);
     assert_string_equal(err.msg, "line 2 column 9: a key comes twice");
     /* equal once the escapes are gone */
-    assert_int_equal(parse_opts(SNUG_LIT("{\"a\":1,\"\\u0061\":3}"), (snug_json_opts){.flags = SNUG_JSON_UNIQUE}, &err), SNUG_EINVAL);
-    assert_int_equal(parse_opts(SNUG_LIT("{\"\":1,\"\":3}"), (snug_json_opts){.flags = SNUG_JSON_UNIQUE}, &err), SNUG_EINVAL);
+    assert_int_equal(parse_opts(SNUG_LIT("{\"a\":1,\"\\u0061\":3}"),
+                                (snug_json_opts){.flags = SNUG_JSON_UNIQUE}, &err),
+                     SNUG_EINVAL);
+    assert_int_equal(
+        parse_opts(SNUG_LIT("{\"\":1,\"\":3}"), (snug_json_opts){.flags = SNUG_JSON_UNIQUE}, &err),
+        SNUG_EINVAL);
 }
 
 /* An object of n members k0..k(n-1); member `twin` repeats the key of member `of`. */
@@ -434,7 +455,8 @@ static void test_unique_large(void **state)
         unsigned n = sizes[i];
         snug_buf b = snug_buf_init(1 << 24);
         snug_err err;
-        assert_int_equal(parse_both(big_object(&b, n, n, 0), SNUG_JSON_UNIQUE, NULL, &err), SNUG_OK);
+        assert_int_equal(parse_both(big_object(&b, n, n, 0), SNUG_JSON_UNIQUE, NULL, &err),
+                         SNUG_OK);
         snug_buf_clear(&b);
         snug_slice twin = big_object(&b, n, n - 1, n / 2 - 1);
         assert_int_equal(parse_both(twin, SNUG_JSON_UNIQUE, NULL, &err), SNUG_EINVAL);
@@ -447,12 +469,13 @@ static void test_unique_large(void **state)
 static void test_bare_ctrl(void **state)
 {
     (void)state;
-    snug_buf b = snug_buf_init(1 << 10);
+    snug_buf   b = snug_buf_init(1 << 10);
     snug_slice text = SNUG_LIT("[\"a\n\x01\0b\\\\\t\"]");
     assert_int_equal(parse_both(text, SNUG_JSON_BARE_CTRL, &b, NULL), SNUG_OK);
     assert_slice(snug_buf_slice(&b), "[\"a\\n\\u0001\\u0000b\\\\\\t\"]");
     assert_int_equal(parse_both(SNUG_LIT("[\"a\n"), SNUG_JSON_BARE_CTRL, NULL, NULL), SNUG_EINVAL);
-    assert_int_equal(parse_both(SNUG_LIT("[\"\\\\a\n"), SNUG_JSON_BARE_CTRL, NULL, NULL), SNUG_EINVAL);
+    assert_int_equal(parse_both(SNUG_LIT("[\"\\\\a\n"), SNUG_JSON_BARE_CTRL, NULL, NULL),
+                     SNUG_EINVAL);
     snug_buf_deinit(&b);
 }
 
@@ -463,7 +486,8 @@ static void test_nonfinite(void **state)
     snug_json_opts o = {.flags = SNUG_JSON_NONFINITE};
     snug_json      v;
     double         d;
-    assert_int_equal(snug_json_parse(a, SNUG_LIT("[NaN, Infinity,-Infinity, -1]"), &o, &v, NULL), SNUG_OK);
+    assert_int_equal(snug_json_parse(a, SNUG_LIT("[NaN, Infinity,-Infinity, -1]"), &o, &v, NULL),
+                     SNUG_OK);
     assert_true(snug_json_to_f64(snug_json_at(v, 0), &d) && isnan(d));
     assert_true(snug_json_to_f64(snug_json_at(v, 1), &d) && isinf(d) && d > 0);
     assert_true(snug_json_to_f64(snug_json_at(v, 2), &d) && isinf(d) && d < 0);
@@ -477,10 +501,10 @@ static void test_borrow(void **state)
 {
     (void)state;
     static const char text[] = "{\"plain\":\"stays\",\"esc\":\"a\\nb\"}";
-    snug_arena    *a = snug_arena_new();
-    snug_json_opts o = {.flags = SNUG_JSON_BORROW};
-    snug_json      v;
-    snug_slice     s;
+    snug_arena       *a = snug_arena_new();
+    snug_json_opts    o = {.flags = SNUG_JSON_BORROW};
+    snug_json         v;
+    snug_slice        s;
     assert_int_equal(snug_json_parse(a, snug_str(text), &o, &v, NULL), SNUG_OK);
     assert_true(snug_json_to_str(snug_json_get(v, "plain"), &s));
     assert_ptr_equal(s.ptr, strstr(text, "stays"));
@@ -604,23 +628,26 @@ static void test_get_threads(void **state)
 static void test_iter(void **state)
 {
     (void)state;
-    snug_arena *a = snug_arena_new();
-    snug_json   v = parse_ok(a, "{\"a\":[1,\"x\",[]],\"b\":\"k\",\"a\":{}}");
-    static const char           *keys[] = {"a", "b", "a"};
-    static const snug_json_type  kinds[] = {SNUG_JSON_ARRAY, SNUG_JSON_STRING, SNUG_JSON_OBJECT};
-    size_t n = 0;
+    snug_arena                 *a = snug_arena_new();
+    snug_json                   v = parse_ok(a, "{\"a\":[1,\"x\",[]],\"b\":\"k\",\"a\":{}}");
+    static const char          *keys[] = {"a", "b", "a"};
+    static const snug_json_type kinds[] = {SNUG_JSON_ARRAY, SNUG_JSON_STRING, SNUG_JSON_OBJECT};
+    size_t                      n = 0;
     for (snug_json_iter it = snug_json_iter_of(v); snug_json_next(&it); n++) {
         assert_true(n < 3 && snug_eq_str(it.key, keys[n]));
         assert_int_equal(snug_json_kind(it.value), kinds[n]);
     }
     assert_int_equal(n, 3);
     n = 0;
-    for (snug_json_iter it = snug_json_iter_of(snug_json_at(snug_json_get(v, "q"), 0)); snug_json_next(&it);) n++;
+    for (snug_json_iter it = snug_json_iter_of(snug_json_at(snug_json_get(v, "q"), 0));
+         snug_json_next(&it);)
+        n++;
     for (snug_json_iter it = snug_json_iter_of(snug_json_get(v, "b")); snug_json_next(&it);) n++;
     for (snug_json_iter it = snug_json_iter_of(parse_ok(a, "[]")); snug_json_next(&it);) n++;
     assert_int_equal(n, 0);
     static const snug_json_type in_array[] = {SNUG_JSON_INT, SNUG_JSON_STRING, SNUG_JSON_NULL};
-    for (snug_json_iter it = snug_json_iter_of(parse_ok(a, "[1,\"x\",null]")); snug_json_next(&it); n++) {
+    for (snug_json_iter it = snug_json_iter_of(parse_ok(a, "[1,\"x\",null]")); snug_json_next(&it);
+         n++) {
         assert_int_equal(it.key.len, 0);
         assert_int_equal(snug_json_kind(it.value), in_array[n]);
     }
@@ -633,7 +660,7 @@ static void test_convert(void **state)
     (void)state;
     snug_arena *a = snug_arena_new();
     snug_json   v = parse_ok(a, "[-9223372036854775808,9223372036854775807,9223372036854775808,"
-                                "18446744073709551615,1.0,\"s\",true,-1,null]");
+                                  "18446744073709551615,1.0,\"s\",true,-1,null]");
     int64_t     i = 7;
     uint64_t    u = 7;
     double      d = 7;
@@ -717,15 +744,15 @@ static void test_long_array(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_valid),       cmocka_unit_test(test_invalid),
-        cmocka_unit_test(test_truncated),   cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_deep_write),  cmocka_unit_test(test_many_open),
-        cmocka_unit_test(test_size),        cmocka_unit_test(test_unique),
+        cmocka_unit_test(test_valid),        cmocka_unit_test(test_invalid),
+        cmocka_unit_test(test_truncated),    cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_deep_write),   cmocka_unit_test(test_many_open),
+        cmocka_unit_test(test_size),         cmocka_unit_test(test_unique),
         cmocka_unit_test(test_unique_large), cmocka_unit_test(test_bare_ctrl),
-        cmocka_unit_test(test_nonfinite),   cmocka_unit_test(test_borrow),
-        cmocka_unit_test(test_get),         cmocka_unit_test(test_get_large),
-        cmocka_unit_test(test_get_threads), cmocka_unit_test(test_iter),
-        cmocka_unit_test(test_convert),     cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_nonfinite),    cmocka_unit_test(test_borrow),
+        cmocka_unit_test(test_get),          cmocka_unit_test(test_get_large),
+        cmocka_unit_test(test_get_threads),  cmocka_unit_test(test_iter),
+        cmocka_unit_test(test_convert),      cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_long_array),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/base/test_json_oracle.c - the JSON reader against jansson, on made and on damaged documents.
+/* tests/base/test_json_oracle.c - the JSON reader against jansson, on made and on damaged
+ * documents.
  *
  * Both must accept or refuse the same texts and read the same values. Integers beyond int64, which
  * jansson refuses, are kept out of the documents. */
@@ -95,7 +96,8 @@ static unsigned pick(maker *m, unsigned n) { return (unsigned)(check_random(&m->
 
 static void put_space(maker *m)
 {
-    static const char *const spaces[] = {"", "", "", " ", "\n  ", "\t", "\r\n", "                    "};
+    static const char *const spaces[] = {"",     "",   "",     " ",
+                                         "\n  ", "\t", "\r\n", "                    "};
     snug_buf_puts(&m->out, spaces[pick(m, 8)]);
 }
 
@@ -103,16 +105,18 @@ static void put_code_point(maker *m)
 {
     static const uint32_t from[] = {0x20, 0x80, 0x800, 0xe000, 0x10000};
     static const uint32_t to[] = {0x7f, 0x7ff, 0xd7ff, 0xffff, 0x10ffff};
-    unsigned k = pick(m, 5);
-    uint32_t cp = from[k] + pick(m, to[k] - from[k] + 1);
-    char     utf8[4];
-    size_t   n = snug_utf8_put(cp, utf8);
+    unsigned              k = pick(m, 5);
+    uint32_t              cp = from[k] + pick(m, to[k] - from[k] + 1);
+    char                  utf8[4];
+    size_t                n = snug_utf8_put(cp, utf8);
     if (pick(m, 3) == 0 && cp >= 0x10000) {
         snug_buf_printf(&m->out, "\\u%04x\\u%04X", 0xd800 + ((cp - 0x10000) >> 10),
                         0xdc00 + ((cp - 0x10000) & 0x3ff));
     } else if (pick(m, 3) == 0 || cp == '"' || cp == '\\') {
-        if (cp < 0x10000) snug_buf_printf(&m->out, "\\u%04x", cp);
-        else snug_buf_put(&m->out, utf8, n);
+        if (cp < 0x10000)
+            snug_buf_printf(&m->out, "\\u%04x", cp);
+        else
+            snug_buf_put(&m->out, utf8, n);
     } else {
         snug_buf_put(&m->out, utf8, n);
     }
@@ -120,8 +124,9 @@ static void put_code_point(maker *m)
 
 static void put_string(maker *m, bool key)
 {
-    static const char *const pieces[] = {"plain words ", "\\n", "\\\"", "\\\\", "\\/", "\\u0000", "\\t\\r\\b\\f",
-                                         "0123456789abcdef"};
+    static const char *const pieces[] = {
+        "plain words ", "\\n",     "\\\"",         "\\\\",
+        "\\/",          "\\u0000", "\\t\\r\\b\\f", "0123456789abcdef"};
     snug_buf_putc(&m->out, '"');
     if (key) snug_buf_printf(&m->out, "%u-", m->keys++);
     for (unsigned n = pick(m, 12); n > 0; n--) {
@@ -143,9 +148,17 @@ static void put_number(maker *m)
     case 0: snug_buf_printf(&m->out, "%d", (int)(r % 2001) - 1000); break;
     case 1: snug_buf_printf(&m->out, "%lld", (long long)r); break;
     case 2: snug_buf_printf(&m->out, "%.17g", (double)(r >> 11) * 0x1p-53 + 2.0); break;
-    case 3: snug_buf_printf(&m->out, "%u.%ue%d", (unsigned)(r % 100), (unsigned)(r >> 40), (int)pick(m, 580) - 290); break;
-    case 4: snug_buf_printf(&m->out, "-0.%020llu%llu", (unsigned long long)r, (unsigned long long)r); break;
-    default: snug_buf_printf(&m->out, "%llu.%03uE+%u", (unsigned long long)r, pick(m, 1000), pick(m, 30)); break;
+    case 3:
+        snug_buf_printf(&m->out, "%u.%ue%d", (unsigned)(r % 100), (unsigned)(r >> 40),
+                        (int)pick(m, 580) - 290);
+        break;
+    case 4:
+        snug_buf_printf(&m->out, "-0.%020llu%llu", (unsigned long long)r, (unsigned long long)r);
+        break;
+    default:
+        snug_buf_printf(&m->out, "%llu.%03uE+%u", (unsigned long long)r, pick(m, 1000),
+                        pick(m, 30));
+        break;
     }
 }
 
@@ -173,11 +186,15 @@ static void put_container(maker *m, unsigned depth, bool object)
 static void put_value(maker *m, unsigned depth)
 {
     static const char *const words[] = {"true", "false", "null"};
-    unsigned k = pick(m, depth == 0 ? 6 : 12);
-    if (k < 2) snug_buf_puts(&m->out, words[pick(m, 3)]);
-    else if (k < 4) put_number(m);
-    else if (k < 6) put_string(m, false);
-    else put_container(m, depth, k < 9);
+    unsigned                 k = pick(m, depth == 0 ? 6 : 12);
+    if (k < 2)
+        snug_buf_puts(&m->out, words[pick(m, 3)]);
+    else if (k < 4)
+        put_number(m);
+    else if (k < 6)
+        put_string(m, false);
+    else
+        put_container(m, depth, k < 9);
     put_space(m);
 }
 
@@ -209,7 +226,8 @@ static const char *const seeds[] = {
 static void test_replaced(void **state)
 {
     (void)state;
-    static const char bytes[] = "\"\\/,:[]{}0159-+.eEutfn \n\t\x01\x1f\x7f\x80\xbf\xc2\xe0\xed\xf4\xff";
+    static const char bytes[] =
+        "\"\\/,:[]{}0159-+.eEutfn \n\t\x01\x1f\x7f\x80\xbf\xc2\xe0\xed\xf4\xff";
     unsigned good = 0, bad = 0;
     for (size_t s = 0; s < sizeof seeds / sizeof seeds[0]; s++) {
         size_t n = strlen(seeds[s]);

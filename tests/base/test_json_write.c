@@ -49,8 +49,9 @@ static void test_structure(void **state)
     snug_jo_key_slice(&out, SNUG_LIT("k\n"));
     snug_jo_i64(&out, 0);
     snug_jo_end_object(&out);
-    assert_written("{\"s\":\"x\",\"e\":\"\",\"i\":-9223372036854775808,\"u\":18446744073709551615,"
-                   "\"f\":0.1,\"t\":true,\"a\":[null,false,[],{},\"5-\\\"q\\\"\",{\"r\":1}],\"k\\n\":0}");
+    assert_written(
+        "{\"s\":\"x\",\"e\":\"\",\"i\":-9223372036854775808,\"u\":18446744073709551615,"
+        "\"f\":0.1,\"t\":true,\"a\":[null,false,[],{},\"5-\\\"q\\\"\",{\"r\":1}],\"k\\n\":0}");
 }
 
 static void test_pretty(void **state)
@@ -58,7 +59,8 @@ static void test_pretty(void **state)
     (void)state;
     snug_arena *a = snug_arena_new();
     snug_json   v;
-    assert_int_equal(snug_json_parse(a, SNUG_LIT("{\"x\":[1,{}],\"y\":[]}"), NULL, &v, NULL), SNUG_OK);
+    assert_int_equal(snug_json_parse(a, SNUG_LIT("{\"x\":[1,{}],\"y\":[]}"), NULL, &v, NULL),
+                     SNUG_OK);
     out.pretty = true;
     snug_jo_begin_object(&out);
     snug_jo_ki64(&out, "a", 1);
@@ -70,8 +72,9 @@ static void test_pretty(void **state)
     snug_jo_end_array(&out);
     snug_jo_end_array(&out);
     snug_jo_end_object(&out);
-    assert_written("{\n  \"a\": 1,\n  \"b\": [\n    2,\n    {\n      \"x\": [\n        1,\n        {}\n"
-                   "      ],\n      \"y\": []\n    },\n    []\n  ]\n}");
+    assert_written(
+        "{\n  \"a\": 1,\n  \"b\": [\n    2,\n    {\n      \"x\": [\n        1,\n        {}\n"
+        "      ],\n      \"y\": []\n    },\n    []\n  ]\n}");
     snug_arena_free(a);
 }
 
@@ -87,7 +90,8 @@ static void test_bad_utf8(void **state)
 {
     (void)state;
     snug_jo_str(&out, SNUG_LIT("a\xff\xc3(\xed\xa0\x80z\xf0\x9f\x98"));
-    assert_written("\"a\xef\xbf\xbd\xef\xbf\xbd(\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
+    assert_written("\"a\xef\xbf\xbd\xef\xbf\xbd("
+                   "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
     uint64_t rnd = 1;
     for (int i = 0; i < 2000; i++) {
         char        bytes[40], again[400];
@@ -288,7 +292,7 @@ static void check_real(double v)
     assert_int_equal(snug_json_parse(a, snug_buf_slice(&buf), NULL, &parsed, NULL), SNUG_OK);
     assert_true(snug_json_to_f64(parsed, &back));
     assert_memory_equal(&back, &v, sizeof v);
-    int         digits = 0, zeros = 0;
+    int digits = 0, zeros = 0;
     for (const char *p = text; *p != '\0' && *p != 'e'; p++) {
         if (*p < '0' || *p > '9' || (*p == '0' && digits == 0)) continue;
         digits++;
@@ -309,8 +313,9 @@ static void test_real_random(void **state)
     for (int i = 0; i < 200000; i++) {
         uint64_t bits = check_random(&rnd);
         double   v;
-        if (i % 4 == 1) bits = (bits & 0x800fffffffffffffu) | (uint64_t)(1000 + i % 50) << 52; /* near 1 */
-        if (i % 4 == 2) bits &= 0x800fffffffffffffu | (uint64_t)(i % 8) << 52;                  /* tiny */
+        if (i % 4 == 1)
+            bits = (bits & 0x800fffffffffffffu) | (uint64_t)(1000 + i % 50) << 52; /* near 1 */
+        if (i % 4 == 2) bits &= 0x800fffffffffffffu | (uint64_t)(i % 8) << 52;     /* tiny */
         memcpy(&v, &bits, sizeof v);
         if (i % 4 == 3) v = (double)(bits % 100000000) / 1000.0;
         if (isfinite(v)) check_real(v);
@@ -342,7 +347,8 @@ static void check_read(const char *text)
     } else {
         assert_int_equal(st, SNUG_OK);
         assert_true(snug_json_to_f64(v, &got));
-        if (memcmp(&got, &want, sizeof got) != 0) fail_msg("%s: %.17g, want %.17g", text, got, want);
+        if (memcmp(&got, &want, sizeof got) != 0)
+            fail_msg("%s: %.17g, want %.17g", text, got, want);
     }
     snug_arena_free(a);
 }
@@ -403,10 +409,10 @@ static void test_read_halfway(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) check_read(texts[i]);
     uint64_t rnd = 8;
     for (int i = 0; i < 3000; i++) { /* (2m+1) * 2^(e-1) in full */
-        uint64_t m = (uint64_t)1 << 52 | (check_random(&rnd) >> 12);
-        int      e = (int)(check_random(&rnd) % 200) - 100;
-        char     text[512];
-        double   low = ldexp((double)m, e);
+        uint64_t    m = (uint64_t)1 << 52 | (check_random(&rnd) >> 12);
+        int         e = (int)(check_random(&rnd) % 200) - 100;
+        char        text[512];
+        double      low = ldexp((double)m, e);
         long double half = ldexpl((long double)m + 0.5L, e);
         (void)snprintf(text, sizeof text, "%.110Lf", half);
         check_read(text);
@@ -441,9 +447,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, begin_each, end_each)
     const struct CMUnitTest tests[] = {
-        T(test_structure),   T(test_pretty),       T(test_escapes),     T(test_bad_utf8),
-        T(test_long_strf),   T(test_full),         T(test_several),     T(test_mistakes),
-        T(test_real_table),  T(test_real_random),  T(test_read_random), T(test_read_halfway),
+        T(test_structure),   T(test_pretty),      T(test_escapes),     T(test_bad_utf8),
+        T(test_long_strf),   T(test_full),        T(test_several),     T(test_mistakes),
+        T(test_real_table),  T(test_real_random), T(test_read_random), T(test_read_halfway),
         T(test_long_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,10 @@ static void test_arena_blocks(void **state)
     snug_arena *a = snug_arena_new();
     uint64_t    rnd = 3;
     enum { N = 3000 };
-    struct { unsigned char *p; size_t n; } got[N];
+    struct {
+        unsigned char *p;
+        size_t         n;
+    } got[N];
     size_t total = 0;
     for (size_t i = 0; i < N; i++) {
         got[i].n = check_random(&rnd) % (i % 100 == 0 ? 200000 : 200);
@@ -182,10 +185,10 @@ static void test_heap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arena_blocks),   cmocka_unit_test(test_arena_zero),
-        cmocka_unit_test(test_arena_refuses),  cmocka_unit_test(test_arena_cleanups),
-        cmocka_unit_test(test_arena_text),     cmocka_unit_test(test_buf_grow),
-        cmocka_unit_test(test_buf_max),        cmocka_unit_test(test_buf_zero),
+        cmocka_unit_test(test_arena_blocks),  cmocka_unit_test(test_arena_zero),
+        cmocka_unit_test(test_arena_refuses), cmocka_unit_test(test_arena_cleanups),
+        cmocka_unit_test(test_arena_text),    cmocka_unit_test(test_buf_grow),
+        cmocka_unit_test(test_buf_max),       cmocka_unit_test(test_buf_zero),
         cmocka_unit_test(test_heap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

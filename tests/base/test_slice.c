@@ -78,7 +78,9 @@ static void test_numbers(void **state)
     assert_true(snug_parse_u64(L("0"), &u) && u == 0);
     assert_true(snug_parse_u64(L("18446744073709551615"), &u) && u == UINT64_MAX);
     u = 5;
-    static const char *const bad[] = {"", "18446744073709551616", "99999999999999999999999", "-1", "+1", " 1", "1 ", "0x1", "1.0", "a"};
+    static const char *const bad[] = {
+        "", "18446744073709551616", "99999999999999999999999", "-1", "+1", " 1", "1 ", "0x1", "1.0",
+        "a"};
     for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
         assert_false(snug_parse_u64(snug_str(bad[k]), &u));
         assert_int_equal(u, 5);
@@ -88,32 +90,72 @@ static void test_numbers(void **state)
     assert_true(snug_parse_i64(L("-0"), &i) && i == 0);
     assert_false(snug_parse_i64(L("9223372036854775808"), &i));
     assert_false(snug_parse_i64(L("-9223372036854775809"), &i));
-    assert_false(snug_parse_i64(L("-"), &i) || snug_parse_i64(L("--1"), &i) || snug_parse_i64(L(""), &i));
+    assert_false(snug_parse_i64(L("-"), &i) || snug_parse_i64(L("--1"), &i) ||
+                 snug_parse_i64(L(""), &i));
     assert_int_equal(i, 0);
 }
 
 static void test_sizes(void **state)
 {
     (void)state;
-    static const struct { const char *text; uint64_t want; } good[] = {
-        {"10", 10}, {"10b", 10}, {"64k", 65536}, {"64 KB", 65536}, {"1KiB", 1024}, {"512M", 512u << 20},
-        {"2GiB", (uint64_t)2 << 30}, {"1t", (uint64_t)1 << 40}, {"0", 0}, {"16777215TiB", (uint64_t)16777215 << 40},
+    static const struct {
+        const char *text;
+        uint64_t    want;
+    } good[] = {
+        {"10", 10},
+        {"10b", 10},
+        {"64k", 65536},
+        {"64 KB", 65536},
+        {"1KiB", 1024},
+        {"512M", 512u << 20},
+        {"2GiB", (uint64_t)2 << 30},
+        {"1t", (uint64_t)1 << 40},
+        {"0", 0},
+        {"16777215TiB", (uint64_t)16777215 << 40},
     };
     uint64_t v = 1;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(snug_parse_size(snug_str(good[i].text), &v));
         assert_int_equal(v, good[i].want);
     }
-    static const char *const bad[] = {"", "k", "-1k", "1.5k", "1x", "1kk", "16777216TiB", "18446744073709551616", "1 k k"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_false(snug_parse_size(snug_str(bad[i]), &v));
+    static const char *const bad[] = {
+        "", "k", "-1k", "1.5k", "1x", "1kk", "16777216TiB", "18446744073709551616", "1 k k"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(snug_parse_size(snug_str(bad[i]), &v));
 }
 
 static void test_utf8(void **state)
 {
     (void)state;
-    static const char *const good[] = {"", "plain ascii that is longer than eight bytes", "\xc2\x80\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {"\x80", "\xbf", "\xc0\xaf", "\xc1\xbf", "\xc2", "\xc2" "a", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xe1\x80", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf", "\xf1\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xfe", "\xff", "12345678\xc2"};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) assert_true(snug_utf8_valid(snug_str(good[i])));
+    static const char *const good[] = {"",
+                                       "plain ascii that is longer than eight bytes",
+                                       "\xc2\x80\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf\xee\x80\x80",
+                                       "\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80",
+                                      "\xbf",
+                                      "\xc0\xaf",
+                                      "\xc1\xbf",
+                                      "\xc2",
+                                      "\xc2z",
+                                      "\xe0\x80\x80",
+                                      "\xe0\x9f\xbf",
+                                      "\xe1\x80",
+                                      "\xed\xa0\x80",
+                                      "\xed\xbf\xbf",
+                                      "\xf0\x80\x80\x80",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf1\x80\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xfe",
+                                      "\xff",
+                                      "12345678\xc2"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(snug_utf8_valid(snug_str(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         snug_slice tight = check_tight(snug_str(bad[i]));
         assert_false(snug_utf8_valid(tight));
@@ -144,7 +186,8 @@ static void test_utf8_all(void **state)
 static void test_cursor(void **state)
 {
     (void)state;
-    snug_rd r = snug_rd_init(L("\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f" "abc"));
+    snug_rd r = snug_rd_init(L("\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f"
+                               "abc"));
     assert_int_equal(snug_rd_u8(&r), 1);
     assert_int_equal(snug_rd_u16le(&r), 0x0302);
     assert_int_equal(snug_rd_u32le(&r), 0x07060504);
@@ -184,9 +227,11 @@ static void test_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare), cmocka_unit_test(test_parts), cmocka_unit_test(test_split),
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_sizes), cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_utf8_all), cmocka_unit_test(test_cursor), cmocka_unit_test(test_checked),
+        cmocka_unit_test(test_compare),  cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_split),    cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_utf8_all), cmocka_unit_test(test_cursor),
+        cmocka_unit_test(test_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,7 +49,10 @@ static unsigned count_entries(const char *path)
 static void test_times(void **state)
 {
     (void)state;
-    static const struct { int64_t ms; const char *iso, *http; } rows[] = {
+    static const struct {
+        int64_t     ms;
+        const char *iso, *http;
+    } rows[] = {
         {0, "1970-01-01T00:00:00.000Z", "Thu, 01 Jan 1970 00:00:00 GMT"},
         {951782399999, "2000-02-28T23:59:59.999Z", "Mon, 28 Feb 2000 23:59:59 GMT"},
         {951782400000, "2000-02-29T00:00:00.000Z", "Tue, 29 Feb 2000 00:00:00 GMT"},
@@ -71,13 +74,26 @@ static void test_times(void **state)
 static void test_human(void **state)
 {
     (void)state;
-    static const struct { uint64_t ms; const char *text; } times[] = {
-        {0, "0 ms"}, {850, "850 ms"}, {999, "999 ms"}, {1000, "1 s"}, {12999, "12 s"}, {184000, "3 min 4 s"},
-        {3599999, "59 min 59 s"}, {7500000, "2 h 5 min"}, {360000000, "100 h 0 min"},
+    static const struct {
+        uint64_t    ms;
+        const char *text;
+    } times[] = {
+        {0, "0 ms"},
+        {850, "850 ms"},
+        {999, "999 ms"},
+        {1000, "1 s"},
+        {12999, "12 s"},
+        {184000, "3 min 4 s"},
+        {3599999, "59 min 59 s"},
+        {7500000, "2 h 5 min"},
+        {360000000, "100 h 0 min"},
     };
-    static const struct { uint64_t n; const char *text; } sizes[] = {
-        {0, "0 B"}, {999, "999 B"}, {1000, "1.0 kB"}, {12345678, "12.3 MB"}, {999949, "999.9 kB"}, {999950, "1.0 MB"},
-        {1500000000, "1.5 GB"}, {UINT64_MAX, "18.4 EB"},
+    static const struct {
+        uint64_t    n;
+        const char *text;
+    } sizes[] = {
+        {0, "0 B"},           {999, "999 B"},     {1000, "1.0 kB"},       {12345678, "12.3 MB"},
+        {999949, "999.9 kB"}, {999950, "1.0 MB"}, {1500000000, "1.5 GB"}, {UINT64_MAX, "18.4 EB"},
     };
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
         char out[32];
@@ -140,7 +156,8 @@ static void test_log_plain(void **state)
     assert_true(snug_split(&text, '\n', &second));
     assert_slice(text, "");
     assert_slice(snug_sub(first, 24, SIZE_MAX), " warn  commit repo=o/r message=\"two words\" n=3");
-    assert_slice(snug_sub(second, 24, SIZE_MAX), " error odd req=abc123 value=\"line\\nbreak \\\"q\\\"\"");
+    assert_slice(snug_sub(second, 24, SIZE_MAX),
+                 " error odd req=abc123 value=\"line\\nbreak \\\"q\\\"\"");
     assert_true(first.ptr[4] == '-' && first.ptr[10] == 'T' && first.ptr[23] == 'Z');
     close_log(fd);
     snug_arena_free(a);
@@ -165,6 +182,25 @@ static void test_log_json(void **state)
     assert_slice(snug_json_str_or(v, "cause", SNUG_EMPTY), "open /x: No such file or directory");
     close_log(fd);
     snug_arena_free(a);
+}
+
+/* A line of nothing but bytes that need escapes is logged all the same, cut and whole. */
+static void test_log_long(void **state)
+{
+    (void)state;
+    for (int json = 0; json < 2; json++) {
+        snug_arena *a = snug_arena_new();
+        char        value[4000];
+        int         fd = open_log(json == 1, SNUG_INFO);
+        memset(value, '\x01', sizeof value - 1);
+        value[sizeof value - 1] = '\0';
+        snug_log(SNUG_INFO, "long", "value=%s", value);
+        snug_slice text = logged(a);
+        assert_true(text.len > 2000 * 6 && text.ptr[text.len - 1] == '\n');
+        assert_true(snug_find(text, SNUG_LIT("\\u0001\\u0001")) != SIZE_MAX);
+        close_log(fd);
+        snug_arena_free(a);
+    }
 }
 
 static void test_log_off(void **state)
@@ -245,7 +281,8 @@ static void test_read_file(void **state)
     snug_arena *a = snug_arena_new();
     snug_err    err;
     snug_slice  s;
-    assert_int_equal(snug_write_file_atomic(in_dir("f"), SNUG_LIT("con\0tent"), 0640, &err), SNUG_OK);
+    assert_int_equal(snug_write_file_atomic(in_dir("f"), SNUG_LIT("con\0tent"), 0640, &err),
+                     SNUG_OK);
     assert_int_equal(snug_read_file(a, in_dir("f"), 8, &s, &err), SNUG_OK);
     assert_slice(s, "con\0tent");
     assert_int_equal(s.ptr[s.len], '\0');
@@ -277,7 +314,8 @@ static void test_write_atomic(void **state)
     assert_int_equal(snug_read_file(a, in_dir("f"), 100, &s, &err), SNUG_OK);
     assert_slice(s, "second");
     assert_int_equal(count_entries(dir), 1); /* no temporary is left */
-    assert_int_equal(snug_write_file_atomic(in_dir("no/such/f"), SNUG_LIT("x"), 0600, &err), SNUG_EIO);
+    assert_int_equal(snug_write_file_atomic(in_dir("no/such/f"), SNUG_LIT("x"), 0600, &err),
+                     SNUG_EIO);
     assert_int_equal(mkdir(in_dir("d"), 0700), 0);
     assert_int_equal(mkdir(in_dir("d/full"), 0700), 0);
     assert_int_equal(snug_write_file_atomic(in_dir("d"), SNUG_LIT("x"), 0600, &err), SNUG_EIO);
@@ -297,7 +335,8 @@ static void rewrite(void *arg)
     snug_err  err;
     for (int i = 0; !atomic_load(&r->stop); i++) {
         memset(text, 'a' + i % 26, sizeof text);
-        if (snug_write_file_atomic(r->path, (snug_slice){text, sizeof text}, 0600, &err) != SNUG_OK) abort();
+        if (snug_write_file_atomic(r->path, (snug_slice){text, sizeof text}, 0600, &err) != SNUG_OK)
+            abort();
     }
 }
 
@@ -351,7 +390,7 @@ static void test_remove_tree(void **state)
     assert_int_equal(symlink(link_to, in_dir("t/a/link")), 0);
     assert_int_equal(snug_remove_tree(in_dir("t"), &err), SNUG_OK);
     assert_int_equal(lstat(in_dir("t"), &st), -1);
-    assert_int_equal(stat(in_dir("keep/f"), &st), 0); /* links are not followed */
+    assert_int_equal(stat(in_dir("keep/f"), &st), 0);               /* links are not followed */
     assert_int_equal(snug_remove_tree(in_dir("t"), &err), SNUG_OK); /* absent is fine */
     assert_int_equal(snug_remove_tree(in_dir("keep/f"), &err), SNUG_OK); /* a single file too */
     assert_int_equal(symlink(link_to, in_dir("link")), 0);
@@ -364,7 +403,8 @@ static void test_pread(void **state)
     (void)state;
     snug_err err;
     char     got[8];
-    assert_int_equal(snug_write_file_atomic(in_dir("f"), SNUG_LIT("0123456789"), 0600, &err), SNUG_OK);
+    assert_int_equal(snug_write_file_atomic(in_dir("f"), SNUG_LIT("0123456789"), 0600, &err),
+                     SNUG_OK);
     SNUG_AUTO(snug_fd) f = {open(in_dir("f"), O_RDONLY | O_CLOEXEC)};
     assert_true(f.fd >= 0);
     assert_int_equal(snug_pread_all(f.fd, got, 4, 6, &err), SNUG_OK);
@@ -426,14 +466,23 @@ int main(void)
 {
 #define D(fn) cmocka_unit_test_setup_teardown(fn, make_dir, drop_dir)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times),   cmocka_unit_test(test_human),
-        cmocka_unit_test(test_clock),   D(test_log_plain),
-        D(test_log_json),               D(test_log_off),
-        cmocka_unit_test(test_metrics), cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_fault_kill), D(test_read_file),
-        D(test_write_atomic),           D(test_write_atomic_race),
-        D(test_mkdirs),                 D(test_remove_tree),
-        D(test_pread),                  D(test_write_all),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_human),
+        cmocka_unit_test(test_clock),
+        D(test_log_plain),
+        D(test_log_json),
+        D(test_log_off),
+        D(test_log_long),
+        cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_fault_kill),
+        D(test_read_file),
+        D(test_write_atomic),
+        D(test_write_atomic_race),
+        D(test_mkdirs),
+        D(test_remove_tree),
+        D(test_pread),
+        D(test_write_all),
         D(test_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,7 +85,8 @@ static void test_timeout(void **state)
     counter_init(&c);
     snug_lock(&c.m);
     uint64_t from = snug_mono_ms();
-    while (snug_cond_wait_ms(&c.c, &c.m, 60)) {} /* a wake without reason starts again */
+    while (snug_cond_wait_ms(&c.c, &c.m, 60)) {
+    } /* a wake without reason starts again */
     uint64_t took = snug_mono_ms() - from;
     assert_true(took >= 59 && took < 10000);
     assert_false(snug_cond_wait_ms(&c.c, &c.m, 0));
@@ -110,7 +111,7 @@ static void test_woken_in_time(void **state)
     counter_init(&c);
     snug_lock(&c.m);
     snug_thread *t = snug_thread_start("wake", 0, wake, &c);
-    bool in_time = true;
+    bool         in_time = true;
     while (c.n == 0 && in_time) in_time = snug_cond_wait_ms(&c.c, &c.m, 60000);
     assert_true(in_time && c.n == 1);
     snug_unlock(&c.m);
@@ -329,7 +330,8 @@ static void test_team_covers(void **state)
         snug_team *t = snug_team_new(sizes[s]);
         assert_int_equal(snug_team_size(t), sizes[s]);
         for (size_t i = 0; i < sizeof ns / sizeof ns[0]; i++) {
-            for (size_t g = 0; g < sizeof grains / sizeof grains[0]; g++) check_range(t, ns[i], grains[g]);
+            for (size_t g = 0; g < sizeof grains / sizeof grains[0]; g++)
+                check_range(t, ns[i], grains[g]);
         }
         snug_team_free(t);
     }
@@ -352,13 +354,17 @@ static void test_team_rounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mutex),        cmocka_unit_test(test_cond),
-        cmocka_unit_test(test_timeout),      cmocka_unit_test(test_woken_in_time),
+        cmocka_unit_test(test_mutex),
+        cmocka_unit_test(test_cond),
+        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_woken_in_time),
 #if defined(SNUG_DEBUG_LOCKS) && SNUG_DEBUG_LOCKS
         cmocka_unit_test(test_ranks),
 #endif
-        cmocka_unit_test(test_pool_bounded), cmocka_unit_test(test_pool_free_runs),
-        cmocka_unit_test(test_pool_many),    cmocka_unit_test(test_team_covers),
+        cmocka_unit_test(test_pool_bounded),
+        cmocka_unit_test(test_pool_free_runs),
+        cmocka_unit_test(test_pool_many),
+        cmocka_unit_test(test_team_covers),
         cmocka_unit_test(test_team_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

