@@ -13,7 +13,7 @@
 
 /* Of libsodium's presets this is "moderate" in passes and a quarter of its memory, so that two
  * sign-ins at once fit beside everything else on a small machine. */
-enum { ARGON_PASSES = 3, ARGON_MEMORY = 64 << 20, ARGON_AT_ONCE = 2 };
+enum { ARGON_PASSES = 3, ARGON_MEMORY = 64 << 20, ARGON_AT_ONCE = 2, ARGON_WAITING_MAX = 16 };
 enum { FAIL_SLOTS = 512, FAIL_FREE = 8, FAIL_WAIT_MAX_S = 32 };
 
 typedef struct failure {
@@ -25,7 +25,7 @@ typedef struct failure {
 struct hub_argon {
     snug_mutex lock; /* guards all below */
     snug_cond  free_turn;
-    unsigned   running;
+    unsigned   running, waiting;
     bool       has_dummy;
     char       dummy[crypto_pwhash_STRBYTES]; /* what unknown names are checked against */
     failure    failures[FAIL_SLOTS];
@@ -48,12 +48,20 @@ void hub_argon_free(hub_argon *g)
     free(g);
 }
 
-static void take_turn(hub_argon *g)
+/* Nobody stands in a long line: the workers that wait here serve nobody else. */
+static snug_status take_turn(hub_argon *g, snug_err *err)
 {
+    bool full;
     snug_lock(&g->lock);
-    while (g->running >= ARGON_AT_ONCE) snug_cond_wait(&g->free_turn, &g->lock);
-    g->running++;
+    full = g->waiting >= ARGON_WAITING_MAX;
+    if (!full) {
+        g->waiting++;
+        while (g->running >= ARGON_AT_ONCE) snug_cond_wait(&g->free_turn, &g->lock);
+        g->waiting--;
+        g->running++;
+    }
     snug_unlock(&g->lock);
+    return full ? snug_fail(err, SNUG_EBUSY, "Too many sign-ins at once; try again") : SNUG_OK;
 }
 
 static void give_turn(hub_argon *g)
@@ -67,19 +75,23 @@ static void give_turn(hub_argon *g)
 static snug_status hash_password(hub *h, snug_slice password, char out[crypto_pwhash_STRBYTES],
                                  snug_err *err)
 {
-    take_turn(h->argon);
+    snug_status st = take_turn(h->argon, err);
+    if (st != SNUG_OK) return st;
     int rc = crypto_pwhash_str_alg(out, password.ptr, password.len, ARGON_PASSES, ARGON_MEMORY,
                                    crypto_pwhash_ALG_ARGON2ID13);
     give_turn(h->argon);
     return rc == 0 ? SNUG_OK : snug_fail(err, SNUG_ENOMEM, "out of memory while hashing a password");
 }
 
-static bool verify_password(hub *h, const char *hash, snug_slice password)
+static snug_status verify_password(hub *h, const char *hash, snug_slice password, bool *ok,
+                                   snug_err *err)
 {
-    take_turn(h->argon);
+    snug_status st = take_turn(h->argon, err);
+    if (st != SNUG_OK) return st;
     int rc = crypto_pwhash_str_verify(hash, password.ptr == NULL ? "" : password.ptr, password.len);
     give_turn(h->argon);
-    return rc == 0;
+    *ok = rc == 0;
+    return SNUG_OK;
 }
 
 static snug_status check_password(snug_slice password, snug_err *err)
@@ -295,7 +307,8 @@ snug_status hub_check_password(hub *h, snug_slice name, snug_slice password, snu
     SNUG_TRY(get_dummy(h, dummy, err)); /* before the look-up: its first run must not tell either */
     SNUG_TRY(find_user_row(h, name, a, &row, &found, err));
     if (password.len > HUB_PASSWORD_MAX) password.len = HUB_PASSWORD_MAX + 1;
-    ok = verify_password(h, found ? row.password.ptr : dummy, password) && found;
+    SNUG_TRY(verify_password(h, found ? row.password.ptr : dummy, password, &ok, err));
+    ok = ok && found;
     note_result(h->argon, name_hash, ok);
     if (!ok) {
         snug_metric_add(SNUG_M_AUTH_FAILURES, 1);

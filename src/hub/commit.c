@@ -115,6 +115,8 @@ static snug_status put_entry(landing *l, vcs_draft *v, snug_slice path, const vc
     if (e->kind != VCS_FILE)
         return snug_fail(err, SNUG_EPAYLOAD, "\"%.*s\" is not a regular file and cannot be copied",
                          SNUG_SLICE(snug_sub(e->path, 0, 300)));
+    if (e->lfs.is_lfs && hub_is_attributes(path))
+        return snug_fail(err, SNUG_EINVAL, "\".gitattributes\" cannot be an LFS file");
     if (e->lfs.is_lfs) note_lfs_path(l, path);
     return vcs_draft_put(v, path, &e->oid, err);
 }
@@ -207,7 +209,7 @@ static bool touches_attributes(const hub_draft *d)
     for (size_t i = 0; i < d->count; i++) {
         const draft_op *op = &d->ops[i];
         if (op->kind != DRAFT_FILE && op->kind != DRAFT_LFS) return true; /* folders hide them */
-        if (snug_ends_with(op->path, ".gitattributes")) return true;
+        if (hub_is_attributes(op->path)) return true;
     }
     return false;
 }
@@ -259,7 +261,7 @@ static snug_status cover_lfs(landing *l, vcs_draft **v, const vcs_who *author, s
     if (l->lfs_count == 0) goto done;
     SNUG_TRY(load_rules(l, v, rules, author, err));
     st = vcs_draft_find(*v, SNUG_LIT(".gitattributes"), l->a, &e, err);
-    if (st == SNUG_OK) st = vcs_read_blob(l->git, &e.oid, ATTRIBUTES_MAX, l->a, &old, err);
+    if (st == SNUG_OK && e.kind == VCS_FILE) st = vcs_read_blob(l->git, &e.oid, ATTRIBUTES_MAX, l->a, &old, err);
     if (st == SNUG_ENOTFOUND) {
         snug_err_clear(err);
         st = SNUG_OK;

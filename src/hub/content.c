@@ -170,7 +170,7 @@ snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t n
     hub_repo_info info;
     hub_content   c = {.tags_json = SNUG_LIT("[]")};
     vcs_oid       head;
-    bool          found;
+    bool          found, moved = true;
     uint64_t      bytes;
     char          hex[41] = "";
 
@@ -180,6 +180,7 @@ snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t n
     if (st == SNUG_OK) {
         hub_read_content(git, &head, &info, a, &c);
         vcs_oid_hex(&head, hex);
+        moved = !vcs_oid_eq(&head, &info.head);
     } else if (st == SNUG_ENOTFOUND) { /* a push may have left other branches only */
         c.sdk = info.sdk;
         st = SNUG_OK;
@@ -191,7 +192,7 @@ snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t n
     store_repo fresh = {.id = row,
                         .type = (int)info.id.type,
                         .head = snug_str(hex),
-                        .modified_ms = now_ms > info.modified_ms ? now_ms : info.modified_ms,
+                        .modified_ms = moved && now_ms > info.modified_ms ? now_ms : info.modified_ms,
                         .used_storage = (int64_t)bytes,
                         .tags_json = c.tags_json,
                         .card_json = c.card_json,

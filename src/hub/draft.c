@@ -59,6 +59,11 @@ snug_status hub_draft_header(hub_draft *d, snug_slice summary, snug_slice descri
     return SNUG_OK;
 }
 
+bool hub_is_attributes(snug_slice path)
+{
+    return snug_eq_str(path, ".gitattributes") || snug_ends_with(path, "/.gitattributes");
+}
+
 static snug_status add_op(hub_draft *d, draft_kind kind, snug_slice path, draft_op **out,
                           snug_err *err)
 {
@@ -180,6 +185,8 @@ snug_status hub_draft_lfs(hub_draft *d, snug_slice path, const blob_id *oid,
         SNUG_FAIL(err, SNUG_EINVAL, "\"%.*s\" is %s: this server stores files of at most %s",
                   SNUG_SLICE(snug_sub(path, 0, 200)), size, max);
     }
+    if (hub_is_attributes(path))
+        SNUG_FAIL(err, SNUG_EINVAL, "\".gitattributes\" is read by git itself and cannot be an LFS file");
     SNUG_TRY(add_op(d, DRAFT_LFS, path, &op, err));
     op->lfs = *oid;
     op->has_size = size_or_null != NULL;

@@ -32,6 +32,8 @@ struct hub_draft {
     uint64_t    spill_size;
 };
 
+/* A .gitattributes file, in any folder. */
+bool hub_is_attributes(snug_slice path);
 /* Writes the content of a DRAFT_FILE as a git blob. */
 snug_status hub_draft_put_blob(hub_draft *d, vcs_repo *git, const draft_op *op, vcs_oid *out, snug_err *err) SNUG_MUST_USE;
 

@@ -107,7 +107,8 @@ snug_status hub_open(const hub_opts *o, hub **out, snug_err *err)
     h->raw_file_max = o->raw_file_max > 0 ? o->raw_file_max : RAW_FILE_MAX;
     h->lfs_file_max = o->lfs_file_max > 0 ? o->lfs_file_max : LFS_FILE_MAX;
     h->read_only = o->read_only;
-    atomic_store(&h->epoch, 1);
+    /* Later than any of the last run, so that what was rendered then never looks fresh. */
+    atomic_store(&h->epoch, (uint64_t)snug_now_ms() << 10);
     SNUG_TRY(snug_mkdirs(o->data_dir, 0700, err));
     SNUG_TRY(lock_dir(h, &alone, err));
     if (alone) SNUG_TRY(snug_remove_tree(h->draft_dir, err)); /* what a crash left */

@@ -270,6 +270,36 @@ static void test_attributes_follow(void **state)
     expect_file(f, &mine.id, ".gitattributes", "copy.bin filter=lfs diff=lfs merge=lfs -text\n");
 }
 
+/* A name is a file or a folder, never both, and the last word of a draft counts. */
+static void test_file_against_folder(void **state)
+{
+    fixture      *f = *state;
+    snug_err      err = {0};
+    hub_repo_info mine = create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC);
+    blob_id       blob = put_blob(f, "weights", 7);
+    hub_draft    *d;
+
+    must(put(f, &f->alice, &mine.id, "a", "file", "", NULL, &err));
+    must(put(f, &f->alice, &mine.id, "d/x", "inner", "", NULL, &err));
+    must_fail(put(f, &f->alice, &mine.id, "a/b", "inner", "", NULL, &err), SNUG_EPAYLOAD, NULL, "is a file");
+    d = draft(f, "Folder for file", "");
+    must(hub_draft_delete(d, SNUG_LIT("a"), false, &err));
+    must(hub_draft_file(d, SNUG_LIT("a/b"), SNUG_LIT("inner"), &err));
+    must(hub_draft_delete(d, SNUG_LIT("d"), true, &err));
+    must(hub_draft_file(d, SNUG_LIT("d"), SNUG_LIT("file"), &err));
+    must(apply(f, &f->alice, &mine.id, "main", d, NULL, &err));
+    expect_file(f, &mine.id, "a/b", "inner");
+    expect_file(f, &mine.id, "d", "file");
+    expect_file(f, &mine.id, "d/x", NULL);
+
+    d = draft(f, "Rules in LFS", "");
+    must(hub_link_lfs(f->h, mine.row, &blob, 7, &err));
+    must_fail(hub_draft_lfs(d, SNUG_LIT("dir/.gitattributes"), &blob, NULL, &err), SNUG_EINVAL, NULL, "cannot be an LFS file");
+    must(hub_draft_lfs(d, SNUG_LIT("w.bin"), &blob, NULL, &err));
+    must(hub_draft_copy(d, SNUG_LIT("w.bin"), SNUG_EMPTY, SNUG_LIT(".gitattributes"), &err));
+    must_fail(apply(f, &f->alice, &mine.id, "main", d, NULL, &err), SNUG_EINVAL, NULL, "cannot be an LFS file");
+}
+
 static void test_branches_leave_the_row(void **state)
 {
     fixture      *f = *state;
@@ -326,6 +356,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lfs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lfs_of_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_attributes_follow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_file_against_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_branches_leave_the_row, setup, teardown),
         cmocka_unit_test_setup_teardown(test_row_follows_the_card, setup, teardown),
     };

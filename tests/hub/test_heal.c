@@ -145,30 +145,37 @@ static void test_commit(void **state)
     assert_true(info.modified_ms > before.modified_ms);
 }
 
+/* Faults are set while no thread runs. */
+static void reopen_with(fixture *f, const char *fault)
+{
+    hub_close(f->h);
+    f->h = NULL;
+    snug_faults_setup(fault);
+    open_hub(f);
+}
+
 /* Failing instead of dying: the caller hears it, or the flusher brings the row after the ref. */
 static void test_failures(void **state)
 {
     fixture      *f = *state;
     snug_err      err = {0};
-    hub_repo_info info;
-    open_hub(f);
-    hub_new_repo want = {.id = id_of(HUB_MODEL, "alice", "x")};
+    hub_repo_info info, now;
+    vcs_oid       oid;
+    hub_new_repo  want = {.id = id_of(HUB_MODEL, "alice", "x")};
     static const char *const faults[] = {"hub.create.after_row=fail@1", "hub.create.after_git=fail@1"};
+
     for (int i = 0; i < 2; i++) {
-        snug_faults_setup(faults[i]);
+        reopen_with(f, faults[i]);
         assert_int_equal(hub_create_repo(f->h, &f->alice, &want, f->a, &info, &err), SNUG_EIO);
         assert_int_equal(git_folders(f), 0);
         assert_int_equal(listed(f), 0);
     }
-    snug_faults_setup(NULL);
     info = create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC);
-    snug_faults_setup("hub.commit.before_ref=fail@1");
+    reopen_with(f, "hub.commit.before_ref=fail@1");
     assert_int_equal(put(f, &f->alice, &info.id, "a", "b", "", NULL, &err), SNUG_EIO);
-    snug_faults_setup("hub.commit.after_ref=fail@1");
-    vcs_oid oid;
+    reopen_with(f, "hub.commit.after_ref=fail@1");
     must(put(f, &f->alice, &info.id, "a", "b", "", &oid, &err)); /* it landed */
-    snug_faults_setup(NULL);
-    hub_repo_info now = info;
+    now = info;
     for (int i = 0; i < 100 && !vcs_oid_eq(&now.head, &oid); i++) {
         hub_repo *r;
         must(hub_open_repo(f->h, &f->alice, &info.id, HUB_ROLE_READ, f->a, &r, &err));
@@ -177,12 +184,10 @@ static void test_failures(void **state)
         usleep(100000);
     }
     assert_true(vcs_oid_eq(&now.head, &oid));
-    snug_faults_setup("hub.delete.after_row=fail@1");
+    reopen_with(f, "hub.delete.after_row=fail@1");
     must(hub_delete_repo(f->h, &f->alice, &info.id, &err)); /* gone for all, cleared up later */
-    snug_faults_setup(NULL);
     assert_int_equal(git_folders(f), 1);
-    hub_close(f->h);
-    open_hub(f);
+    reopen_with(f, NULL);
     assert_int_equal(git_folders(f), 0);
 }
 

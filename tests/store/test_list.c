@@ -28,13 +28,13 @@ static void add(fixture *f, db_txn *tx, int i)
     static const char *const owners[] = {"alice", "Bob", "carol"};
     snug_err   err = {0};
     char       name[16], key[16], mod[16];
+    snprintf(name, sizeof name, "Repo_%02d", (i * 37) % REPOS);
+    snprintf(key, sizeof key, "key%05d", i);
+    snprintf(mod, sizeof mod, "Mod5:%d", i % 5);
     store_repo r = {.type = 0, .ns = snug_str(owners[i % 3]), .name = snug_str(name),
                     .oid24 = SNUG_LIT("0123456789abcdef01234567"), .git_key = snug_str(key),
                     .state = STORE_LIVE, .visibility = i % 4 == 1 ? 1 : i % 4 == 2 ? 2 : 0,
                     .created_ms = 1000 + i / 3};
-    snprintf(name, sizeof name, "Repo_%02d", (i * 37) % REPOS);
-    snprintf(key, sizeof key, "key%05d", i);
-    snprintf(mod, sizeof mod, "Mod5:%d", i % 5);
     must(store_add_repo(tx, &r, &f->id[i], &err), &err);
     r.id = f->id[i];
     r.modified_ms = 5000 - i;

@@ -67,11 +67,11 @@ static int64_t add_repo(db_txn *tx, int type, const char *ns, const char *name)
 {
     snug_err   err = {0};
     char       key[64];
+    snprintf(key, sizeof key, "k%08llx", (unsigned long long)snug_random_u64());
     store_repo r = {.type = type, .ns = snug_str(ns), .name = snug_str(name),
                     .oid24 = SNUG_LIT("0123456789abcdef01234567"), .git_key = snug_str(key),
                     .state = STORE_LIVE, .creator_id = 1, .created_ms = 1000};
     int64_t    id = 0;
-    snprintf(key, sizeof key, "k%08llx", (unsigned long long)snug_random_u64());
     must(store_add_repo(tx, &r, &id, &err), &err);
     return id;
 }
