@@ -47,7 +47,6 @@ void api_on_error(http_req *rq, http_res *rs, const snug_err *err)
     int           status = snug_status_http(err->status);
     const char   *msg = err->msg[0] != '\0' ? err->msg : snug_status_name(err->status);
 
-    if (status >= 500) snug_log_err(SNUG_ERROR, "request.failed", err);
     http_set_status(rs, status);
     set_message(rs, msg);
     const char *code = err->code;

@@ -94,6 +94,20 @@ static snug_status put_downloads(api_render *r, snug_json_out *o, snug_err *err)
     return SNUG_OK;
 }
 
+static snug_status put_downloads_all(api_render *r, snug_json_out *o, snug_err *err)
+{
+    (void)err;
+    snug_jo_ku64(o, "downloadsAllTime", r->info->downloads_all);
+    return SNUG_OK;
+}
+
+static snug_status put_trending(api_render *r, snug_json_out *o, snug_err *err)
+{
+    (void)err;
+    snug_jo_ku64(o, "trendingScore", r->info->trending);
+    return SNUG_OK;
+}
+
 static snug_status put_likes(api_render *r, snug_json_out *o, snug_err *err)
 {
     (void)err;
@@ -454,7 +468,7 @@ static const key_row rows[] = {
     {"description", D, 0, false, put_nothing},
     {"disabled", ALL, INFO | FULL, false, put_disabled},
     {"downloads", M | D, INFO | LIST, false, put_downloads},
-    {"downloadsAllTime", M | D, 0, false, put_nothing},
+    {"downloadsAllTime", M | D, 0, false, put_downloads_all},
     {"evalResults", M, 0, false, put_nothing},
     {"gated", M | D, INFO | LIST, false, put_gated},
     {"gguf", M, 0, false, put_nothing},
@@ -482,7 +496,7 @@ static const key_row rows[] = {
     {"subdomain", S, INFO, false, put_subdomain},
     {"tags", ALL, INFO | LIST, false, put_tags},
     {"transformersInfo", M, INFO, true, put_transformers},
-    {"trendingScore", ALL, 0, false, put_nothing},
+    {"trendingScore", ALL, LIST, false, put_trending},
     {"usedStorage", ALL, INFO, false, put_used},
     {"widgetData", M, INFO, false, put_widget},
     {"xetEnabled", ALL, 0, false, put_nothing},

@@ -121,6 +121,7 @@ static void tell_download(const cli *c, remote_repo id, const remote_downloaded 
     snug_jo_kstr(&j, "path", d->path);
     snug_jo_ku64(&j, "files", d->files);
     snug_jo_ku64(&j, "bytes_fetched", d->bytes_fetched);
+    snug_jo_kbool(&j, "from_cache", d->from_cache);
     snug_jo_end_object(&j);
     cli_print_json(&b);
 }
@@ -162,6 +163,8 @@ static snug_status run_download(cli *c, const cli_args *a, snug_err *err)
     SNUG_TRY(remote_do_download(r, &d, c->arena, &done, err));
     cli_bar_end(&bar);
     tell_download(c, d.repo, &done);
+    if (done.from_cache)
+        cli_note(c, "note: %s did not answer; this is what the cache has\n", remote_endpoint(r));
     if (done.files == 0) cli_note(c, "note: no file matched\n");
 done:
     cli_bar_end(&bar);

@@ -90,6 +90,8 @@ int cli_main(int argc, char **argv)
     int used, code, flags = rotate_flags(argc, argv);
     (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error we report, not a death */
     snug_faults_setup(getenv("SNUG_FAULTS"));
+    snug_log_setup(
+        &(snug_log_opts){.level = SNUG_ERROR, .fd = STDERR_FILENO}); /* serve sets its own */
     const cli_command *cmd = cli_find_command(argc - flags, argv + flags, &used);
     char             **rest = snug_arena_zalloc(c.arena, ((size_t)argc + 1) * sizeof *rest);
     int                n = 0;

@@ -248,6 +248,13 @@ static snug_status follow_hops(remote *r, const remote_ask *q, sink *s, snug_are
     return snug_fail(err, SNUG_EREMOTE, "%s redirects too often", q->url);
 }
 
+/* A hub that is not there is told soon when somebody waits for a plain answer; a transfer under
+ * way is more patient. */
+static unsigned tries_of(const remote_ask *q, bool cut)
+{
+    return cut && q->push == NULL && q->pull == NULL ? REMOTE_TRIES_CALL : REMOTE_TRIES_MAX;
+}
+
 snug_status remote_exchange(remote *r, const remote_ask *q, snug_arena *a, http_answer *out,
                             snug_err *err)
 {
@@ -267,7 +274,7 @@ snug_status remote_exchange(remote *r, const remote_ask *q, snug_arena *a, http_
         if (!again || q->single) break;
         if (q->progressed != NULL && q->progressed(q->push != NULL ? q->push_arg : q->pull_arg))
             failures = 0;
-        if (++failures >= REMOTE_TRIES_MAX) break;
+        if (++failures >= tries_of(q, cut)) break;
         snug_slice after = cut ? SNUG_EMPTY : http_answer_header(out, "Retry-After");
         snug_log(SNUG_DEBUG, "remote.retry", "url=%s failures=%u status=%d", q->url, failures,
                  out->status);

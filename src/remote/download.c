@@ -266,7 +266,7 @@ snug_status remote_do_download(remote *r, const remote_download *d, snug_arena *
     }
     st = remote_make_plan(r, d, a, &t.plan, mark_no_exist, &t, &mine);
     if (unreachable(st) && d->local_dir == NULL && from_cache(&t, a, out, NULL) == SNUG_OK) {
-        snug_log(SNUG_WARN, "remote.cached", "reason=%s using=cache", mine.msg);
+        out->from_cache = true;
         st = SNUG_OK;
         goto done;
     }

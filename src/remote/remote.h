@@ -77,7 +77,8 @@ typedef struct remote_download {
     const atomic_bool *cancel;
 } remote_download;
 typedef struct remote_downloaded { snug_slice path; /* snapshot folder, local dir, or the one file */
-                                   snug_slice commit; size_t files; uint64_t bytes_fetched; } remote_downloaded;
+                                   snug_slice commit; size_t files; uint64_t bytes_fetched;
+                                   bool from_cache; /* the hub did not answer: this is what the cache had */ } remote_downloaded;
 /* Resumes .incomplete files, verifies size and hash, renames into place. */
 snug_status remote_do_download(remote *r, const remote_download *d, snug_arena *a, remote_downloaded *out, snug_err *err) SNUG_MUST_USE;
 

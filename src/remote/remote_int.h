@@ -13,6 +13,7 @@ enum {
     REMOTE_ETAG_MAX = 128,          /* an etag is a file name of the cache */
     REMOTE_NAME_MAX = 255,          /* one part of a path */
     REMOTE_PATH_MAX = 4000,         /* a whole path in a repository */
+    REMOTE_TRIES_CALL = 3,          /* of a plain call that cannot connect */
     REMOTE_TRIES_MAX = 5,           /* without progress */
     REMOTE_WORKERS = 8,             /* files in flight */
     REMOTE_SEGMENTS_MAX = 16,       /* ranges in flight for one file */

@@ -369,6 +369,7 @@ static void a_lost_write_is_an_error(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
+    snug_log_setup(&(snug_log_opts){.level = SNUG_LOG_OFF, .fd = STDERR_FILENO});
     const struct CMUnitTest tests[] = {
         TEST(a_snapshot_lands_in_the_stock_layout),
         TEST(one_file_and_globs),

@@ -226,6 +226,7 @@ static void many_small_files_go_in_batches(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
+    snug_log_setup(&(snug_log_opts){.level = SNUG_LOG_OFF, .fd = STDERR_FILENO});
     const struct CMUnitTest tests[] = {
         TEST(a_folder_becomes_one_commit),
         TEST(what_is_unchanged_is_not_sent),

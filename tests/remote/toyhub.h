@@ -43,6 +43,7 @@ typedef struct toyhub {
     atomic_int       gets, ranges, heads, commits, puts, batches, preuploads, refused;
     _Atomic uint64_t served;
     /* switches */
+    atomic_int       pumps;     /* streams under way */
     atomic_int       busy;      /* so many answers are 503 first */
     _Atomic uint64_t cut_after; /* bytes, then the connection breaks; 0: never */
     atomic_int       cuts;      /* how often */
@@ -146,38 +147,59 @@ static snug_status toy_tree(http_req *rq, http_res *rs, snug_err *err)
     return SNUG_OK;
 }
 
-static snug_status toy_send(toyhub *t, http_res *rs, snug_slice bytes, uint64_t from, uint64_t to,
-                            bool partial, uint64_t size)
+typedef struct toy_pump {
+    toyhub      *t;
+    http_stream *s;
+    snug_slice   bytes;
+    uint64_t     from, to;
+} toy_pump;
+
+/* Runs beside the handler: a stream is filled while it is being sent. */
+static void *toy_run_pump(void *arg)
 {
-    http_stream *s = http_stream_new(256 * 1024);
-    snug_err     err = {0};
-    if (partial) {
-        http_set_status(rs, 206);
-        http_set_headerf(rs, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, from, to,
-                         size);
-    }
-    http_reply_stream(rs, SNUG_LIT("application/octet-stream"), s);
-    uint64_t cut = atomic_load(&t->cut_after), sent = 0;
-    bool     ok = true;
-    for (uint64_t at = from; ok && at <= to && to != UINT64_MAX;) {
-        size_t n = to - at + 1 < 65536 ? (size_t)(to - at + 1) : 65536;
+    toy_pump *p = arg;
+    toyhub   *t = p->t;
+    uint64_t  cut = atomic_load(&t->cut_after), sent = 0;
+    bool      ok = true, whole = true;
+    for (uint64_t at = p->from; ok && whole && at <= p->to;) {
+        size_t n = p->to - at + 1 < 65536 ? (size_t)(p->to - at + 1) : 65536;
         if (cut > 0 && sent >= cut && atomic_fetch_sub(&t->cuts, 1) > 0) {
-            http_stream_close(s, false);
-            http_stream_unref(s);
-            return SNUG_OK;
+            whole = false;
+            break;
         }
         char *piece = snug_alloc(n);
-        memcpy(piece, bytes.ptr + at, n);
+        memcpy(piece, p->bytes.ptr + at, n);
         if (atomic_load(&t->corrupt) && at == 0) piece[0] ^= 1;
-        ok = http_stream_push(s, snug_slice_of(piece, n), &err) == SNUG_OK;
+        snug_err err = {0};
+        ok = http_stream_push(p->s, snug_slice_of(piece, n), &err) == SNUG_OK;
         free(piece);
         at += n;
         sent += n;
         atomic_fetch_add(&t->served, n);
         if (atomic_load(&t->sleep_ms) > 0) usleep((useconds_t)(1000 * atomic_load(&t->sleep_ms)));
     }
-    http_stream_close(s, true);
-    http_stream_unref(s);
+    http_stream_close(p->s, whole);
+    http_stream_unref(p->s);
+    free(p);
+    atomic_fetch_sub(&t->pumps, 1);
+    return NULL;
+}
+
+static snug_status toy_send(toyhub *t, http_res *rs, snug_slice bytes, uint64_t from, uint64_t to,
+                            bool partial, uint64_t size)
+{
+    toy_pump *p = snug_zalloc(sizeof *p);
+    pthread_t thread;
+    *p = (toy_pump){t, http_stream_new(256 * 1024), bytes, from, to};
+    if (partial) {
+        http_set_status(rs, 206);
+        http_set_headerf(rs, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, from, to,
+                         size);
+    }
+    http_reply_stream(rs, SNUG_LIT("application/octet-stream"), p->s);
+    atomic_fetch_add(&t->pumps, 1);
+    assert_int_equal(pthread_create(&thread, NULL, toy_run_pump, p), 0);
+    assert_int_equal(pthread_detach(thread), 0);
     return SNUG_OK;
 }
 
@@ -471,6 +493,7 @@ static void toy_start(toyhub *t)
 static void toy_stop(toyhub *t)
 {
     if (t->server != NULL) http_server_stop(t->server, 0);
+    while (atomic_load(&t->pumps) > 0) usleep(1000);
     for (size_t i = 0; i < t->object_count; i++) snug_buf_deinit(&t->objects[i].bytes);
     free(t->commit_body);
     snug_mutex_deinit(&t->lock);
@@ -517,7 +540,7 @@ static char *toy_path(toyhub *t, const char *fmt, ...)
     return p;
 }
 
-static void toy_expect_file(const char *path, snug_slice want)
+static inline void toy_expect_file(const char *path, snug_slice want)
 {
     snug_arena *a = snug_arena_new();
     snug_slice  got;
