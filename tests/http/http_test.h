@@ -131,8 +131,8 @@ static inline bool t_line(t_conn *c, char *out, size_t max)
 
 static inline const char *t_header(const t_reply *r, const char *name)
 {
-    static char value[8192];
-    size_t      n = strlen(name);
+    static _Thread_local char value[8192];
+    size_t                    n = strlen(name);
     for (const char *p = r->head; p != NULL && *p != '\0';) {
         const char *end = strstr(p, "\r\n");
         if (strncasecmp(p, name, n) == 0 && p[n] == ':') {
