@@ -132,8 +132,13 @@ static handle *handle_take(http_client *c, const char *origin)
     return h;
 }
 
-static void handle_give(http_client *c, handle *h)
+/* A handle whose transfer ended badly is not used again. */
+static void handle_give(http_client *c, handle *h, bool sound)
 {
+    if (!sound) {
+        handle_free(h);
+        return;
+    }
     curl_easy_reset(h->easy); /* forgets the options, keeps the connections */
     snug_lock(&c->lock);
     bool keep = c->idle_count < IDLE_HANDLES_MAX;
@@ -185,6 +190,14 @@ static bool is_loopback(const target *t)
 /* ---- callbacks ---- */
 
 static void note_moved(call *k) { k->moved_ms = snug_mono_ms(); }
+
+/* Asked for each piece too: a fast peer can deliver it all within one turn of the loop. */
+static bool is_canceled(call *k)
+{
+    if (k->ask->cancel == NULL || !atomic_load(k->ask->cancel)) return false;
+    k->failed = snug_fail(k->err, SNUG_ECANCELED, "canceled");
+    return true;
+}
 
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
 {
@@ -251,6 +264,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     call      *k = arg;
     snug_slice part = snug_slice_of(p, size * n);
     note_moved(k);
+    if (is_canceled(k)) return 0;
     if (skips_body(k)) return n;
     if (k->ask->push != NULL) {
         k->failed = k->ask->push(k->ask->push_arg, k->status, part, k->err);
@@ -269,6 +283,7 @@ static size_t on_pull(char *p, size_t size, size_t n, void *arg)
 {
     call  *k = arg;
     size_t got = 0;
+    if (is_canceled(k)) return CURL_READFUNC_ABORT;
     k->failed = k->ask->pull(k->ask->pull_arg, p, size * n, &got, k->err);
     note_moved(k);
     return k->failed == SNUG_OK ? got : CURL_READFUNC_ABORT;
@@ -506,7 +521,7 @@ snug_status http_call_run(http_client *c, const http_call *ask, snug_arena *a, h
     }
     out->url = snug_arena_dup(a, snug_str(k.to.whole));
 done:
-    if (k.h != NULL) handle_give(c, k.h);
+    if (k.h != NULL) handle_give(c, k.h, st == SNUG_OK);
     target_deinit(&k.to);
     return st;
 }

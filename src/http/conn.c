@@ -252,7 +252,7 @@ static uint64_t body_rest(const http_conn *c)
 /* On the I/O thread, with the body partly or wholly unread and no worker at it. */
 static enum MHD_Result answer_unread(http_conn *c)
 {
-    if (body_rest(c) <= c->server->limits.drain_bytes) {
+    if (body_rest(c) <= c->server->limits.drain_bytes && c->rq.res.status != 413) {
         enter_phase(c, HTTP_PH_DRAIN);
         return MHD_YES;
     }
@@ -648,13 +648,16 @@ static bool body_is_slow_locked(http_conn *c, uint64_t now_ms)
            c->received < c->receiving_ms / 1000u * l->body_rate_min;
 }
 
-static void time_out_body(http_conn *c)
+/* Answers by hand a client that owes us bytes; c->raw is SENDING. */
+static void answer_waiting(http_conn *c)
 {
     snug_err err;
     SNUG_AUTO(snug_buf) b = snug_buf_init(HTTP_RAW_REPLY_MAX);
-    snug_fail(&err, SNUG_ETIMEOUT, "the request body did not arrive in time");
-    http_reply_error(&c->rq, 408, &err);
-    http_reply_finish(&c->rq);
+    if (!c->rq.res.finished) {
+        snug_fail(&err, SNUG_ETIMEOUT, "the request body did not arrive in time");
+        http_reply_error(&c->rq, 408, &err);
+        http_reply_finish(&c->rq);
+    }
     if (http_reply_raw(&c->rq, &b)) send_raw(c, snug_buf_slice(&b));
     snug_lock(&c->lock);
     c->raw = HTTP_RAW_SENT;
@@ -674,10 +677,6 @@ void http_conn_check(http_conn *c, uint64_t now_ms)
         case HTTP_PH_HEAD: cut = http_conn_due(c, now_ms); break;
         case HTTP_PH_BODY:
             late = body_is_slow_locked(c, now_ms);
-            if (late) {
-                enter_phase(c, HTTP_PH_LINGER);
-                c->raw = HTTP_RAW_SENDING;
-            }
             break;
         case HTTP_PH_STREAM:
             if (c->waiting == HTTP_WAIT_NO && !c->body_eof && !c->reply_ready && body_is_slow_locked(c, now_ms)) {
@@ -686,17 +685,25 @@ void http_conn_check(http_conn *c, uint64_t now_ms)
             }
             break;
         case HTTP_PH_DRAIN:
-        case HTTP_PH_LINGER: cut = now_ms > since && now_ms - since > c->server->limits.linger_ms; break;
+            late = now_ms > since && now_ms - since > c->server->limits.linger_ms;
+            break;
+        case HTTP_PH_LINGER:
+            cut = now_ms > since && now_ms - since > c->server->limits.linger_ms;
+            break;
         case HTTP_PH_REPLY:
             if (c->stream != NULL) http_stream_tick(c->stream, now_ms);
             break;
         case HTTP_PH_READY:
         case HTTP_PH_RUN: break;
         }
+        if (late) {
+            enter_phase(c, HTTP_PH_LINGER);
+            c->raw = HTTP_RAW_SENDING; /* holds the descriptor open */
+        }
         if (cut) (void)shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd sees the end and cleans up */
     }
     snug_unlock(&c->lock);
-    if (late) time_out_body(c);
+    if (late) answer_waiting(c);
 }
 
 void http_conn_peer_gone(http_conn *c)

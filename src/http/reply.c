@@ -345,6 +345,15 @@ static struct MHD_Response *persistent(snug_slice s)
     return MHD_create_response_from_buffer(s.len, p, MHD_RESPMEM_PERSISTENT);
 }
 
+/* The head of a stream. The library would send the last chunk of a body that HEAD does not have;
+ * told to keep to the manners of HTTP/1.0 it sends no length and closes. */
+static struct MHD_Response *endless_head(void)
+{
+    struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, no_reader, NULL, NULL);
+    if (r != NULL) (void)MHD_set_response_options(r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    return r;
+}
+
 static struct MHD_Response *build_body(http_res *rs)
 {
     struct MHD_Response *r = NULL;
@@ -364,6 +373,10 @@ static struct MHD_Response *build_body(http_res *rs)
         if (rs->len == 0) return persistent(SNUG_EMPTY);
         return MHD_create_response_from_callback(rs->len, 1024, no_reader, NULL, NULL);
     case HTTP_REPLY_STREAM:
+        if (rs->rq->head) {
+            http_res_drop(rs); /* its pusher learns that nobody reads */
+            return endless_head();
+        }
         r = http_stream_response(rs->stream);
         if (r != NULL) { /* the reference moved */
             rs->stream = NULL;
