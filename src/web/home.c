@@ -30,13 +30,16 @@ static snug_status put_type(web_app *app, snug_arena *a, hub_type type, const ch
         snug_buf_puts(b, "<p class=\"dim\">None that everybody may read.</p>\n");
         return SNUG_OK;
     }
-    snug_buf_puts(b, "<div class=\"wide\"><table><tr><th>Repository</th><th>Task</th><th>Access</th>"
-                     "<th class=\"n\">Changed</th></tr>\n");
+    snug_buf_puts(b,
+                  "<div class=\"wide\"><table><tr><th>Repository</th><th>Task</th><th>Access</th>"
+                  "<th class=\"n\">Changed</th></tr>\n");
     for (size_t i = 0; i < count; i++) put_repo_row(b, &repos[i]);
     snug_buf_puts(b, "</table></div>\n");
     if (next.len > 0) {
-        snug_buf_printf(b, "<p class=\"dim\">The %d changed last; <a href=\"/api/%s\">all of them"
-                           "</a>.</p>\n", HOME_REPOS_MAX, hub_type_plural(type));
+        snug_buf_printf(b,
+                        "<p class=\"dim\">The %d changed last; <a href=\"/api/%s\">all of them"
+                        "</a>.</p>\n",
+                        HOME_REPOS_MAX, hub_type_plural(type));
     }
     return SNUG_OK;
 }
@@ -46,21 +49,23 @@ static void put_clients(snug_buf *b, snug_slice base)
     snug_buf_puts(b, "<h2>Point a client here</h2>\n<p>Stock clients need the address and, for "
                      "writing or private repositories, a token.</p>\n<pre>export HF_ENDPOINT=");
     html_text(b, base);
-    snug_buf_puts(b, "\nexport HF_TOKEN=hf_...        # snug token create NAME --name laptop --role write\n"
-                     "export HF_HUB_DISABLE_XET=1  # until this hub speaks Xet\n\n"
-                     "hf download snug/sentiment-tiny\n"
-                     "hf upload NAME/my-model ./folder\n"
-                     "snug run snug/sentiment-tiny \"A warm and funny film.\"</pre>\n"
-                     "<pre>from huggingface_hub import snapshot_download\n"
-                     "snapshot_download(\"snug/sentiment-tiny\")   # reads HF_ENDPOINT</pre>\n");
+    snug_buf_puts(
+        b, "\nexport HF_TOKEN=hf_...        # snug token create NAME --name laptop --role write\n"
+           "export HF_HUB_DISABLE_XET=1  # until this hub speaks Xet\n\n"
+           "hf download snug/sentiment-tiny\n"
+           "hf upload NAME/my-model ./folder\n"
+           "snug run snug/sentiment-tiny \"A warm and funny film.\"</pre>\n"
+           "<pre>from huggingface_hub import snapshot_download\n"
+           "snapshot_download(\"snug/sentiment-tiny\")   # reads HF_ENDPOINT</pre>\n");
 }
 
 static const char *const verb_names[HTTP_VERB_COUNT] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
 
 static void put_endpoints(const web_app *app, snug_buf *b)
 {
-    snug_buf_puts(b, "<h2>Endpoints</h2>\n<div class=\"wide\"><table><tr><th>Method</th><th>Path</th>"
-                     "<th>What it does</th></tr>\n");
+    snug_buf_puts(b,
+                  "<h2>Endpoints</h2>\n<div class=\"wide\"><table><tr><th>Method</th><th>Path</th>"
+                  "<th>What it does</th></tr>\n");
     for (size_t t = 0; app->tables[t] != NULL; t++) {
         for (size_t i = 0; i < app->table_sizes[t]; i++) {
             const http_route *r = &app->tables[t][i];
@@ -82,8 +87,9 @@ snug_status web_home(http_req *rq, http_res *rs, snug_err *err)
     snug_arena *a = http_req_arena(rq);
     snug_buf    b = snug_buf_init(WEB_PAGE_MAX);
     page_begin(&b, SNUG_LIT("Snug"));
-    snug_buf_puts(&b, "<h1>A hub of your own</h1>\n<p class=\"dim\">Models, data sets and apps on this "
-                      "machine, for every stock client.</p>\n");
+    snug_buf_puts(&b,
+                  "<h1>A hub of your own</h1>\n<p class=\"dim\">Models, data sets and apps on this "
+                  "machine, for every stock client.</p>\n");
     SNUG_TRY(put_type(app, a, HUB_MODEL, "Models", &b, err));
     SNUG_TRY(put_type(app, a, HUB_DATASET, "Data sets", &b, err));
     SNUG_TRY(put_type(app, a, HUB_SPACE, "Spaces", &b, err));

@@ -84,6 +84,7 @@ snug_status web_style(http_req *rq, http_res *rs, snug_err *err)
     (void)rq;
     (void)err;
     http_set_header(rs, "Cache-Control", SNUG_LIT("max-age=3600"));
-    http_reply_static(rs, SNUG_LIT("text/css; charset=utf-8"), snug_slice_of(style, sizeof style - 1));
+    http_reply_static(rs, SNUG_LIT("text/css; charset=utf-8"),
+                      snug_slice_of(style, sizeof style - 1));
     return SNUG_OK;
 }

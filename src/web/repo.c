@@ -34,13 +34,14 @@ done:
 
 static void put_facts(snug_buf *b, const repo_view *v)
 {
-    const hub_repo_info *r = v->info;
-    char                 when[25], size[16], oid[41];
+    const hub_repo_info     *r = v->info;
+    char                     when[25], size[16], oid[41];
     static const char *const access[] = {"public", "private", "internal"};
     snug_time_iso(v->head.when_ms, when);
     snug_size_human(r->used_storage, size);
     vcs_oid_hex(&v->head.id, oid);
-    snug_buf_printf(b, "<h1>%s/%s</h1>\n<p><span class=\"tag\">%s</span><span class=\"tag\">%s</span>",
+    snug_buf_printf(b,
+                    "<h1>%s/%s</h1>\n<p><span class=\"tag\">%s</span><span class=\"tag\">%s</span>",
                     r->id.ns, r->id.name, hub_type_name(r->id.type), access[r->visibility]);
     if (r->pipeline_tag.len > 0) {
         snug_buf_puts(b, "<span class=\"tag\">");
@@ -77,8 +78,8 @@ static void put_files(snug_buf *b, const repo_view *v)
         char             size[16];
         if (e->kind != VCS_FILE) continue;
         snug_size_human(e->size, size);
-        snug_buf_printf(b, "<tr><td><a href=\"/%s%s/%s/resolve/main/", hub_type_web(id->type), id->ns,
-                        id->name);
+        snug_buf_printf(b, "<tr><td><a href=\"/%s%s/%s/resolve/main/", hub_type_web(id->type),
+                        id->ns, id->name);
         snug_percent_put(b, e->path, true);
         snug_buf_puts(b, "\">");
         html_text(b, e->path);
@@ -87,7 +88,8 @@ static void put_files(snug_buf *b, const repo_view *v)
     }
     snug_buf_puts(b, "</table></div>\n");
     if (v->more_files)
-        snug_buf_printf(b, "<p class=\"dim\">The first %d entries; the API lists all.</p>\n", REPO_FILES_MAX);
+        snug_buf_printf(b, "<p class=\"dim\">The first %d entries; the API lists all.</p>\n",
+                        REPO_FILES_MAX);
 }
 
 /* The same page for what is absent and what may not be seen. */
@@ -133,7 +135,8 @@ snug_status web_repo(http_req *rq, http_res *rs, snug_err *err)
     snug_slice      kind = http_req_param(rq, "type");
 
     if (kind.len > 0 && !hub_type_parse(kind, &type)) goto absent;
-    if (hub_parse_id(type, http_req_param(rq, "ns"), http_req_param(rq, "name"), &id, NULL) != SNUG_OK)
+    if (hub_parse_id(type, http_req_param(rq, "ns"), http_req_param(rq, "name"), &id, NULL) !=
+        SNUG_OK)
         goto absent;
     SNUG_TRY(hub_find_moved(app->hub, &anonymous, &id, &now, &moved, err));
     if (moved) {
@@ -158,14 +161,22 @@ done:
     return st;
 }
 
-static const http_doc home_doc = {.id = "page_home", .tag = "pages", .scope = "",
+static const http_doc home_doc = {.id = "page_home",
+                                  .tag = "pages",
+                                  .scope = "",
                                   .summary = "The front page: repositories and how to use them"};
-static const http_doc repo_doc = {.id = "page_repo", .tag = "pages", .scope = "",
-                                  .summary = "The page of a model", .errors = "404"};
-static const http_doc typed_doc = {.id = "page_typed_repo", .tag = "pages", .scope = "",
-                                   .summary = "The page of a data set or Space", .errors = "404"};
-static const http_doc style_doc = {.id = "page_style", .tag = "pages", .scope = "",
-                                   .summary = "The style sheet of the pages"};
+static const http_doc repo_doc = {.id = "page_repo",
+                                  .tag = "pages",
+                                  .scope = "",
+                                  .summary = "The page of a model",
+                                  .errors = "404"};
+static const http_doc typed_doc = {.id = "page_typed_repo",
+                                   .tag = "pages",
+                                   .scope = "",
+                                   .summary = "The page of a data set or Space",
+                                   .errors = "404"};
+static const http_doc style_doc = {
+    .id = "page_style", .tag = "pages", .scope = "", .summary = "The style sheet of the pages"};
 
 static const http_route routes[] = {
     {HTTP_GET, "/", web_home, 0, &home_doc, NULL},

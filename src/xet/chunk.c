@@ -6,8 +6,8 @@
  * Truth:   the cuts do not depend on how the input is split into buffers.
  *
  * The hash forgets a byte after 64 shifts, and no cut happens below XET_CHUNK_MIN, so the first
- * MIN - 65 bytes of a chunk need not be hashed. Matches in the 65 bytes before MIN are no cuts: they
- * come from a hash that has not seen 64 bytes yet. */
+ * MIN - 65 bytes of a chunk need not be hashed. Matches in the 65 bytes before MIN are no cuts:
+ * they come from a hash that has not seen 64 bytes yet. */
 #include "xet/gear.h"
 #include "xet/xet.h"
 
@@ -16,7 +16,8 @@ static const uint64_t CUT_MASK = 0xffff000000000000u;
 enum { WINDOW = 64 };
 
 /* Hashes [p, end) and stops behind the first byte that cuts, or NULL. */
-static const unsigned char *find_cut(uint64_t *hash, const unsigned char *p, const unsigned char *end)
+static const unsigned char *find_cut(uint64_t *hash, const unsigned char *p,
+                                     const unsigned char *end)
 {
     uint64_t h = *hash;
     while (end - p >= 4) {

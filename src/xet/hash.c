@@ -141,8 +141,7 @@ static void add_node(xet_merkle *m, size_t depth, xet_leaf node)
         if (depth >= m->used) m->used = depth + 1;
         l->nodes[l->count++] = node;
         l->total++;
-        bool closes = l->count == GROUP_MAX ||
-                      (l->count >= 3 && xet_hash_mod(&node.hash, 4) == 0);
+        bool closes = l->count == GROUP_MAX || (l->count >= 3 && xet_hash_mod(&node.hash, 4) == 0);
         if (!closes) return;
         node = parent_of(l->nodes, l->count);
         l->count = 0;

@@ -22,14 +22,16 @@ static snug_status check_term(const xet_term *t, const xet_xorb *x, snug_err *er
 {
     if (x == NULL) return snug_fail(err, SNUG_ECORRUPT, "a file names a xorb that is not stored");
     if (t->start >= t->end || t->end > x->count)
-        return snug_fail(err, SNUG_ECORRUPT, "a file names chunks %u to %u of a xorb with %u", t->start, t->end, x->count);
+        return snug_fail(err, SNUG_ECORRUPT, "a file names chunks %u to %u of a xorb with %u",
+                         t->start, t->end, x->count);
     if (x->chunks[t->end - 1].raw_end - raw_start(x, t->start) != t->raw_size)
         return snug_fail(err, SNUG_ECORRUPT, "a file's term does not have the size it states");
     return SNUG_OK;
 }
 
 /* Drops chunks of `t` (which begins at byte `at` of the file) outside [first, last]. */
-static xet_term trim(const xet_term *t, const xet_xorb *x, uint64_t at, uint64_t first, uint64_t last, uint64_t *dropped)
+static xet_term trim(const xet_term *t, const xet_xorb *x, uint64_t at, uint64_t first,
+                     uint64_t last, uint64_t *dropped)
 {
     xet_term cut = *t;
     uint64_t base = raw_start(x, t->start);
@@ -68,15 +70,17 @@ static size_t merge_spans(xet_span *s, size_t n)
     return made;
 }
 
-snug_status xet_plan_range(snug_arena *a, const xet_term *terms, size_t n, uint64_t first, uint64_t last,
-                           xet_xorb_find *find, void *arg, xet_plan *out, snug_err *err)
+snug_status xet_plan_range(snug_arena *a, const xet_term *terms, size_t n, uint64_t first,
+                           uint64_t last, xet_xorb_find *find, void *arg, xet_plan *out,
+                           snug_err *err)
 {
     snug_status st = SNUG_OK;
     uint64_t    at = 0;
     xet_plan    p = {.term_count = 0};
     p.terms = snug_arena_array_try(a, n, sizeof *p.terms);
     p.spans = snug_arena_array_try(a, n, sizeof *p.spans);
-    if (p.terms == NULL || p.spans == NULL) return snug_fail(err, SNUG_ENOMEM, "out of memory planning a read");
+    if (p.terms == NULL || p.spans == NULL)
+        return snug_fail(err, SNUG_ENOMEM, "out of memory planning a read");
     for (size_t i = 0; i < n && at <= last; at += terms[i].raw_size, i++) {
         if (at + terms[i].raw_size <= first) continue;
         const xet_xorb *x = find(arg, &terms[i].xorb);
@@ -84,13 +88,18 @@ snug_status xet_plan_range(snug_arena *a, const xet_term *terms, size_t n, uint6
         SNUG_TRY(check_term(&terms[i], x, err));
         xet_term cut = trim(&terms[i], x, at, first, last, &dropped);
         if (p.term_count == 0) p.skip = first - (at + dropped);
-        p.spans[p.span_count++] = (xet_span){(uint32_t)p.term_count, cut.xorb, cut.start, cut.end,
-                                             stored_start(x, cut.start), x->chunks[cut.end - 1].stored_end};
+        p.spans[p.span_count++] = (xet_span){(uint32_t)p.term_count,
+                                             cut.xorb,
+                                             cut.start,
+                                             cut.end,
+                                             stored_start(x, cut.start),
+                                             x->chunks[cut.end - 1].stored_end};
         p.terms[p.term_count++] = cut;
         uint64_t end = at + terms[i].raw_size;
         p.length = (end - 1 < last ? end : last + 1) - first;
     }
-    if (p.term_count == 0) return snug_fail(err, SNUG_ERANGE, "the file has only %llu bytes", (unsigned long long)at);
+    if (p.term_count == 0)
+        return snug_fail(err, SNUG_ERANGE, "the file has only %llu bytes", (unsigned long long)at);
     p.span_count = merge_spans(p.spans, p.span_count);
     *out = p;
 done:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* xet/shard.c - metadata in records of 48 bytes: which files are made of which chunks of which xorbs.
+/* xet/shard.c - metadata in records of 48 bytes: which files are made of which chunks of which
+ * xorbs.
  *
  *     header | file blocks ... bookend | xorb blocks ... bookend | (footer, 200 bytes)
  *     file block:  file hash, flags, count | terms | range hashes (flag 31) | SHA-256 (flag 30)
@@ -13,9 +14,9 @@ enum { RECORD = 48, FOOTER = 200 };
 #define FLAG_SHA256 0x40000000u
 #define FLAG_DEDUP 0x80000000u /* of a chunk */
 
-static const unsigned char shard_tag[32] = {
-    'H', 'F', 'R', 'e', 'p', 'o', 'M', 'e',  't', 'a', 'D',  'a',  't',  'a',  0,    85,
-    105, 103, 69,  106, 123, 129, 87,  131, 165, 189, 217, 92, 205, 209, 74, 169};
+static const unsigned char shard_tag[32] = {'H', 'F', 'R', 'e', 'p', 'o', 'M', 'e', 't', 'a', 'D',
+                                            'a', 't', 'a', 0,   85,  105, 103, 69,  106, 123, 129,
+                                            87,  131, 165, 189, 217, 92,  205, 209, 74,  169};
 
 /* ---- reading ---- */
 
@@ -77,7 +78,8 @@ static void read_chunks(snug_rd *r, xet_shard_xorb *x)
     }
 }
 
-/* Walks one section by its counts alone; *blocks is how many, the cursor ends behind the bookend. */
+/* Walks one section by its counts alone; *blocks is how many, the cursor ends behind the bookend.
+ */
 static bool count_blocks(snug_rd *r, bool files, size_t *blocks)
 {
     for (*blocks = 0;; ++*blocks) {
@@ -125,14 +127,16 @@ snug_status xet_shard_parse(snug_arena *a, snug_slice bytes, xet_shard *out, snu
     if (r.bad || memcmp(tag.ptr, shard_tag, sizeof shard_tag) != 0)
         return snug_fail(err, SNUG_ECORRUPT, "not a shard");
     if (version != 2)
-        return snug_fail(err, SNUG_ECORRUPT, "shard version %llu is unknown", (unsigned long long)version);
+        return snug_fail(err, SNUG_ECORRUPT, "shard version %llu is unknown",
+                         (unsigned long long)version);
     xet_shard s = {.file_count = 0};
     snug_rd   scan = r;
     if (!count_blocks(&scan, true, &s.file_count) || !count_blocks(&scan, false, &s.xorb_count))
         return snug_fail(err, SNUG_ECORRUPT, "the shard ends inside a block");
     s.files = snug_arena_array_try(a, s.file_count, sizeof *s.files);
     s.xorbs = snug_arena_array_try(a, s.xorb_count, sizeof *s.xorbs);
-    if (s.files == NULL || s.xorbs == NULL) return snug_fail(err, SNUG_ENOMEM, "out of memory reading a shard");
+    if (s.files == NULL || s.xorbs == NULL)
+        return snug_fail(err, SNUG_ENOMEM, "out of memory reading a shard");
     for (size_t i = 0; i < s.file_count; i++) read_file(&r, a, &s.files[i]);
     (void)snug_rd_bytes(&r, RECORD);
     for (size_t i = 0; i < s.xorb_count; i++) read_xorb(&r, a, &s.xorbs[i]);
@@ -212,7 +216,8 @@ static void put_xorb(snug_buf *b, const xet_shard_xorb *x)
     }
 }
 
-static void put_footer(snug_buf *b, const xet_shard *s, const xet_shard_footer *f, uint64_t xorb_offset, uint64_t start)
+static void put_footer(snug_buf *b, const xet_shard *s, const xet_shard_footer *f,
+                       uint64_t xorb_offset, uint64_t start)
 {
     uint64_t stored = 0, files = 0, raw = 0;
     for (size_t i = 0; i < s->xorb_count; i++) {

@@ -21,18 +21,23 @@ enum {
 };
 
 /* ---- hashes ---- */
-typedef struct xet_hash { unsigned char b[32]; } xet_hash;
-void xet_hash_text(const xet_hash *h, char out[65]);       /* lowercase */
-bool xet_hash_parse(snug_slice text, xet_hash *out);       /* 64 hex digits, either case */
-int  xet_hash_cmp(const xet_hash *a, const xet_hash *b);   /* the order of the text forms */
-bool xet_hash_eq(const xet_hash *a, const xet_hash *b);
-bool xet_hash_is_zero(const xet_hash *h);
-uint64_t xet_hash_mod(const xet_hash *h, uint64_t n);      /* (last u64) mod n */
+typedef struct xet_hash {
+    unsigned char b[32];
+} xet_hash;
+void     xet_hash_text(const xet_hash *h, char out[65]);     /* lowercase */
+bool     xet_hash_parse(snug_slice text, xet_hash *out);     /* 64 hex digits, either case */
+int      xet_hash_cmp(const xet_hash *a, const xet_hash *b); /* the order of the text forms */
+bool     xet_hash_eq(const xet_hash *a, const xet_hash *b);
+bool     xet_hash_is_zero(const xet_hash *h);
+uint64_t xet_hash_mod(const xet_hash *h, uint64_t n); /* (last u64) mod n */
 /* May be asked for in global deduplication: hash mod 1024 == 0. */
 static inline bool xet_hash_is_dedup(const xet_hash *h) { return xet_hash_mod(h, 1024) == 0; }
 
 xet_hash xet_chunk_hash(snug_slice raw);
-typedef struct xet_leaf { xet_hash hash; uint64_t size; } xet_leaf;
+typedef struct xet_leaf {
+    xet_hash hash;
+    uint64_t size;
+} xet_leaf;
 /* Root over n leaves; n == 0 gives zeros, n == 1 the leaf itself. Uses n scratch nodes. */
 xet_hash xet_merkle_root(const xet_leaf *leaves, size_t n);
 xet_hash xet_file_hash(const xet_leaf *leaves, size_t n);
@@ -43,12 +48,15 @@ xet_hash xet_hmac(const unsigned char key[32], const xet_hash *h);
 /* The same root from leaves that come one after the other, in memory for one node a level and
  * group: for files of any size. */
 typedef struct xet_merkle xet_merkle;
-xet_merkle *xet_merkle_new(void);
-void        xet_merkle_add(xet_merkle *m, const xet_hash *h, uint64_t size);
-xet_hash    xet_merkle_finish(xet_merkle *m); /* root; frees m */
+xet_merkle               *xet_merkle_new(void);
+void                      xet_merkle_add(xet_merkle *m, const xet_hash *h, uint64_t size);
+xet_hash                  xet_merkle_finish(xet_merkle *m); /* root; frees m */
 
 /* ---- chunking (gearhash) ---- */
-typedef struct xet_chunker { uint64_t h; size_t len; } xet_chunker; /* zeros to begin */
+typedef struct xet_chunker {
+    uint64_t h;
+    size_t   len;
+} xet_chunker; /* zeros to begin */
 /* Takes bytes until a chunk ends or the input does; returns how many. *cut: the chunk ends behind
  * them. What is left at the end of a file is its last chunk. */
 size_t xet_chunker_next(xet_chunker *c, const void *p, size_t n, bool *cut);
@@ -57,8 +65,8 @@ size_t xet_chunker_next(xet_chunker *c, const void *p, size_t n, bool *cut);
 typedef enum xet_scheme { XET_NONE = 0, XET_LZ4 = 1, XET_BG4_LZ4 = 2 } xet_scheme;
 typedef struct xet_xorb_chunk {
     xet_hash hash;
-    uint32_t raw_size, raw_end;  /* bytes; end: cumulative */
-    uint32_t stored_end;         /* of its record in the body, header included */
+    uint32_t raw_size, raw_end; /* bytes; end: cumulative */
+    uint32_t stored_end;        /* of its record in the body, header included */
 } xet_xorb_chunk;
 typedef struct xet_xorb {
     xet_hash        hash;
@@ -110,7 +118,8 @@ typedef struct xet_shard {
 
 /* Parses the upload form; whatever follows the xorb section is ignored. Counts are compared with
  * the bytes left before anything is allocated. */
-snug_status xet_shard_parse(snug_arena *a, snug_slice bytes, xet_shard *out, snug_err *err) SNUG_MUST_USE;
+snug_status xet_shard_parse(snug_arena *a, snug_slice bytes, xet_shard *out,
+                            snug_err *err) SNUG_MUST_USE;
 typedef struct xet_shard_footer {
     unsigned char hmac_key[32];
     uint64_t      created_s, expires_s;
@@ -128,9 +137,9 @@ typedef struct xet_span { /* of one xorb: chunks [start, end), stored bytes [fro
 typedef struct xet_plan {
     xet_term *terms; /* trimmed to the range */
     size_t    term_count;
-    uint64_t  skip;  /* bytes to drop from the first term */
+    uint64_t  skip;   /* bytes to drop from the first term */
     uint64_t  length; /* bytes of the answer */
-    xet_span *spans; /* what to fetch, by xorb and start, merged */
+    xet_span *spans;  /* what to fetch, by xorb and start, merged */
     size_t    span_count;
 } xet_plan;
 /* Looks a xorb up: its chunks, or NULL. */

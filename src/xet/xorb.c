@@ -66,7 +66,8 @@ snug_status xet_record_decode(snug_slice records, unsigned char *out, uint32_t *
     uint32_t stored = u24(p + 1), raw = u24(p + 5);
     if (p[0] != 0) return snug_fail(err, SNUG_ECORRUPT, "chunk version %u is unknown", p[0]);
     if (raw == 0 || raw > XET_CHUNK_MAX || stored == 0 || stored > XET_CHUNK_STORED_MAX)
-        return snug_fail(err, SNUG_ECORRUPT, "a chunk of %u bytes (%u stored) is outside the limits", raw, stored);
+        return snug_fail(err, SNUG_ECORRUPT,
+                         "a chunk of %u bytes (%u stored) is outside the limits", raw, stored);
     if (records.len - RECORD_HEADER < stored)
         return snug_fail(err, SNUG_ECORRUPT, "a chunk's payload is cut off");
     const unsigned char *payload = p + RECORD_HEADER;
@@ -86,7 +87,8 @@ snug_status xet_record_decode(snug_slice records, unsigned char *out, uint32_t *
     }
     default: return snug_fail(err, SNUG_ECORRUPT, "chunk compression scheme %u is unknown", p[4]);
     }
-    if (!ok) return snug_fail(err, SNUG_ECORRUPT, "a chunk does not decode to its stated %u bytes", raw);
+    if (!ok)
+        return snug_fail(err, SNUG_ECORRUPT, "a chunk does not decode to its stated %u bytes", raw);
     *raw_size = raw;
     *stored_size = RECORD_HEADER + stored;
     return SNUG_OK;
@@ -110,7 +112,8 @@ static snug_status count_records(snug_slice body, uint32_t *count, snug_err *err
         at += RECORD_HEADER + u24((const unsigned char *)body.ptr + at + 1);
         if (at > body.len) return snug_fail(err, SNUG_ECORRUPT, "a chunk's payload is cut off");
         if (++*count > XET_XORB_CHUNKS_MAX)
-            return snug_fail(err, SNUG_ECORRUPT, "a xorb holds at most %d chunks", XET_XORB_CHUNKS_MAX);
+            return snug_fail(err, SNUG_ECORRUPT, "a xorb holds at most %d chunks",
+                             XET_XORB_CHUNKS_MAX);
     }
     if (*count == 0) return snug_fail(err, SNUG_ECORRUPT, "a xorb holds at least one chunk");
     return SNUG_OK;
@@ -131,7 +134,8 @@ static bool take_hash(snug_rd *r, const xet_hash *want)
 static bool check_v1(snug_rd *r, const xet_xorb *x)
 {
     uint32_t n = x->count;
-    if (!take_hash(r, &x->hash) || !take_tag(r, "XBLBHSH", 0) || snug_rd_u32le(r) != n) return false;
+    if (!take_hash(r, &x->hash) || !take_tag(r, "XBLBHSH", 0) || snug_rd_u32le(r) != n)
+        return false;
     for (uint32_t i = 0; i < n; i++) {
         if (!take_hash(r, &x->chunks[i].hash)) return false;
     }
@@ -168,7 +172,8 @@ static snug_status check_footer(snug_slice footer, const xet_xorb *x, snug_err *
     (void)snug_rd_bytes(&r, sizeof footer_tag);
     uint8_t version = snug_rd_u8(&r);
     bool    ok = version == 1 ? check_v1(&r, x) : version == 0 && check_v0(&r, x);
-    if (!ok) return snug_fail(err, SNUG_ECORRUPT, "the xorb's footer does not agree with its chunks");
+    if (!ok)
+        return snug_fail(err, SNUG_ECORRUPT, "the xorb's footer does not agree with its chunks");
     return SNUG_OK;
 }
 
@@ -195,7 +200,8 @@ done:
     return st;
 }
 
-snug_status xet_xorb_check(snug_arena *a, snug_slice body, const xet_hash *expect, xet_xorb *out, snug_err *err)
+snug_status xet_xorb_check(snug_arena *a, snug_slice body, const xet_hash *expect, xet_xorb *out,
+                           snug_err *err)
 {
     snug_status st = SNUG_OK;
     xet_xorb    x = {.count = 0};
@@ -210,7 +216,8 @@ snug_status xet_xorb_check(snug_arena *a, snug_slice body, const xet_hash *expec
         xet_hash_text(&x.hash, text);
         return snug_fail(err, SNUG_ECORRUPT, "the xorb's content has the hash %s", text);
     }
-    if (x.body_size < body.len) SNUG_TRY(check_footer(snug_sub(body, x.body_size, body.len), &x, err));
+    if (x.body_size < body.len)
+        SNUG_TRY(check_footer(snug_sub(body, x.body_size, body.len), &x, err));
     *out = x;
 done:
     return st;
@@ -240,11 +247,17 @@ static bool looks_like_numbers(const unsigned char *p, uint32_t n)
     return lanes > neighbours + n / 64;
 }
 
-static void put_record(snug_buf *body, unsigned scheme, const void *payload, size_t stored, uint32_t raw)
+static void put_record(snug_buf *body, unsigned scheme, const void *payload, size_t stored,
+                       uint32_t raw)
 {
-    unsigned char head[RECORD_HEADER] = {
-        0, (unsigned char)stored, (unsigned char)(stored >> 8), (unsigned char)(stored >> 16),
-        (unsigned char)scheme, (unsigned char)raw, (unsigned char)(raw >> 8), (unsigned char)(raw >> 16)};
+    unsigned char head[RECORD_HEADER] = {0,
+                                         (unsigned char)stored,
+                                         (unsigned char)(stored >> 8),
+                                         (unsigned char)(stored >> 16),
+                                         (unsigned char)scheme,
+                                         (unsigned char)raw,
+                                         (unsigned char)(raw >> 8),
+                                         (unsigned char)(raw >> 16)};
     snug_buf_put(body, head, sizeof head);
     snug_buf_put(body, payload, stored);
 }
