@@ -18,7 +18,10 @@ static void check(snug_status st, const snug_err *err)
     exit(1);
 }
 
-static double since_us(uint64_t t0, size_t n) { return (double)(snug_mono_ns() - t0) / 1e3 / (double)n; }
+static double since_us(uint64_t t0, size_t n)
+{
+    return (double)(snug_mono_ns() - t0) / 1e3 / (double)n;
+}
 
 static hub_repo_id name_of(size_t i)
 {
@@ -106,7 +109,8 @@ int main(int argc, char **argv)
     snug_json_out out = snug_json_out_init(&text);
 
     if (argc > 1 && (!snug_parse_u64(snug_str(argv[1]), &n) || n < 1 || n > 100000)) return 2;
-    (void)snprintf(dir, sizeof dir, "%s/snug-bench-XXXXXX", base != NULL && strlen(base) < 400 ? base : "/tmp");
+    (void)snprintf(dir, sizeof dir, "%s/snug-bench-XXXXXX",
+                   base != NULL && strlen(base) < 400 ? base : "/tmp");
     if (mkdtemp(dir) == NULL) return 1;
     check(hub_open(&o, &h, &err), &err);
     snug_jo_begin_object(&out);

@@ -28,9 +28,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     hub_check_card(readme, type, note, &findings);
     hub_card_content(readme, type, SNUG_LIT("static"), a, &none, &c);
     SNUG_ASSERT(c.key_count <= HUB_TAGS_MAX);
-    for (size_t i = 0; i < c.key_count; i++) SNUG_ASSERT(c.keys[i].len <= HUB_TAG_MAX && c.keys[i].len > 0);
+    for (size_t i = 0; i < c.key_count; i++)
+        SNUG_ASSERT(c.keys[i].len <= HUB_TAG_MAX && c.keys[i].len > 0);
     SNUG_ASSERT(snug_json_parse(a, c.tags_json, NULL, &tags, NULL) == SNUG_OK);
-    if (c.card_json.len > 0) SNUG_ASSERT(snug_json_parse(a, c.card_json, NULL, &tags, NULL) == SNUG_OK);
+    if (c.card_json.len > 0)
+        SNUG_ASSERT(snug_json_parse(a, c.card_json, NULL, &tags, NULL) == SNUG_OK);
     snug_arena_free(a);
     return 0;
 }

@@ -80,7 +80,8 @@ static snug_status hash_password(hub *h, snug_slice password, char out[crypto_pw
     int rc = crypto_pwhash_str_alg(out, password.ptr, password.len, ARGON_PASSES, ARGON_MEMORY,
                                    crypto_pwhash_ALG_ARGON2ID13);
     give_turn(h->argon);
-    return rc == 0 ? SNUG_OK : snug_fail(err, SNUG_ENOMEM, "out of memory while hashing a password");
+    return rc == 0 ? SNUG_OK
+                   : snug_fail(err, SNUG_ENOMEM, "out of memory while hashing a password");
 }
 
 static snug_status verify_password(hub *h, const char *hash, snug_slice password, bool *ok,
@@ -106,7 +107,8 @@ static snug_status check_user_name(snug_slice name, snug_err *err)
     snug_status st = hub_check_name(name, "user name", err);
     if (st != SNUG_OK) return st;
     if (name.len < 2 || name.len > HUB_USER_NAME_MAX)
-        return snug_fail(err, SNUG_EINVAL, "The user name \"%.*s\" is not valid: use 2 to %d characters",
+        return snug_fail(err, SNUG_EINVAL,
+                         "The user name \"%.*s\" is not valid: use 2 to %d characters",
                          SNUG_SLICE(name), HUB_USER_NAME_MAX);
     if (hub_name_reserved(name))
         return snug_fail(err, SNUG_EINVAL, "The name \"%.*s\" is reserved", SNUG_SLICE(name));
@@ -141,7 +143,10 @@ snug_status hub_add_user(hub *h, snug_slice name, snug_slice password, snug_slic
     db_txn     *tx = NULL;
     char        hash[crypto_pwhash_STRBYTES];
     bool        used;
-    store_user  row = {.name = name, .fullname = name, .email = email, .is_admin = admin,
+    store_user  row = {.name = name,
+                       .fullname = name,
+                       .email = email,
+                       .is_admin = admin,
                        .created_ms = snug_now_ms()};
 
     if (h->read_only) SNUG_FAIL(err, SNUG_EFORBIDDEN, "This server is read-only");
@@ -218,6 +223,24 @@ done:
     db_rollback(tx);
     snug_secret_wipe(hash, sizeof hash);
     snug_arena_free(a);
+    return st;
+}
+
+snug_status hub_list_users(hub *h, snug_arena *a, hub_user **out, size_t *count, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    db_txn     *tx = NULL;
+    store_user *rows;
+
+    *count = 0;
+    SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
+    SNUG_TRY(store_list_users(tx, a, &rows, count, err));
+    *out = snug_arena_array_try(a, *count + 1, sizeof **out);
+    if (*out == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "out of memory");
+    for (size_t i = 0; i < *count; i++) user_of_row(&rows[i], &(*out)[i]);
+done:
+    db_rollback(tx);
+    if (st != SNUG_OK) *count = 0;
     return st;
 }
 
@@ -303,7 +326,8 @@ snug_status hub_check_password(hub *h, snug_slice name, snug_slice password, snu
     char        dummy[crypto_pwhash_STRBYTES];
 
     if (wait > 0)
-        SNUG_FAIL(err, SNUG_ERATE, "Too many failed sign-ins for this name: try again in %u s", wait);
+        SNUG_FAIL(err, SNUG_ERATE, "Too many failed sign-ins for this name: try again in %u s",
+                  wait);
     SNUG_TRY(get_dummy(h, dummy, err)); /* before the look-up: its first run must not tell either */
     SNUG_TRY(find_user_row(h, name, a, &row, &found, err));
     if (password.len > HUB_PASSWORD_MAX) password.len = HUB_PASSWORD_MAX + 1;

@@ -148,8 +148,10 @@ void hub_touch(hub *h, const hub_repo_id *id)
     hub_cache *c = h->cache;
     snug_lock(&c->lock);
     uint64_t now = atomic_fetch_add(&h->epoch, 1) + 1;
-    if (id == NULL) c->all = now;
-    else c->shard[hash_id(id) % SHARDS] = now;
+    if (id == NULL)
+        c->all = now;
+    else
+        c->shard[hash_id(id) % SHARDS] = now;
     snug_unlock(&c->lock);
 }
 

@@ -70,14 +70,17 @@ static void add_each(tagset *t, const char *prefix, snug_json v)
 static void add_bases(tagset *t, snug_json card, snug_slice library)
 {
     static const char *const relations[] = {"finetune", "adapter", "quantized", "merge"};
-    snug_json   base = snug_json_get(card, "base_model");
-    snug_slice  given = snug_json_str_or(card, "base_model_relation", SNUG_EMPTY);
-    const char *relation = "finetune";
+    snug_json                base = snug_json_get(card, "base_model");
+    snug_slice               given = snug_json_str_or(card, "base_model_relation", SNUG_EMPTY);
+    const char              *relation = "finetune";
 
     if (!snug_json_is(base, SNUG_JSON_STRING) && !snug_json_is(base, SNUG_JSON_ARRAY)) return;
-    if (snug_json_count(base) > 1) relation = "merge";
-    else if (snug_eq_str(library, "peft")) relation = "adapter";
-    else if (snug_eq_str(library, "gguf")) relation = "quantized";
+    if (snug_json_count(base) > 1)
+        relation = "merge";
+    else if (snug_eq_str(library, "peft"))
+        relation = "adapter";
+    else if (snug_eq_str(library, "gguf"))
+        relation = "quantized";
     for (size_t i = 0; i < sizeof relations / sizeof relations[0]; i++) {
         if (snug_eq_str(given, relations[i])) relation = relations[i];
     }
@@ -89,7 +92,8 @@ static void add_bases(tagset *t, snug_json card, snug_slice library)
 /* arXiv numbers (2301.01234) after the addresses that name a paper. */
 static void add_papers(tagset *t, snug_slice body)
 {
-    static const char *const places[] = {"arxiv.org/abs/", "arxiv.org/pdf/", "huggingface.co/papers/"};
+    static const char *const places[] = {"arxiv.org/abs/", "arxiv.org/pdf/",
+                                         "huggingface.co/papers/"};
     enum { PAPERS_MAX = 50 };
     size_t found = 0;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
@@ -123,8 +127,9 @@ static void add_model_tags(tagset *t, snug_json card, const hub_content *c, snug
 static void add_dataset_tags(tagset *t, snug_json card, snug_slice body)
 {
     static const char *const facets[] = {
-        "task_categories", "task_ids", "annotations_creators", "language_creators",
-        "multilinguality", "source_datasets", "language", "license", "size_categories",
+        "task_categories",   "task_ids",        "annotations_creators",
+        "language_creators", "multilinguality", "source_datasets",
+        "language",          "license",         "size_categories",
     };
     for (size_t i = 0; i < sizeof facets / sizeof facets[0]; i++) {
         snug_slice prefix = snug_arena_printf(t->a, "%s:", facets[i]);
@@ -159,7 +164,7 @@ static void add_keys(tagset *keys, snug_json card, const hub_content *c, hub_typ
 static snug_slice tags_json(const tagset *t)
 {
     SNUG_AUTO(snug_buf) b = snug_buf_init(HUB_TAGS_MAX * (HUB_TAG_MAX * 2 + 8));
-    snug_json_out       o = snug_json_out_init(&b);
+    snug_json_out o = snug_json_out_init(&b);
     snug_jo_begin_array(&o);
     for (size_t i = 0; i < t->count; i++) snug_jo_str(&o, t->tag[i]);
     snug_jo_end_array(&o);
@@ -170,7 +175,7 @@ static snug_slice tags_json(const tagset *t)
 static snug_slice card_json(snug_arena *a, snug_json card)
 {
     SNUG_AUTO(snug_buf) b = snug_buf_init(HUB_CARD_MAX);
-    snug_json_out       o = snug_json_out_init(&b);
+    snug_json_out o = snug_json_out_init(&b);
     if (!snug_json_is(card, SNUG_JSON_OBJECT)) return SNUG_EMPTY;
     snug_jo_value(&o, card);
     return b.full ? SNUG_EMPTY : snug_arena_dup(a, snug_buf_slice(&b));
@@ -195,7 +200,8 @@ void hub_card_content(snug_slice readme, hub_type type, snug_slice sdk, snug_are
     snug_slice body, text;
     snug_json  card = parse_card(readme, a, &body);
 
-    *out = (hub_content){.sdk = sdk, .pipeline_tag = files->pipeline_tag, .library_name = files->library_name};
+    *out = (hub_content){
+        .sdk = sdk, .pipeline_tag = files->pipeline_tag, .library_name = files->library_name};
     tags->a = keys->a = a;
     if (snug_json_to_str(snug_json_get(card, "pipeline_tag"), &text) && hub_task_known(text))
         out->pipeline_tag = text;
@@ -203,8 +209,10 @@ void hub_card_content(snug_slice readme, hub_type type, snug_slice sdk, snug_are
         out->library_name = text;
     if (type == HUB_SPACE && snug_json_to_str(snug_json_get(card, "sdk"), &text) && usable(text))
         out->sdk = text;
-    if (type == HUB_MODEL) add_model_tags(tags, card, out, body);
-    else out->pipeline_tag = out->library_name = SNUG_EMPTY;
+    if (type == HUB_MODEL)
+        add_model_tags(tags, card, out, body);
+    else
+        out->pipeline_tag = out->library_name = SNUG_EMPTY;
     if (type == HUB_DATASET) add_dataset_tags(tags, card, body);
     if (type == HUB_SPACE) add_space_tags(tags, card, out);
     for (size_t i = 0; i < files->format_count; i++) add_tag(tags, "", snug_str(files->formats[i]));

@@ -12,9 +12,9 @@
 
 typedef struct checker {
     void (*fn)(void *arg, bool is_error, const char *text);
-    void      *arg;
-    hub_type   type;
-    snug_json  card;
+    void     *arg;
+    hub_type  type;
+    snug_json card;
 } checker;
 
 static void say(const checker *c, bool is_error, const char *fmt, ...) SNUG_PRINTF(3, 4);
@@ -70,8 +70,10 @@ static void each_string(const checker *c, const char *key, snug_json v,
     }
     size_t index = 0;
     for (snug_json_iter it = snug_json_iter_of(v); snug_json_next(&it); index++) {
-        if (snug_json_to_str(it.value, &s)) each(c, key, s);
-        else say(c, true, "\"%s[%zu]\" must be a string", key, index);
+        if (snug_json_to_str(it.value, &s))
+            each(c, key, s);
+        else
+            say(c, true, "\"%s[%zu]\" must be a string", key, index);
     }
 }
 
@@ -81,13 +83,16 @@ static void each_language(const checker *c, const char *key, snug_slice s)
     if (snug_eq_str(s, "multilingual") || snug_eq_str(s, "code")) return;
     while (n < s.len && s.ptr[n] >= 'a' && s.ptr[n] <= 'z') n++;
     if ((n == 2 || n == 3) && (n == s.len || s.ptr[n] == '-')) return;
-    say(c, false, "\"%s\" holds \"%.*s\", which is no ISO 639 code (such as en or deu)", key, SHOW(s));
+    say(c, false, "\"%s\" holds \"%.*s\", which is no ISO 639 code (such as en or deu)", key,
+        SHOW(s));
 }
 
 static void each_tag(const checker *c, const char *key, snug_slice s)
 {
-    if (s.len == 0) say(c, false, "\"%s\" holds an empty entry", key);
-    else if (s.len > HUB_TAG_MAX) say(c, false, "\"%s\" holds an entry of more than %d bytes", key, HUB_TAG_MAX);
+    if (s.len == 0)
+        say(c, false, "\"%s\" holds an empty entry", key);
+    else if (s.len > HUB_TAG_MAX)
+        say(c, false, "\"%s\" holds an entry of more than %d bytes", key, HUB_TAG_MAX);
 }
 
 static void each_repo(const checker *c, const char *key, snug_slice s)
@@ -104,15 +109,26 @@ static void each_repo(const checker *c, const char *key, snug_slice s)
     say(c, false, "\"%s\" holds \"%.*s\", which is no repository id", key, SHOW(s));
 }
 
-static void check_languages(const checker *c, const char *key, snug_json v) { each_string(c, key, v, each_language); }
-static void check_tags(const checker *c, const char *key, snug_json v) { each_string(c, key, v, each_tag); }
-static void check_repos(const checker *c, const char *key, snug_json v) { each_string(c, key, v, each_repo); }
+static void check_languages(const checker *c, const char *key, snug_json v)
+{
+    each_string(c, key, v, each_language);
+}
+static void check_tags(const checker *c, const char *key, snug_json v)
+{
+    each_string(c, key, v, each_tag);
+}
+static void check_repos(const checker *c, const char *key, snug_json v)
+{
+    each_string(c, key, v, each_repo);
+}
 
 static void each_license(const checker *c, const char *key, snug_slice s)
 {
     if (!hub_license_known(s))
-        say(c, true, "\"%s\" is \"%.*s\", which is not a known license id; use \"other\" with "
-                     "\"license_name\" and \"license_link\"", key, SHOW(s));
+        say(c, true,
+            "\"%s\" is \"%.*s\", which is not a known license id; use \"other\" with "
+            "\"license_name\" and \"license_link\"",
+            key, SHOW(s));
     else if (hub_license_is_family(s))
         say(c, false, "\"%s: %.*s\" is a family: name the version", key, SHOW(s));
     if (!snug_eq_str(s, "other")) return;
@@ -124,9 +140,12 @@ static void each_license(const checker *c, const char *key, snug_slice s)
 
 static void check_license(const checker *c, const char *key, snug_json v)
 {
-    if (c->type == HUB_DATASET) each_string(c, key, v, each_license);
-    else if (snug_json_is(v, SNUG_JSON_STRING)) each_string(c, key, v, each_license);
-    else say(c, true, "\"%s\" must be a string", key);
+    if (c->type == HUB_DATASET)
+        each_string(c, key, v, each_license);
+    else if (snug_json_is(v, SNUG_JSON_STRING))
+        each_string(c, key, v, each_license);
+    else
+        say(c, true, "\"%s\" must be a string", key);
 }
 
 static void check_license_name(const checker *c, const char *key, snug_json v)
@@ -138,7 +157,9 @@ static void check_license_name(const checker *c, const char *key, snug_json v)
         ok = (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9') || ch == '-' || ch == '.' ||
              ch == '_' || ch == '+';
     }
-    if (!ok) say(c, true, "\"%s\" must be a short name of lower-case letters, digits, '-', '.' and '_'", key);
+    if (!ok)
+        say(c, true, "\"%s\" must be a short name of lower-case letters, digits, '-', '.' and '_'",
+            key);
 }
 
 static void check_license_link(const checker *c, const char *key, snug_json v)
@@ -153,14 +174,16 @@ static void check_license_link(const checker *c, const char *key, snug_json v)
 static void check_pipeline(const checker *c, const char *key, snug_json v)
 {
     snug_slice s;
-    if (!snug_json_to_str(v, &s)) say(c, true, "\"%s\" must be a string", key);
-    else if (!hub_task_known(s)) say(c, true, "\"%s\" is \"%.*s\", which is no known task", key, SHOW(s));
+    if (!snug_json_to_str(v, &s))
+        say(c, true, "\"%s\" must be a string", key);
+    else if (!hub_task_known(s))
+        say(c, true, "\"%s\" is \"%.*s\", which is no known task", key, SHOW(s));
 }
 
 static void check_relation(const checker *c, const char *key, snug_json v)
 {
     static const char *const known[] = {"finetune", "adapter", "quantized", "merge"};
-    snug_slice s;
+    snug_slice               s;
     if (snug_json_to_str(v, &s) && one_of(s, known, 4)) return;
     say(c, true, "\"%s\" must be one of finetune, adapter, quantized and merge", key);
 }
@@ -186,9 +209,11 @@ static bool has_string(snug_json v, const char *key)
 static void check_metric(const checker *c, size_t model, size_t result, size_t index, snug_json m)
 {
     if (!has_string(m, "type"))
-        say(c, true, "\"model-index[%zu].results[%zu].metrics[%zu].type\" is required", model, result, index);
+        say(c, true, "\"model-index[%zu].results[%zu].metrics[%zu].type\" is required", model,
+            result, index);
     if (absent(snug_json_get(m, "value")))
-        say(c, true, "\"model-index[%zu].results[%zu].metrics[%zu].value\" is required", model, result, index);
+        say(c, true, "\"model-index[%zu].results[%zu].metrics[%zu].value\" is required", model,
+            result, index);
 }
 
 static void check_result(const checker *c, size_t model, size_t index, snug_json r)
@@ -233,7 +258,8 @@ static void check_model_index(const checker *c, const char *key, snug_json v)
 
 static void check_gated_fields(const checker *c, const char *key, snug_json v)
 {
-    static const char *const kinds[] = {"text", "checkbox", "date_picker", "country", "ip_location", "select"};
+    static const char *const kinds[] = {"text",    "checkbox",    "date_picker",
+                                        "country", "ip_location", "select"};
     if (!snug_json_is(v, SNUG_JSON_OBJECT)) {
         say(c, true, "\"%s\" must be a mapping of names to field types", key);
         return;
@@ -243,8 +269,11 @@ static void check_gated_fields(const checker *c, const char *key, snug_json v)
         bool       object = snug_json_is(it.value, SNUG_JSON_OBJECT);
         (void)snug_json_to_str(object ? snug_json_get(it.value, "type") : it.value, &kind);
         if (!one_of(kind, kinds, 6))
-            say(c, true, "\"%s.%.*s\" must be text, checkbox, date_picker, country, ip_location or a select", key, SHOW(it.key));
-        else if (snug_eq_str(kind, "select") && !snug_json_is(snug_json_get(it.value, "options"), SNUG_JSON_ARRAY))
+            say(c, true,
+                "\"%s.%.*s\" must be text, checkbox, date_picker, country, ip_location or a select",
+                key, SHOW(it.key));
+        else if (snug_eq_str(kind, "select") &&
+                 !snug_json_is(snug_json_get(it.value, "options"), SNUG_JSON_ARRAY))
             say(c, true, "\"%s.%.*s\" is a select and needs \"options\"", key, SHOW(it.key));
     }
 }
@@ -270,17 +299,19 @@ static void check_configs(const checker *c, const char *key, snug_json v)
 static void check_sdk(const checker *c, const char *key, snug_json v)
 {
     static const char *const known[] = {"gradio", "streamlit", "docker", "static"};
-    snug_slice s;
+    snug_slice               s;
     if (snug_json_to_str(v, &s) && one_of(s, known, 4)) return;
     say(c, true, "\"%s\" must be one of gradio, streamlit, docker and static", key);
 }
 
 static void check_color(const checker *c, const char *key, snug_json v)
 {
-    static const char *const known[] = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"};
-    snug_slice s;
+    static const char *const known[] = {"red",    "yellow", "green", "blue",
+                                        "indigo", "purple", "pink",  "gray"};
+    snug_slice               s;
     if (snug_json_to_str(v, &s) && one_of(s, known, 8)) return;
-    say(c, true, "\"%s\" must be one of red, yellow, green, blue, indigo, purple, pink and gray", key);
+    say(c, true, "\"%s\" must be one of red, yellow, green, blue, indigo, purple, pink and gray",
+        key);
 }
 
 /* ---- the table: one row per field ---- */
@@ -332,7 +363,7 @@ static const struct {
     {"pinned", S, check_bool},
 };
 
-void hub_check_card(snug_slice readme, hub_type type,
+void hub_check_card(snug_slice readme, hub_type                                   type,
                     void (*fn)(void *arg, bool is_error, const char *text), void *arg)
 {
     checker     c = {.fn = fn, .arg = arg, .type = type};
@@ -352,7 +383,8 @@ void hub_check_card(snug_slice readme, hub_type type,
     } else {
         for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
             snug_json v = snug_json_get(c.card, fields[i].key);
-            if ((fields[i].types & (1u << type)) != 0 && !absent(v)) fields[i].check(&c, fields[i].key, v);
+            if ((fields[i].types & (1u << type)) != 0 && !absent(v))
+                fields[i].check(&c, fields[i].key, v);
         }
     }
     snug_arena_free(a);

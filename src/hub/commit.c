@@ -66,7 +66,7 @@ done:
 static snug_status put_pointer(landing *l, draft_op *op, snug_err *err)
 {
     SNUG_AUTO(snug_buf) text = snug_buf_init(LFS_POINTER_MAX);
-    snug_status         st = need_lfs(l, op->path, &op->lfs, op->has_size, &op->size, err);
+    snug_status st = need_lfs(l, op->path, &op->lfs, op->has_size, &op->size, err);
     if (st != SNUG_OK) return st;
     if (op->size > 0) vcs_lfs_format(&op->lfs.sha256, op->size, &text); /* empty stays empty */
     return vcs_put_blob(l->git, snug_buf_slice(&text), &op->git_blob, err);
@@ -91,8 +91,10 @@ static snug_status put_blobs(landing *l, snug_err *err)
     snug_status st = SNUG_OK;
     for (size_t i = 0; i < l->d->count; i++) {
         draft_op *op = &l->d->ops[i];
-        if (op->kind == DRAFT_LFS) SNUG_TRY(put_pointer(l, op, err));
-        else if (op->kind == DRAFT_FILE) SNUG_TRY(put_file(l, op, err));
+        if (op->kind == DRAFT_LFS)
+            SNUG_TRY(put_pointer(l, op, err));
+        else if (op->kind == DRAFT_FILE)
+            SNUG_TRY(put_file(l, op, err));
     }
 done:
     return st;
@@ -132,7 +134,8 @@ static snug_status copy_folder(landing *l, vcs_draft *v, const vcs_oid *commit, 
     while (more) {
         vcs_entry *e;
         size_t     n;
-        SNUG_TRY(vcs_list_tree(l->git, commit, from, true, after, COPY_PAGE, l->a, &e, &n, &more, err));
+        SNUG_TRY(
+            vcs_list_tree(l->git, commit, from, true, after, COPY_PAGE, l->a, &e, &n, &more, err));
         for (size_t i = 0; i < n; i++) {
             if (e[i].kind == VCS_DIR) continue;
             snug_slice rest = snug_sub(e[i].path, from.len, e[i].path.len);
@@ -190,11 +193,17 @@ static snug_status apply_ops(landing *l, vcs_draft *v, snug_err *err)
             note_lfs_path(l, op->path);
             SNUG_TRY(vcs_draft_put(v, op->path, &op->git_blob, err));
             break;
-        case DRAFT_FILE: SNUG_TRY(vcs_draft_put(v, op->path, &op->git_blob, err)); break;
+        case DRAFT_FILE:
+            SNUG_TRY(vcs_draft_put(v, op->path, &op->git_blob, err));
+            break;
         case DRAFT_DELETE:
-        case DRAFT_DELETE_FOLDER: SNUG_TRY(vcs_draft_remove(v, op->path, err)); break;
+        case DRAFT_DELETE_FOLDER:
+            SNUG_TRY(vcs_draft_remove(v, op->path, err));
+            break;
         case DRAFT_COPY:
-        case DRAFT_MOVE: SNUG_TRY(apply_copy(l, v, op, err)); break;
+        case DRAFT_MOVE:
+            SNUG_TRY(apply_copy(l, v, op, err));
+            break;
         }
     }
 done:
@@ -251,17 +260,18 @@ done:
 
 static snug_status cover_lfs(landing *l, vcs_draft **v, const vcs_who *author, snug_err *err)
 {
-    snug_status         st = SNUG_OK;
-    vcs_rules          *rules = vcs_rules_new(l->a);
+    snug_status st = SNUG_OK;
+    vcs_rules  *rules = vcs_rules_new(l->a);
     SNUG_AUTO(snug_buf) text = snug_buf_init(ATTRIBUTES_MAX);
-    vcs_entry           e;
-    snug_slice          old = SNUG_EMPTY;
-    bool                added = false;
+    vcs_entry  e;
+    snug_slice old = SNUG_EMPTY;
+    bool       added = false;
 
     if (l->lfs_count == 0) goto done;
     SNUG_TRY(load_rules(l, v, rules, author, err));
     st = vcs_draft_find(*v, SNUG_LIT(".gitattributes"), l->a, &e, err);
-    if (st == SNUG_OK && e.kind == VCS_FILE) st = vcs_read_blob(l->git, &e.oid, ATTRIBUTES_MAX, l->a, &old, err);
+    if (st == SNUG_OK && e.kind == VCS_FILE)
+        st = vcs_read_blob(l->git, &e.oid, ATTRIBUTES_MAX, l->a, &old, err);
     if (st == SNUG_ENOTFOUND) {
         snug_err_clear(err);
         st = SNUG_OK;
@@ -280,7 +290,8 @@ static snug_status cover_lfs(landing *l, vcs_draft **v, const vcs_who *author, s
         added = true;
     }
     SNUG_TRY(snug_buf_check(&text, ".gitattributes", err));
-    if (added) SNUG_TRY(hub_put_file(l->git, *v, SNUG_LIT(".gitattributes"), snug_buf_slice(&text), err));
+    if (added)
+        SNUG_TRY(hub_put_file(l->git, *v, SNUG_LIT(".gitattributes"), snug_buf_slice(&text), err));
 done:
     return st;
 }
@@ -304,8 +315,9 @@ static bool is_parent(const landing *l)
 static snug_status fail_stale(snug_err *err)
 {
     snug_metric_add(SNUG_M_COMMIT_CONFLICTS, 1);
-    return snug_fail(err, SNUG_ESTALE,
-                     "The branch was updated since you opened this page. Please refresh and try again.");
+    return snug_fail(
+        err, SNUG_ESTALE,
+        "The branch was updated since you opened this page. Please refresh and try again.");
 }
 
 /* One try on the tip as it is now. SNUG_ESTALE from the ref: it moved under us. */
@@ -357,7 +369,8 @@ static void follow(landing *l)
     HUB_FAULT("hub.commit.after_ref", &err, st);
     if (snug_eq_str(l->ref, "refs/heads/main"))
         SNUG_TRY(hub_refresh_row_locked(l->h, l->info.row, l->git, snug_now_ms(), &err));
-    else hub_touch(l->h, &l->info.id);
+    else
+        hub_touch(l->h, &l->info.id);
 done:
     if (st == SNUG_OK) return;
     snug_log_err(SNUG_ERROR, "hub.commit.row", &err);

@@ -67,8 +67,9 @@ static const struct {
     {"ForSequenceClassification", "text-classification"},
     {"Model", "feature-extraction"},
 };
-static const char *const audio_types[] = {"wav2vec2", "hubert", "wavlm", "whisper", "unispeech",
-                                          "unispeech-sat", "wav2vec2-bert", "data2vec-audio", "sew"};
+static const char *const audio_types[] = {"wav2vec2",      "hubert",         "wavlm",
+                                          "whisper",       "unispeech",      "unispeech-sat",
+                                          "wav2vec2-bert", "data2vec-audio", "sew"};
 
 static void read_config(vcs_repo *git, const vcs_oid *commit, snug_arena *a, hub_found *out)
 {
@@ -109,10 +110,14 @@ static void look_at_name(snug_slice name, hub_type type, hub_found *out)
         const char *ending, *format;
         hub_type    type;
     } formats[] = {
-        {".safetensors", "safetensors", HUB_MODEL}, {".gguf", "gguf", HUB_MODEL},
-        {".onnx", "onnx", HUB_MODEL},               {"pytorch_model.bin", "pytorch", HUB_MODEL},
-        {".parquet", "format:parquet", HUB_DATASET}, {".csv", "format:csv", HUB_DATASET},
-        {".jsonl", "format:json", HUB_DATASET},     {".arrow", "format:arrow", HUB_DATASET},
+        {".safetensors", "safetensors", HUB_MODEL},
+        {".gguf", "gguf", HUB_MODEL},
+        {".onnx", "onnx", HUB_MODEL},
+        {"pytorch_model.bin", "pytorch", HUB_MODEL},
+        {".parquet", "format:parquet", HUB_DATASET},
+        {".csv", "format:csv", HUB_DATASET},
+        {".jsonl", "format:json", HUB_DATASET},
+        {".arrow", "format:arrow", HUB_DATASET},
     };
     static const struct {
         const char *file, *library;
@@ -141,8 +146,8 @@ static void look_around(vcs_repo *git, const vcs_oid *commit, hub_type type, snu
     snug_err   err;
 
     if (type == HUB_MODEL) read_config(git, commit, a, out);
-    if (vcs_list_tree(git, commit, SNUG_EMPTY, false, SNUG_EMPTY, ROOT_ENTRIES_MAX, a, &e, &n, &more,
-                      &err) != SNUG_OK)
+    if (vcs_list_tree(git, commit, SNUG_EMPTY, false, SNUG_EMPTY, ROOT_ENTRIES_MAX, a, &e, &n,
+                      &more, &err) != SNUG_OK)
         return;
     for (size_t i = 0; i < n; i++) {
         if (e[i].kind == VCS_FILE) look_at_name(e[i].path, type, out);
@@ -162,7 +167,8 @@ void hub_read_content(vcs_repo *git, const vcs_oid *commit, const hub_repo_info 
 
 /* ---- the row follows the refs ---- */
 
-snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t now_ms, snug_err *err)
+snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t now_ms,
+                                   snug_err *err)
 {
     snug_status   st = SNUG_OK;
     snug_arena   *a = snug_arena_new();
@@ -192,7 +198,8 @@ snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t n
     store_repo fresh = {.id = row,
                         .type = (int)info.id.type,
                         .head = snug_str(hex),
-                        .modified_ms = moved && now_ms > info.modified_ms ? now_ms : info.modified_ms,
+                        .modified_ms =
+                            moved && now_ms > info.modified_ms ? now_ms : info.modified_ms,
                         .used_storage = (int64_t)bytes,
                         .tags_json = c.tags_json,
                         .card_json = c.card_json,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hub/create.c - repositories begin and end.
  *
- *      (nothing) --row--> MAKING --git, first commit--> LIVE --row--> DELETING --git, rows--> (nothing)
+ *      (nothing) --row--> MAKING --git, first commit--> LIVE --row--> DELETING --git, rows-->
+ * (nothing)
  *
  * For:     hub_create_repo, hub_delete_repo; heal.c finishes what a crash left between two arrows.
  * Owns:    the two states nobody sees.
@@ -37,7 +38,7 @@ void hub_who_of(const hub_actor *who, snug_arena *a, vcs_who *out)
 static snug_status check_new(const hub_new_repo *want, snug_err *err)
 {
     static const char *const sdks[] = {"gradio", "streamlit", "docker", "static"};
-    bool known = false;
+    bool                     known = false;
 
     if (want->license.len > 0 && !hub_license_known(want->license))
         return snug_fail(err, SNUG_EINVAL, "\"%.*s\" is not a license id we know; use \"other\"",
@@ -55,7 +56,8 @@ static snug_status fail_taken(const hub_repo_id *id, bool unfinished, snug_err *
     if (unfinished)
         return snug_fail(err, SNUG_ECONFLICT,
                          "Cannot create repo: another conflicting operation is in progress");
-    return snug_fail(err, SNUG_ECONFLICT, "You already created this %s repo", hub_type_name(id->type));
+    return snug_fail(err, SNUG_ECONFLICT, "You already created this %s repo",
+                     hub_type_name(id->type));
 }
 
 /* The hidden row: from here on the id is ours. */
@@ -107,13 +109,13 @@ done:
 
 static snug_status make_live(hub *h, store_repo *row, const char *key, snug_err *err)
 {
-    snug_status st = SNUG_OK;
-    snug_arena *a = snug_arena_new();
-    vcs_repo   *git = NULL;
-    db_txn     *tx = NULL;
-    vcs_oid     head;
-    char        hex[41];
-    hub_content content = {0};
+    snug_status   st = SNUG_OK;
+    snug_arena   *a = snug_arena_new();
+    vcs_repo     *git = NULL;
+    db_txn       *tx = NULL;
+    vcs_oid       head;
+    char          hex[41];
+    hub_content   content = {0};
     hub_repo_info info;
 
     SNUG_TRY(vcs_acquire(h->vcs, snug_str(key), &git, err));

@@ -43,7 +43,8 @@ snug_status hub_draft_header(hub_draft *d, snug_slice summary, snug_slice descri
     summary = snug_trim(summary);
     if (summary.len == 0) return snug_fail(err, SNUG_EINVAL, "A commit needs a summary");
     if (summary.len + description.len > HUB_MESSAGE_MAX)
-        return snug_fail(err, SNUG_EINVAL, "A commit message has at most %d bytes", HUB_MESSAGE_MAX);
+        return snug_fail(err, SNUG_EINVAL, "A commit message has at most %d bytes",
+                         HUB_MESSAGE_MAX);
     if (!plain_text(summary) || !plain_text(description))
         return snug_fail(err, SNUG_EINVAL, "A commit message is UTF-8 text");
     for (size_t i = 0; i < parent.len; i++) {
@@ -186,7 +187,8 @@ snug_status hub_draft_lfs(hub_draft *d, snug_slice path, const blob_id *oid,
                   SNUG_SLICE(snug_sub(path, 0, 200)), size, max);
     }
     if (hub_is_attributes(path))
-        SNUG_FAIL(err, SNUG_EINVAL, "\".gitattributes\" is read by git itself and cannot be an LFS file");
+        SNUG_FAIL(err, SNUG_EINVAL,
+                  "\".gitattributes\" is read by git itself and cannot be an LFS file");
     SNUG_TRY(add_op(d, DRAFT_LFS, path, &op, err));
     op->lfs = *oid;
     op->has_size = size_or_null != NULL;

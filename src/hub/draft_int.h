@@ -6,14 +6,19 @@
 #include "hub/hub_int.h"
 
 typedef enum draft_kind {
-    DRAFT_FILE, DRAFT_LFS, DRAFT_DELETE, DRAFT_DELETE_FOLDER, DRAFT_COPY, DRAFT_MOVE
+    DRAFT_FILE,
+    DRAFT_LFS,
+    DRAFT_DELETE,
+    DRAFT_DELETE_FOLDER,
+    DRAFT_COPY,
+    DRAFT_MOVE
 } draft_kind;
 
 typedef struct draft_op {
     draft_kind kind;
     snug_slice path, from, rev;
-    snug_slice bytes;    /* of a small file */
-    bool       spilled;  /* ... or at offset in the draft's file */
+    snug_slice bytes;   /* of a small file */
+    bool       spilled; /* ... or at offset in the draft's file */
     uint64_t   offset, size;
     blob_id    lfs;
     bool       has_size;
@@ -35,6 +40,7 @@ struct hub_draft {
 /* A .gitattributes file, in any folder. */
 bool hub_is_attributes(snug_slice path);
 /* Writes the content of a DRAFT_FILE as a git blob. */
-snug_status hub_draft_put_blob(hub_draft *d, vcs_repo *git, const draft_op *op, vcs_oid *out, snug_err *err) SNUG_MUST_USE;
+snug_status hub_draft_put_blob(hub_draft *d, vcs_repo *git, const draft_op *op, vcs_oid *out,
+                               snug_err *err) SNUG_MUST_USE;
 
 #endif

@@ -65,7 +65,8 @@ static snug_status heal_row(hub *h, const store_repo *r, snug_err *err)
     bool        there = vcs_repo_exists(h->vcs, r->git_key);
 
     if (r->state != STORE_LIVE) {
-        snug_log(SNUG_INFO, "hub.cleared", "repo=%.*s/%.*s", SNUG_SLICE(r->ns), SNUG_SLICE(r->name));
+        snug_log(SNUG_INFO, "hub.cleared", "repo=%.*s/%.*s", SNUG_SLICE(r->ns),
+                 SNUG_SLICE(r->name));
         return hub_finish_delete(h, r->id, r->git_key, err);
     }
     if (!there && !r->disabled) {
@@ -121,7 +122,7 @@ static snug_status known_key(hub *h, snug_slice key, bool *known, snug_err *err)
 
 static snug_status set_aside(hub *h, const char *folder, const char *name, snug_err *err)
 {
-    snug_status         st = SNUG_OK;
+    snug_status st = SNUG_OK;
     SNUG_AUTO(snug_buf) from = snug_buf_init(8192);
     SNUG_AUTO(snug_buf) to = snug_buf_init(8192);
     SNUG_AUTO(snug_buf) lost = snug_buf_init(8192);
@@ -129,7 +130,8 @@ static snug_status set_aside(hub *h, const char *folder, const char *name, snug_
     snug_buf_printf(&lost, "%s/lost", h->data_dir);
     snug_buf_printf(&from, "%s/%s", folder, name);
     snug_buf_printf(&to, "%s/lost/%s", h->data_dir, name);
-    if (from.full || to.full || lost.full) SNUG_FAIL(err, SNUG_EINVAL, "the data directory's path is too long");
+    if (from.full || to.full || lost.full)
+        SNUG_FAIL(err, SNUG_EINVAL, "the data directory's path is too long");
     SNUG_TRY(snug_mkdirs(snug_buf_cstr(&lost), 0700, err));
     if (rename(snug_buf_cstr(&from), snug_buf_cstr(&to)) != 0) {
         st = snug_fail_sys(err, errno, "rename %s", snug_buf_cstr(&from));

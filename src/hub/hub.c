@@ -27,10 +27,12 @@ static char *join(const char *dir, const char *name)
 static snug_status open_db(hub *h, const hub_opts *o, snug_err *err)
 {
     SNUG_AUTO(snug_buf) url = snug_buf_init(8192);
-    snug_status         st = SNUG_OK;
+    snug_status st = SNUG_OK;
 
-    if (o->db_url != NULL) snug_buf_puts(&url, o->db_url);
-    else snug_buf_printf(&url, "sqlite:%s/snug.db", h->data_dir);
+    if (o->db_url != NULL)
+        snug_buf_puts(&url, o->db_url);
+    else
+        snug_buf_printf(&url, "sqlite:%s/snug.db", h->data_dir);
     SNUG_TRY(snug_buf_check(&url, "the database address", err));
     SNUG_TRY(db_open(snug_buf_slice(&url), &h->db, err));
     SNUG_TRY(store_migrate(h->db, err));
@@ -65,19 +67,45 @@ done:
 }
 
 /* Healing undoes what others have half done, so it is for the first process on this directory
- * only; a second one (an admin's command beside the server) joins in without. *alone: heal. */
+ * only; a second one joins in without. The one before may be on its way out: wait a moment for it.
+ * *alone: heal. */
 static snug_status lock_dir(hub *h, bool *alone, snug_err *err)
 {
+    enum { TRIES = 20, PAUSE_US = 50000 };
     SNUG_AUTO(snug_buf) path = snug_buf_init(8192);
     snug_buf_printf(&path, "%s/lock", h->data_dir);
     h->lock_fd = open(snug_buf_cstr(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (h->lock_fd < 0) return snug_fail_sys(err, errno, "open %s", snug_buf_cstr(&path));
-    *alone = flock(h->lock_fd, LOCK_EX | LOCK_NB) == 0;
-    if (*alone) return SNUG_OK;
+    for (int i = 0; i < TRIES; i++) {
+        *alone = flock(h->lock_fd, LOCK_EX | LOCK_NB) == 0;
+        if (*alone) return SNUG_OK;
+        (void)usleep(PAUSE_US);
+    }
     while (flock(h->lock_fd, LOCK_SH) != 0) { /* waits while another heals */
         if (errno != EINTR) return snug_fail_sys(err, errno, "flock %s", snug_buf_cstr(&path));
     }
     return SNUG_OK;
+}
+
+/* Blobs, git and threads: all that an admin's command beside the server does without. */
+static snug_status open_house(hub *h, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    bool        alone = false;
+
+    SNUG_TRY(lock_dir(h, &alone, err));
+    if (alone) SNUG_TRY(snug_remove_tree(h->draft_dir, err)); /* what a crash left */
+    SNUG_TRY(snug_mkdirs(h->draft_dir, 0700, err));
+    SNUG_TRY(blob_open_fs(h->data_dir, &h->blobs, err));
+    SNUG_TRY(vcs_open(h->git_dir, &h->vcs, err));
+    if (alone && !h->read_only) SNUG_TRY(hub_heal(h, err));
+    if (alone && flock(h->lock_fd, LOCK_SH) != 0) { /* others may come in now */
+        st = snug_fail_sys(err, errno, "flock %s/lock", h->data_dir);
+        goto done;
+    }
+    hub_start_flusher(h);
+done:
+    return st;
 }
 
 static void make_parts(hub *h)
@@ -93,7 +121,6 @@ snug_status hub_open(const hub_opts *o, hub **out, snug_err *err)
 {
     snug_status st = SNUG_OK;
     hub        *h = snug_zalloc(sizeof *h);
-    bool        alone = false;
 
     *out = NULL;
     h->lock_fd = -1;
@@ -110,19 +137,9 @@ snug_status hub_open(const hub_opts *o, hub **out, snug_err *err)
     /* Later than any of the last run, so that what was rendered then never looks fresh. */
     atomic_store(&h->epoch, (uint64_t)snug_now_ms() << 10);
     SNUG_TRY(snug_mkdirs(o->data_dir, 0700, err));
-    SNUG_TRY(lock_dir(h, &alone, err));
-    if (alone) SNUG_TRY(snug_remove_tree(h->draft_dir, err)); /* what a crash left */
-    SNUG_TRY(snug_mkdirs(h->draft_dir, 0700, err));
     SNUG_TRY(open_db(h, o, err));
     SNUG_TRY(load_secret(h, err));
-    SNUG_TRY(blob_open_fs(o->data_dir, &h->blobs, err));
-    SNUG_TRY(vcs_open(h->git_dir, &h->vcs, err));
-    if (alone && !h->read_only) SNUG_TRY(hub_heal(h, err));
-    if (alone && flock(h->lock_fd, LOCK_SH) != 0) { /* others may come in now */
-        st = snug_fail_sys(err, errno, "flock %s/lock", h->data_dir);
-        goto done;
-    }
-    hub_start_flusher(h);
+    if (!o->admin_tool) SNUG_TRY(open_house(h, err));
     *out = h;
     h = NULL;
 done:

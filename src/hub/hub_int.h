@@ -14,13 +14,13 @@
 
 enum {
     HUB_DRAFT_OPS_MAX = 50000,
-    HUB_DRAFT_SPILL = 1 << 20,            /* a content above this goes to disk */
-    HUB_DRAFT_MEMORY_MAX = 16 << 20,      /* ... and all contents once they hold this much */
-    HUB_MESSAGE_MAX = 64 << 10,           /* bytes of a commit message */
-    HUB_CARD_MAX = 1 << 20,               /* bytes of front matter, and of the card as JSON */
-    HUB_README_MAX = 4 << 20,             /* longer ones have no card */
-    HUB_TAGS_MAX = 512,                   /* per repository */
-    HUB_TAG_MAX = 200,                    /* bytes of one tag */
+    HUB_DRAFT_SPILL = 1 << 20,       /* a content above this goes to disk */
+    HUB_DRAFT_MEMORY_MAX = 16 << 20, /* ... and all contents once they hold this much */
+    HUB_MESSAGE_MAX = 64 << 10,      /* bytes of a commit message */
+    HUB_CARD_MAX = 1 << 20,          /* bytes of front matter, and of the card as JSON */
+    HUB_README_MAX = 4 << 20,        /* longer ones have no card */
+    HUB_TAGS_MAX = 512,              /* per repository */
+    HUB_TAG_MAX = 200,               /* bytes of one tag */
     HUB_PASSWORD_MIN = 8,
     HUB_PASSWORD_MAX = 1024,
     HUB_TOKENS_PER_USER_MAX = 200,
@@ -43,30 +43,30 @@ enum {
         }                                                                                          \
     } while (0)
 
-typedef struct hub_cache hub_cache;
-typedef struct hub_tokens hub_tokens;
-typedef struct hub_locks hub_locks;
-typedef struct hub_stats hub_stats;
+typedef struct hub_cache   hub_cache;
+typedef struct hub_tokens  hub_tokens;
+typedef struct hub_locks   hub_locks;
+typedef struct hub_stats   hub_stats;
 typedef struct hub_flusher hub_flusher;
-typedef struct hub_argon hub_argon;
+typedef struct hub_argon   hub_argon;
 
 struct hub {
-    char       *data_dir, *git_dir, *draft_dir;
-    uint64_t    raw_file_max, lfs_file_max;
-    bool        read_only;
-    int         lock_fd; /* of <data>/lock */
-    db         *db;
-    blob_store *blobs;
-    vcs        *vcs;
+    char         *data_dir, *git_dir, *draft_dir;
+    uint64_t      raw_file_max, lfs_file_max;
+    bool          read_only;
+    int           lock_fd; /* of <data>/lock */
+    db           *db;
+    blob_store   *blobs;
+    vcs          *vcs;
     unsigned char secret[32]; /* signs capabilities */
 
     _Atomic uint64_t epoch;
-    hub_cache   *cache;
-    hub_tokens  *tokens;
-    hub_locks   *locks;
-    hub_stats   *stats;
-    hub_argon   *argon;
-    hub_flusher *flusher;
+    hub_cache       *cache;
+    hub_tokens      *tokens;
+    hub_locks       *locks;
+    hub_stats       *stats;
+    hub_argon       *argon;
+    hub_flusher     *flusher;
 };
 
 struct hub_repo {
@@ -84,17 +84,20 @@ int        hub_sees(const hub_actor *who);
 snug_slice hub_own_ns(const hub_actor *who);
 /* The one answer for absent and forbidden. */
 snug_status hub_fail_absent(const hub_actor *who, snug_err *err);
-/* SNUG_EFORBIDDEN when this server or this token cannot write at all; SNUG_EUNAUTH for anonymous. */
+/* SNUG_EFORBIDDEN when this server or this token cannot write at all; SNUG_EUNAUTH for anonymous.
+ */
 snug_status hub_need_writer(const hub *h, const hub_actor *who, snug_err *err) SNUG_MUST_USE;
 /* Finds the repository and checks `need`. */
 snug_status hub_find_repo(hub *h, const hub_actor *who, const hub_repo_id *id, hub_role need,
                           snug_arena *a, hub_repo_info *out, snug_err *err) SNUG_MUST_USE;
 /* May `who` make or receive repositories under this namespace? Corrects its spelling to the
  * owner's. */
-snug_status hub_claim_ns(hub *h, const hub_actor *who, hub_repo_id *id, snug_err *err) SNUG_MUST_USE;
+snug_status hub_claim_ns(hub *h, const hub_actor *who, hub_repo_id *id,
+                         snug_err *err) SNUG_MUST_USE;
 void        hub_info_of_row(const store_repo *row, hub_repo_info *out);
 /* The row by number; *found false unless it is live. */
-snug_status hub_load_row(hub *h, int64_t row, snug_arena *a, hub_repo_info *out, bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status hub_load_row(hub *h, int64_t row, snug_arena *a, hub_repo_info *out, bool *found,
+                         snug_err *err) SNUG_MUST_USE;
 snug_slice  hub_key_of(snug_arena *a, const hub_repo_id *id);
 /* "alice/x" for messages; `out` holds 2 * HUB_NAME_MAX + 2. */
 const char *hub_id_text(const hub_repo_id *id, char out[2 * HUB_NAME_MAX + 2]);
@@ -106,14 +109,15 @@ hub_cache *hub_cache_new(void);
 void       hub_cache_free(hub_cache *c);
 bool       hub_cache_get(hub *h, const hub_repo_id *id, snug_arena *a, hub_repo_info *out);
 /* `seen` is hub_epoch as it was before the row was read. */
-void       hub_cache_put(hub *h, const hub_repo_info *info, uint64_t seen);
+void hub_cache_put(hub *h, const hub_repo_info *info, uint64_t seen);
 /* After a committed change of this repository (or, with NULL, of all). */
-void       hub_touch(hub *h, const hub_repo_id *id);
+void hub_touch(hub *h, const hub_repo_id *id);
 
 /* ---- write locks of repositories (locks.c): held over I/O, so not mutexes ---- */
 hub_locks  *hub_locks_new(void);
 void        hub_locks_free(hub_locks *l);
-snug_status hub_lock_repo(hub *h, int64_t row, snug_err *err) SNUG_MUST_USE; /* SNUG_EBUSY after a while */
+snug_status hub_lock_repo(hub *h, int64_t row,
+                          snug_err *err) SNUG_MUST_USE; /* SNUG_EBUSY after a while */
 void        hub_unlock_repo(hub *h, int64_t row);
 
 /* ---- accounts and tokens ---- */
@@ -121,17 +125,17 @@ hub_argon  *hub_argon_new(void);
 void        hub_argon_free(hub_argon *g);
 hub_tokens *hub_tokens_new(void);
 void        hub_tokens_free(hub_tokens *t);
-void        hub_tokens_forget(hub *h);      /* after any change of users or tokens */
-void        hub_tokens_flush(hub *h);       /* writes last-used times */
+void        hub_tokens_forget(hub *h); /* after any change of users or tokens */
+void        hub_tokens_flush(hub *h);  /* writes last-used times */
 
 /* ---- statistics (stats.c) ---- */
-hub_stats  *hub_stats_new(void);
-void        hub_stats_free(hub_stats *s);
-void        hub_stats_flush(hub *h);
+hub_stats *hub_stats_new(void);
+void       hub_stats_free(hub_stats *s);
+void       hub_stats_flush(hub *h);
 /* The row is behind its refs: the flusher will reconcile it soon. */
-void        hub_mark_stale(hub *h, int64_t row);
-void        hub_start_flusher(hub *h);
-void        hub_stop_flusher(hub *h);
+void hub_mark_stale(hub *h, int64_t row);
+void hub_start_flusher(hub *h);
+void hub_stop_flusher(hub *h);
 
 /* ---- content of a repository's row (content.c) ---- */
 typedef struct hub_content {
@@ -140,7 +144,8 @@ typedef struct hub_content {
     size_t      key_count;
 } hub_content;
 /* Reads README.md of a commit; never fails for what is written in it. */
-void hub_read_content(vcs_repo *git, const vcs_oid *commit, const hub_repo_info *repo, snug_arena *a, hub_content *out);
+void hub_read_content(vcs_repo *git, const vcs_oid *commit, const hub_repo_info *repo,
+                      snug_arena *a, hub_content *out);
 /* What the files say where the card is silent. */
 enum { HUB_FORMATS_MAX = 8 };
 typedef struct hub_found {
@@ -149,25 +154,30 @@ typedef struct hub_found {
     size_t      format_count;
 } hub_found;
 /* Tags, card and the rest from the text of a README.md (card.c). */
-void hub_card_content(snug_slice readme, hub_type type, snug_slice sdk, snug_arena *a, const hub_found *files, hub_content *out);
+void hub_card_content(snug_slice readme, hub_type type, snug_slice sdk, snug_arena *a,
+                      const hub_found *files, hub_content *out);
 /* Brings the row to what the refs say. The caller holds the repository's lock. */
-snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t now_ms, snug_err *err) SNUG_MUST_USE;
+snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t now_ms,
+                                   snug_err *err) SNUG_MUST_USE;
 
 /* ---- licences (license.c) ---- */
-bool        hub_license_known(snug_slice id);
-bool        hub_license_is_family(snug_slice id);
-bool        hub_task_known(snug_slice id); /* pipeline tags */
+bool hub_license_known(snug_slice id);
+bool hub_license_is_family(snug_slice id);
+bool hub_task_known(snug_slice id); /* pipeline tags */
 
 /* ---- first commit (template.c) ---- */
-void hub_default_attributes(hub_type type, snug_buf *out);
-snug_status hub_put_template(vcs_repo *git, vcs_draft *d, const hub_new_repo *want, snug_err *err) SNUG_MUST_USE;
+void        hub_default_attributes(hub_type type, snug_buf *out);
+snug_status hub_put_template(vcs_repo *git, vcs_draft *d, const hub_new_repo *want,
+                             snug_err *err) SNUG_MUST_USE;
 /* Writes a small file into a draft. */
-snug_status hub_put_file(vcs_repo *git, vcs_draft *d, snug_slice path, snug_slice text, snug_err *err) SNUG_MUST_USE;
+snug_status hub_put_file(vcs_repo *git, vcs_draft *d, snug_slice path, snug_slice text,
+                         snug_err *err) SNUG_MUST_USE;
 
 /* ---- LFS (lfs.c) ---- */
 /* Makes the object readable through this repository if `who` may read it through any.
  * *ok false: it may not, or there is no such object. */
-snug_status hub_borrow_lfs(hub *h, const hub_actor *who, int64_t row, const blob_id *id, uint64_t *size, bool *ok, snug_err *err) SNUG_MUST_USE;
+snug_status hub_borrow_lfs(hub *h, const hub_actor *who, int64_t row, const blob_id *id,
+                           uint64_t *size, bool *ok, snug_err *err) SNUG_MUST_USE;
 
 /* ---- healing (heal.c) ---- */
 snug_status hub_heal(hub *h, snug_err *err) SNUG_MUST_USE;

@@ -59,7 +59,8 @@ snug_status hub_borrow_lfs(hub *h, const hub_actor *who, int64_t row, const blob
     SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
     SNUG_TRY(store_has_lfs(tx, a, row, snug_str(hex), &recorded, &linked, err));
     if (!linked)
-        SNUG_TRY(store_lfs_readable(tx, a, snug_str(hex), hub_sees(who), hub_own_ns(who), &readable, err));
+        SNUG_TRY(store_lfs_readable(tx, a, snug_str(hex), hub_sees(who), hub_own_ns(who), &readable,
+                                    err));
     db_rollback(tx);
     tx = NULL;
     if (!linked && readable) SNUG_TRY(hub_link_lfs(h, row, id, *size, err));

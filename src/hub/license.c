@@ -7,6 +7,7 @@
  * Truth:   ids are compared as they stand, in lower case. */
 #include "hub/hub_int.h"
 
+/* clang-format off */
 static const char *const licenses[] = {
     "afl-3.0", "agpl-3.0", "apache-2.0", "apple-amlr", "apple-ascl", "artistic-2.0",
     "bigcode-openrail-m", "bigscience-bloom-rail-1.0", "bigscience-openrail-m", "bsd",
@@ -23,10 +24,12 @@ static const char *const licenses[] = {
     "openrail", "openrail++", "osl-3.0", "other", "pddl", "postgresql", "unknown", "unlicense",
     "wtfpl", "zlib",
 };
+/* clang-format on */
 
 /* Families without a version: what is meant exactly stays open. */
 static const char *const families[] = {"bsd", "cc", "gfdl", "gpl", "lgpl"};
 
+/* clang-format off */
 static const char *const tasks[] = {
     /* language */
     "text-classification", "token-classification", "table-question-answering",
@@ -51,6 +54,7 @@ static const char *const tasks[] = {
     "tabular-classification", "tabular-regression", "tabular-to-text", "time-series-forecasting",
     "reinforcement-learning", "robotics", "graph-ml", "other",
 };
+/* clang-format on */
 
 static bool listed(const char *const *table, size_t n, snug_slice id)
 {

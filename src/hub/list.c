@@ -12,9 +12,12 @@ static const struct {
     const char *name;
     store_sort  sort;
 } sorts[] = {
-    {"", STORE_BY_TRENDING},          {"trendingScore", STORE_BY_TRENDING},
-    {"createdAt", STORE_BY_CREATED},  {"lastModified", STORE_BY_MODIFIED},
-    {"downloads", STORE_BY_DOWNLOADS}, {"likes", STORE_BY_LIKES},
+    {"", STORE_BY_TRENDING},
+    {"trendingScore", STORE_BY_TRENDING},
+    {"createdAt", STORE_BY_CREATED},
+    {"lastModified", STORE_BY_MODIFIED},
+    {"downloads", STORE_BY_DOWNLOADS},
+    {"likes", STORE_BY_LIKES},
     {"id", STORE_BY_ID},
 };
 
@@ -35,7 +38,7 @@ static snug_status parse_sort(snug_slice name, store_sort *out, snug_err *err)
 static snug_slice write_cursor(snug_arena *a, store_sort sort, const store_repo *last)
 {
     static const char hex[] = "0123456789abcdef";
-    snug_slice text;
+    snug_slice        text;
     if (sort == STORE_BY_ID)
         text = snug_arena_printf(a, "%d =%.*s %lld", (int)sort,
                                  SNUG_SLICE(store_repo_key(a, last->ns, last->name)),
@@ -72,7 +75,8 @@ static bool read_cursor(snug_arena *a, snug_slice cursor, store_list *q)
     } else if (!snug_parse_i64(part, &q->after_value)) {
         return false;
     }
-    q->has_after = snug_parse_i64(rest, &q->after_id) && q->after_id >= 0 && q->after_id <= INT32_MAX;
+    q->has_after =
+        snug_parse_i64(rest, &q->after_id) && q->after_id >= 0 && q->after_id <= INT32_MAX;
     return q->has_after;
 }
 

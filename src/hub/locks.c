@@ -60,7 +60,8 @@ snug_status hub_lock_repo(hub *h, int64_t row, snug_err *err)
         if (now >= until) {
             snug_unlock(&l->lock);
             free(mine);
-            return snug_fail(err, SNUG_EBUSY, "other commits to this repository take long; try again");
+            return snug_fail(err, SNUG_EBUSY,
+                             "other commits to this repository take long; try again");
         }
         (void)snug_cond_wait_ms(&l->freed, &l->lock, until - now);
     }

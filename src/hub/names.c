@@ -70,6 +70,7 @@ done:
 }
 
 /* First path segments that belong to the server, now or by the look of things. Sorted. */
+/* clang-format off */
 static const char *const reserved[] = {
     "about", "account", "accounts", "admin", "api", "app", "apps", "assets", "assistant", "audit",
     "auth", "blog", "bucket", "buckets", "cas", "chat", "collections", "compare", "compare-repos",
@@ -87,12 +88,15 @@ static const char *const reserved[] = {
     "terms", "token", "tokens", "trending", "user", "users", "v1", "v2", "webhooks", "well-known",
     "whoami", "xet",
 };
+/* clang-format on */
 
 /* Second segments that legacy one-part ids use as actions ("/gpt2/resolve/main/x"). */
+/* clang-format off */
 static const char *const reserved_repo[] = {
     "blame", "blob", "commit", "commits", "compare", "delete", "discussions", "edit", "info",
     "preupload", "raw", "refs", "resolve", "revision", "settings", "tree", "upload",
 };
+/* clang-format on */
 
 static bool in_table(const char *const *table, size_t n, snug_slice name)
 {

@@ -40,8 +40,10 @@ static snug_status existing_oid(hub_repo *r, const vcs_oid *commit, snug_arena *
         return SNUG_OK;
     }
     if (st != SNUG_OK || e.kind != VCS_FILE || e.lfs.is_lfs != f->lfs) return st;
-    if (f->lfs) snug_hex(e.lfs.oid.b, sizeof e.lfs.oid.b, f->oid);
-    else vcs_oid_hex(&e.oid, f->oid);
+    if (f->lfs)
+        snug_hex(e.lfs.oid.b, sizeof e.lfs.oid.b, f->oid);
+    else
+        vcs_oid_hex(&e.oid, f->oid);
     f->has_oid = true;
     return SNUG_OK;
 }
@@ -55,10 +57,14 @@ snug_status hub_preupload(hub_repo *r, snug_slice rev, snug_slice git_attributes
     vcs_rules  *attributes = vcs_rules_new(a), *ignore = vcs_rules_new(a);
 
     SNUG_TRY(vcs_resolve_rev(r->git, rev, commit, err));
-    if (git_attributes.len > 0) vcs_rules_add(attributes, SNUG_EMPTY, git_attributes, true);
-    else SNUG_TRY(vcs_load_rules(r->git, commit, ".gitattributes", attributes, err));
-    if (git_ignore.len > 0) vcs_rules_add(ignore, SNUG_EMPTY, git_ignore, false);
-    else SNUG_TRY(vcs_load_rules(r->git, commit, ".gitignore", ignore, err));
+    if (git_attributes.len > 0)
+        vcs_rules_add(attributes, SNUG_EMPTY, git_attributes, true);
+    else
+        SNUG_TRY(vcs_load_rules(r->git, commit, ".gitattributes", attributes, err));
+    if (git_ignore.len > 0)
+        vcs_rules_add(ignore, SNUG_EMPTY, git_ignore, false);
+    else
+        SNUG_TRY(vcs_load_rules(r->git, commit, ".gitignore", ignore, err));
     for (size_t i = 0; i < n; i++) {
         SNUG_TRY(vcs_check_path(files[i].path, err));
         files[i].ignore = vcs_rules_is_ignored(ignore, files[i].path);

@@ -18,7 +18,10 @@ int hub_sees(const hub_actor *who)
     return who->is_admin ? 2 : 1;
 }
 
-snug_slice hub_own_ns(const hub_actor *who) { return hub_is_anonymous(who) ? SNUG_EMPTY : who->name; }
+snug_slice hub_own_ns(const hub_actor *who)
+{
+    return hub_is_anonymous(who) ? SNUG_EMPTY : who->name;
+}
 
 static bool owns(const hub_actor *who, const hub_repo_info *repo)
 {
@@ -29,9 +32,12 @@ static bool owns(const hub_actor *who, const hub_repo_info *repo)
 bool hub_can_read(const hub_actor *who, const hub_repo_info *repo)
 {
     switch (repo->visibility) {
-    case HUB_PUBLIC: return true;
-    case HUB_INTERNAL: return !hub_is_anonymous(who);
-    case HUB_PRIVATE: break;
+    case HUB_PUBLIC:
+        return true;
+    case HUB_INTERNAL:
+        return !hub_is_anonymous(who);
+    case HUB_PRIVATE:
+        break;
     }
     return owns(who, repo);
 }
@@ -215,15 +221,15 @@ snug_status hub_claim_ns(hub *h, const hub_actor *who, hub_repo_id *id, snug_err
     snug_slice  ns = snug_str(id->ns), spelled = who->name;
     hub_user    owner;
 
-    if (hub_name_reserved(ns))
-        SNUG_FAIL(err, SNUG_EINVAL, "The name \"%s\" is reserved", id->ns);
+    if (hub_name_reserved(ns)) SNUG_FAIL(err, SNUG_EINVAL, "The name \"%s\" is reserved", id->ns);
     if (hub_repo_name_reserved(snug_str(id->name)))
         SNUG_FAIL(err, SNUG_EINVAL, "The name \"%s\" is reserved", id->name);
     if (!snug_eq_nocase(ns, who->name)) {
         if (!who->is_admin)
-            SNUG_FAIL(err, SNUG_EFORBIDDEN,
-                      "You cannot put a %s into the namespace \"%s\": only its owner and admins can",
-                      hub_type_name(id->type), id->ns);
+            SNUG_FAIL(
+                err, SNUG_EFORBIDDEN,
+                "You cannot put a %s into the namespace \"%s\": only its owner and admins can",
+                hub_type_name(id->type), id->ns);
         st = hub_find_user(h, ns, a, &owner, err);
         if (st == SNUG_ENOTFOUND) { /* an admin's own namespace, such as a mirrored one */
             snug_err_clear(err);

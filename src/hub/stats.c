@@ -17,7 +17,7 @@ typedef struct slot {
 } slot;
 
 struct hub_stats {
-    snug_mutex lock;        /* guards pending */
+    snug_mutex lock;           /* guards pending */
     slot       pending[SLOTS]; /* open addressing */
 };
 
@@ -119,8 +119,10 @@ static void roll_day(hub *h, int64_t *last_day)
 
     if (day == *last_day) return;
     none = snug_zalloc(sizeof h->stats->pending);
-    if (write_counts(h, none, &changed, &err) == SNUG_OK) *last_day = day;
-    else snug_log_err(SNUG_WARN, "hub.downloads", &err);
+    if (write_counts(h, none, &changed, &err) == SNUG_OK)
+        *last_day = day;
+    else
+        snug_log_err(SNUG_WARN, "hub.downloads", &err);
     if (changed) hub_touch(h, NULL);
     free(none);
 }

@@ -9,6 +9,7 @@
 #include "hub/hub_int.h"
 
 /* '#' begins a comment line of its own; "+" marks patterns that only datasets have. */
+/* clang-format off */
 static const char *const patterns[] = {
     "*.7z", "*.arrow", "+*.avro", "*.bin", "*.bz2", "*.ckpt", "*.ftz", "*.gz", "*.h5", "*.joblib",
     "*.lfs.*", "+*.lz4", "+*.mds", "*.mlmodel", "*.model", "*.msgpack", "*.npy", "*.npz", "*.onnx",
@@ -21,6 +22,7 @@ static const char *const patterns[] = {
     "+# Image files - compressed", "+*.jpg", "+*.jpeg", "+*.webp",
     "+# Video files - compressed", "+*.mp4", "+*.webm",
 };
+/* clang-format on */
 
 void hub_default_attributes(hub_type type, snug_buf *out)
 {
@@ -34,7 +36,8 @@ void hub_default_attributes(hub_type type, snug_buf *out)
     }
 }
 
-snug_status hub_put_file(vcs_repo *git, vcs_draft *d, snug_slice path, snug_slice text, snug_err *err)
+snug_status hub_put_file(vcs_repo *git, vcs_draft *d, snug_slice path, snug_slice text,
+                         snug_err *err)
 {
     vcs_oid     id;
     snug_status st = vcs_put_blob(git, text, &id, err);
@@ -46,8 +49,10 @@ static void write_readme(const hub_new_repo *want, snug_buf *out)
 {
     snug_buf_puts(out, "---\n");
     if (want->id.type == HUB_SPACE) {
-        snug_buf_printf(out, "title: \"%s\"\nemoji: \xF0\x9F\x8C\xB1\ncolorFrom: green\n"
-                             "colorTo: blue\nsdk: %.*s\n", want->id.name, SNUG_SLICE(want->sdk));
+        snug_buf_printf(out,
+                        "title: \"%s\"\nemoji: \xF0\x9F\x8C\xB1\ncolorFrom: green\n"
+                        "colorTo: blue\nsdk: %.*s\n",
+                        want->id.name, SNUG_SLICE(want->sdk));
         if (snug_eq_str(want->sdk, "gradio")) snug_buf_puts(out, "app_file: app.py\n");
         if (snug_eq_str(want->sdk, "streamlit")) snug_buf_puts(out, "app_file: app.py\n");
         if (snug_eq_str(want->sdk, "static")) snug_buf_puts(out, "app_file: index.html\n");
@@ -75,7 +80,7 @@ static const char style_css[] =
 
 snug_status hub_put_template(vcs_repo *git, vcs_draft *d, const hub_new_repo *want, snug_err *err)
 {
-    snug_status         st = SNUG_OK;
+    snug_status st = SNUG_OK;
     SNUG_AUTO(snug_buf) text = snug_buf_init(16 << 10);
 
     hub_default_attributes(want->id.type, &text);

@@ -14,7 +14,7 @@ enum { SETS = 256, WAYS = 4, AGE_MAX_MS = 5000, TOKEN_LEN = 37, TOKEN_NAME_MAX =
 
 typedef struct entry {
     snug_sha256 hash;
-    hub_actor   who; /* its slices point into text */
+    hub_actor   who;  /* its slices point into text */
     char       *text; /* heap; NULL: empty */
     int64_t     token_id, used_ms;
     bool        dirty; /* used_ms is not in the database */
@@ -119,8 +119,12 @@ static bool find_cached(hub_tokens *t, const snug_sha256 *hash, snug_arena *a, h
 static void remember(hub_tokens *t, const snug_sha256 *hash, const hub_actor *who, int64_t token,
                      uint64_t generation)
 {
-    entry fresh = {.hash = *hash, .who = *who, .token_id = token, .used_ms = snug_now_ms(),
-                   .dirty = true, .loaded_ms = snug_mono_ms()};
+    entry fresh = {.hash = *hash,
+                   .who = *who,
+                   .token_id = token,
+                   .used_ms = snug_now_ms(),
+                   .dirty = true,
+                   .loaded_ms = snug_mono_ms()};
     char *old;
 
     fresh.text = snug_alloc(text_size(&fresh.who) + 1);
@@ -142,7 +146,9 @@ static void remember(hub_tokens *t, const snug_sha256 *hash, const hub_actor *wh
 
 void hub_tokens_flush(hub *h)
 {
-    typedef struct use { int64_t token, ms; } use;
+    typedef struct use {
+        int64_t token, ms;
+    } use;
     hub_tokens *t = h->tokens;
     use        *uses = snug_alloc(sizeof(use) * SETS * WAYS);
     size_t      n = 0;
@@ -231,7 +237,7 @@ done:
 static void make_token(char out[40])
 {
     static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    size_t n = 3;
+    size_t            n = 3;
     memcpy(out, "hf_", 3);
     while (n < TOKEN_LEN) {
         unsigned char noise[64];
@@ -275,7 +281,8 @@ snug_status hub_create_token(hub *h, snug_slice user, snug_slice name, hub_role 
     make_token(token);
     snug_sha256 hash = snug_sha256_of(snug_slice_of(token, TOKEN_LEN));
     snug_hex(hash.b, sizeof hash.b, hex);
-    store_token row = {.user_id = owner.id, .name = name, .role = (int)role, .created_ms = snug_now_ms()};
+    store_token row = {
+        .user_id = owner.id, .name = name, .role = (int)role, .created_ms = snug_now_ms()};
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
     SNUG_TRY(store_list_tokens(tx, a, owner.id, &all, &count, err));
     if (count >= HUB_TOKENS_PER_USER_MAX)

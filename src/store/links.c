@@ -20,9 +20,9 @@ snug_status store_has_lfs(db_txn *tx, snug_arena *a, int64_t repo, snug_slice oi
                           uint64_t *size, bool *found, snug_err *err)
 {
     static const db_query q = {"SELECT size FROM lfs_links WHERE repo_id = $1 AND oid = $2"};
-    const db_val *cols;
-    db_val        args[] = {db_int(repo), db_text(oid_hex)};
-    snug_status   st = db_one(tx, a, q, args, 2, &cols, err);
+    const db_val         *cols;
+    db_val                args[] = {db_int(repo), db_text(oid_hex)};
+    snug_status           st = db_one(tx, a, q, args, 2, &cols, err);
     *found = st == SNUG_OK && cols != NULL;
     if (*found) *size = (uint64_t)cols[0].i;
     return st;
@@ -44,7 +44,8 @@ snug_status store_lfs_readable(db_txn *tx, snug_arena *a, snug_slice oid_hex, in
 
 snug_status store_lfs_bytes(db_txn *tx, snug_arena *a, int64_t repo, uint64_t *out, snug_err *err)
 {
-    static const db_query q = {"SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM lfs_links WHERE repo_id = $1"};
+    static const db_query q = {
+        "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM lfs_links WHERE repo_id = $1"};
     const db_val *cols;
     db_val        arg = db_int(repo);
     snug_status   st = db_one(tx, a, q, &arg, 1, &cols, err);
@@ -75,16 +76,18 @@ done:
 
 snug_status store_roll_downloads(db_txn *tx, int64_t today, bool *rolled, snug_err *err)
 {
-    static const db_query mark = {"UPDATE counters SET value = $1 WHERE name = 'downloads_day' AND value < $1"};
-    static const db_query roll = {
-        "UPDATE repos SET downloads = COALESCE((SELECT CAST(SUM(d.count) AS BIGINT) FROM downloads d WHERE "
-        "d.repo_id = repos.id AND d.day > $1), 0), trending = COALESCE((SELECT CAST(SUM(d.count) AS BIGINT) FROM "
-        "downloads d WHERE d.repo_id = repos.id AND d.day > $2), 0) "
-        "WHERE downloads <> 0 OR trending <> 0"};
-    snug_status st = SNUG_OK;
-    uint64_t    changed = 0;
-    db_val      day = db_int(today);
-    db_val      from[] = {db_int(today - STORE_DOWNLOAD_DAYS), db_int(today - STORE_TRENDING_DAYS)};
+    static const db_query mark = {
+        "UPDATE counters SET value = $1 WHERE name = 'downloads_day' AND value < $1"};
+    static const db_query roll = {"UPDATE repos SET downloads = COALESCE((SELECT CAST(SUM(d.count) "
+                                  "AS BIGINT) FROM downloads d WHERE "
+                                  "d.repo_id = repos.id AND d.day > $1), 0), trending = "
+                                  "COALESCE((SELECT CAST(SUM(d.count) AS BIGINT) FROM "
+                                  "downloads d WHERE d.repo_id = repos.id AND d.day > $2), 0) "
+                                  "WHERE downloads <> 0 OR trending <> 0"};
+    snug_status           st = SNUG_OK;
+    uint64_t              changed = 0;
+    db_val                day = db_int(today);
+    db_val from[] = {db_int(today - STORE_DOWNLOAD_DAYS), db_int(today - STORE_TRENDING_DAYS)};
 
     *rolled = false;
     SNUG_TRY(db_exec(tx, mark, &day, 1, &changed, err));

@@ -11,6 +11,7 @@
  * each of three shapes: plain, by author (walks that namespace), by tags (walks those tags). */
 #include "store/store_int.h"
 
+/* clang-format off */
 /* $1 type  $2,$3 place  $4 sees  $5 me  $6 search pattern  $7 limit  $8 author  $9.. tags */
 #define LIST(column, more)                                                                         \
     {"SELECT " STORE_REPO_COLS " FROM repos r WHERE r.type = $1 AND r.state = 1 AND (" column      \
@@ -24,23 +25,30 @@
     "$22, $23, $24) GROUP BY t.repo_id HAVING COUNT(*) = $25)"
 #define SHAPES(column) {LIST(column, ""), LIST(column, BY_AUTHOR), LIST(column, BY_TAGS)}
 
+/* clang-format on */
 enum { SHAPE_PLAIN, SHAPE_AUTHOR, SHAPE_TAGS, SHAPE_COUNT };
 static const db_query list_queries[][SHAPE_COUNT] = {
-    [STORE_BY_CREATED] = SHAPES("r.created_ms"),     [STORE_BY_MODIFIED] = SHAPES("r.modified_ms"),
-    [STORE_BY_DOWNLOADS] = SHAPES("r.downloads"),    [STORE_BY_LIKES] = SHAPES("r.likes"),
-    [STORE_BY_TRENDING] = SHAPES("r.trending"),      [STORE_BY_ID] = SHAPES("r.id_key"),
+    [STORE_BY_CREATED] = SHAPES("r.created_ms"),  [STORE_BY_MODIFIED] = SHAPES("r.modified_ms"),
+    [STORE_BY_DOWNLOADS] = SHAPES("r.downloads"), [STORE_BY_LIKES] = SHAPES("r.likes"),
+    [STORE_BY_TRENDING] = SHAPES("r.trending"),   [STORE_BY_ID] = SHAPES("r.id_key"),
 };
 static const size_t shape_args[SHAPE_COUNT] = {7, 8, 9 + STORE_FILTERS_MAX};
 
 int64_t store_sort_value(store_sort sort, const store_repo *r)
 {
     switch (sort) {
-    case STORE_BY_CREATED: return r->created_ms;
-    case STORE_BY_MODIFIED: return r->modified_ms;
-    case STORE_BY_DOWNLOADS: return r->downloads;
-    case STORE_BY_LIKES: return r->likes;
-    case STORE_BY_TRENDING: return r->trending;
-    case STORE_BY_ID: break;
+    case STORE_BY_CREATED:
+        return r->created_ms;
+    case STORE_BY_MODIFIED:
+        return r->modified_ms;
+    case STORE_BY_DOWNLOADS:
+        return r->downloads;
+    case STORE_BY_LIKES:
+        return r->likes;
+    case STORE_BY_TRENDING:
+        return r->trending;
+    case STORE_BY_ID:
+        break;
     }
     return 0;
 }

@@ -83,7 +83,7 @@ snug_status store_find_repo(db_txn *tx, snug_arena *a, int type, snug_slice key,
 {
     static const db_query q = {"SELECT " STORE_REPO_COLS
                                " FROM repos r WHERE r.type = $1 AND r.id_key = $2"};
-    db_val args[] = {db_int(type), db_text(key)};
+    db_val                args[] = {db_int(type), db_text(key)};
     return store_one_repo(tx, a, q, args, 2, out, found, err);
 }
 
@@ -91,7 +91,7 @@ snug_status store_get_repo(db_txn *tx, snug_arena *a, int64_t id, store_repo *ou
                            snug_err *err)
 {
     static const db_query q = {"SELECT " STORE_REPO_COLS " FROM repos r WHERE r.id = $1"};
-    db_val arg = db_int(id);
+    db_val                arg = db_int(id);
     return store_one_repo(tx, a, q, &arg, 1, out, found, err);
 }
 
@@ -100,7 +100,7 @@ snug_status store_walk_repos(db_txn *tx, snug_arena *a, int64_t after, size_t n,
 {
     static const db_query q = {"SELECT " STORE_REPO_COLS
                                " FROM repos r WHERE r.id > $1 ORDER BY r.id LIMIT $2"};
-    db_val args[] = {db_int(after), db_int((int64_t)n)};
+    db_val                args[] = {db_int(after), db_int((int64_t)n)};
     return store_many_repos(tx, a, q, args, 2, n, out, count, err);
 }
 
@@ -110,13 +110,14 @@ snug_status store_find_redirect(db_txn *tx, snug_arena *a, int type, snug_slice 
     static const db_query q = {"SELECT " STORE_REPO_COLS
                                " FROM redirects d JOIN repos r ON r.id = d.repo_id "
                                "WHERE d.type = $1 AND d.id_key = $2"};
-    db_val args[] = {db_int(type), db_text(key)};
+    db_val                args[] = {db_int(type), db_text(key)};
     return store_one_repo(tx, a, q, args, 2, out, found, err);
 }
 
 snug_status store_namespace_used(db_txn *tx, snug_slice ns, bool *used, snug_err *err)
 {
-    static const db_query q = {"SELECT r.id FROM repos r WHERE r.ns_key = $1 AND r.state <> 2 LIMIT 1"};
+    static const db_query q = {
+        "SELECT r.id FROM repos r WHERE r.ns_key = $1 AND r.state <> 2 LIMIT 1"};
     snug_arena   *a = snug_arena_new();
     const db_val *cols;
     db_val        arg = db_text(store_lower(a, ns));
@@ -131,7 +132,7 @@ snug_status store_namespace_used(db_txn *tx, snug_slice ns, bool *used, snug_err
 static snug_status drop_redirect(db_txn *tx, int type, snug_slice key, snug_err *err)
 {
     static const db_query q = {"DELETE FROM redirects WHERE type = $1 AND id_key = $2"};
-    db_val args[] = {db_int(type), db_text(key)};
+    db_val                args[] = {db_int(type), db_text(key)};
     return db_exec(tx, q, args, 2, NULL, err);
 }
 
@@ -141,7 +142,8 @@ snug_status store_add_repo(db_txn *tx, const store_repo *r, int64_t *id, snug_er
         "INSERT INTO repos (id, type, ns, ns_key, name, id_key, oid24, git_key, visibility, gated, "
         "disabled, state, creator_id, sdk, head, created_ms, modified_ms, downloads, "
         "downloads_all, likes, trending, used_storage, tags, card, pipeline_tag, library_name) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10, $11, $12, '', $13, $13, 0, 0, 0, 0, "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10, $11, $12, '', $13, $13, 0, 0, 0, "
+        "0, "
         "0, '[]', '', '', '')"};
     snug_status st = SNUG_OK;
     snug_arena *a = snug_arena_new();
@@ -168,9 +170,9 @@ static snug_status replace_tags(db_txn *tx, const store_repo *r, const snug_slic
     static const db_query drop = {"DELETE FROM repo_tags WHERE repo_id = $1"};
     static const db_query put = {"INSERT INTO repo_tags (type, tag, repo_id) VALUES ($1, $2, $3) "
                                  "ON CONFLICT (type, tag, repo_id) DO NOTHING"};
-    snug_status st = SNUG_OK;
-    snug_arena *a = snug_arena_new();
-    db_val      id = db_int(r->id);
+    snug_status           st = SNUG_OK;
+    snug_arena           *a = snug_arena_new();
+    db_val                id = db_int(r->id);
 
     SNUG_TRY(db_exec(tx, drop, &id, 1, NULL, err));
     for (size_t i = 0; i < n; i++) {
@@ -189,10 +191,14 @@ snug_status store_set_content(db_txn *tx, const store_repo *r, const snug_slice 
         "UPDATE repos SET head = $2, modified_ms = $3, used_storage = $4, tags = $5, card = $6, "
         "pipeline_tag = $7, library_name = $8, sdk = $9 WHERE id = $1"};
     snug_status st = SNUG_OK;
-    db_val      args[] = {db_int(r->id),           db_text(r->head),
-                          db_int(r->modified_ms),  db_int(r->used_storage),
-                          db_text(r->tags_json),   db_text(r->card_json),
-                          db_text(r->pipeline_tag), db_text(r->library_name),
+    db_val      args[] = {db_int(r->id),
+                          db_text(r->head),
+                          db_int(r->modified_ms),
+                          db_int(r->used_storage),
+                          db_text(r->tags_json),
+                          db_text(r->card_json),
+                          db_text(r->pipeline_tag),
+                          db_text(r->library_name),
                           db_text(r->sdk)};
     SNUG_TRY(db_exec(tx, q, args, 9, NULL, err));
     SNUG_TRY(replace_tags(tx, r, tags, tag_count, err));
@@ -227,11 +233,13 @@ snug_status store_set_live(db_txn *tx, int64_t id, snug_err *err)
 /* The key of a hidden row holds a space, which no id can: the id is free at once. */
 snug_status store_mark_deleting(db_txn *tx, int64_t id, snug_slice git_key, snug_err *err)
 {
-    static const db_query q = {"UPDATE repos SET state = 2, id_key = $2, ns_key = ' ' WHERE id = $1"};
+    static const db_query q = {
+        "UPDATE repos SET state = 2, id_key = $2, ns_key = ' ' WHERE id = $1"};
     static const db_query drop = {"DELETE FROM redirects WHERE repo_id = $1"};
-    snug_status st = SNUG_OK;
-    snug_arena *a = snug_arena_new();
-    db_val      args[] = {db_int(id), db_text(snug_arena_printf(a, "deleted %.*s", SNUG_SLICE(git_key)))};
+    snug_status           st = SNUG_OK;
+    snug_arena           *a = snug_arena_new();
+    db_val                args[] = {db_int(id),
+                                    db_text(snug_arena_printf(a, "deleted %.*s", SNUG_SLICE(git_key)))};
 
     SNUG_TRY(db_exec(tx, q, args, 2, NULL, err));
     SNUG_TRY(db_exec(tx, drop, args, 1, NULL, err));
@@ -282,10 +290,10 @@ done:
 snug_status store_git_key_used(db_txn *tx, snug_slice git_key, bool *used, snug_err *err)
 {
     static const db_query q = {"SELECT r.id FROM repos r WHERE r.git_key = $1"};
-    snug_arena   *a = snug_arena_new();
-    const db_val *cols;
-    db_val        arg = db_text(git_key);
-    snug_status   st = db_one(tx, a, q, &arg, 1, &cols, err);
+    snug_arena           *a = snug_arena_new();
+    const db_val         *cols;
+    db_val                arg = db_text(git_key);
+    snug_status           st = db_one(tx, a, q, &arg, 1, &cols, err);
     *used = st != SNUG_OK || cols != NULL;
     snug_arena_free(a);
     return st;

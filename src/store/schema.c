@@ -56,13 +56,13 @@ static const char schema_1[] =
     " head TEXT NOT NULL,"
     " created_ms BIGINT NOT NULL,"
     " modified_ms BIGINT NOT NULL,"
-    " downloads BIGINT NOT NULL,"     /* of the last 30 days */
+    " downloads BIGINT NOT NULL," /* of the last 30 days */
     " downloads_all BIGINT NOT NULL,"
     " likes BIGINT NOT NULL,"
-    " trending BIGINT NOT NULL,"      /* downloads of the last 7 days */
+    " trending BIGINT NOT NULL," /* downloads of the last 7 days */
     " used_storage BIGINT NOT NULL,"
-    " tags TEXT NOT NULL,"            /* JSON array */
-    " card TEXT NOT NULL,"            /* JSON object, or empty */
+    " tags TEXT NOT NULL," /* JSON array */
+    " card TEXT NOT NULL," /* JSON object, or empty */
     " pipeline_tag TEXT NOT NULL,"
     " library_name TEXT NOT NULL,"
     " UNIQUE (type, id_key));"
@@ -110,7 +110,8 @@ snug_status store_migrate(db *d, snug_err *err)
 
 snug_status store_next_id(db_txn *tx, const char *counter, int64_t *out, snug_err *err)
 {
-    static const db_query q = {"UPDATE counters SET value = value + 1 WHERE name = $1 RETURNING value"};
+    static const db_query q = {
+        "UPDATE counters SET value = value + 1 WHERE name = $1 RETURNING value"};
     snug_arena   *a = snug_arena_new();
     db_val        arg = db_text(snug_str(counter));
     const db_val *cols;
@@ -140,9 +141,9 @@ snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_
     static const db_query put = {
         "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"};
     static const db_query get = {"SELECT value FROM secrets WHERE name = $1"};
-    snug_status   st = SNUG_OK;
-    const db_val *cols;
-    db_val        args[] = {db_text(snug_str(name)), db_text(fresh)};
+    snug_status           st = SNUG_OK;
+    const db_val         *cols;
+    db_val                args[] = {db_text(snug_str(name)), db_text(fresh)};
 
     SNUG_TRY(db_exec(tx, put, args, 2, NULL, err));
     SNUG_TRY(db_one(tx, a, get, args, 1, &cols, err));

@@ -25,9 +25,15 @@ typedef struct store_user {
 } store_user;
 
 /* SNUG_ECONFLICT when the name is taken in any spelling. */
-snug_status store_add_user(db_txn *tx, const store_user *u, int64_t *id, snug_err *err) SNUG_MUST_USE;
-snug_status store_find_user(db_txn *tx, snug_arena *a, snug_slice name, store_user *out, bool *found, snug_err *err) SNUG_MUST_USE;
-snug_status store_set_password(db_txn *tx, int64_t user, snug_slice password, snug_err *err) SNUG_MUST_USE;
+snug_status store_add_user(db_txn *tx, const store_user *u, int64_t *id,
+                           snug_err *err) SNUG_MUST_USE;
+snug_status store_find_user(db_txn *tx, snug_arena *a, snug_slice name, store_user *out,
+                            bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_set_password(db_txn *tx, int64_t user, snug_slice password,
+                               snug_err *err) SNUG_MUST_USE;
+/* All, by name. */
+snug_status store_list_users(db_txn *tx, snug_arena *a, store_user **out, size_t *count,
+                             snug_err *err) SNUG_MUST_USE;
 snug_status store_count_users(db_txn *tx, uint64_t *out, snug_err *err) SNUG_MUST_USE;
 
 /* ---- tokens: only the hash is kept ---- */
@@ -39,13 +45,18 @@ typedef struct store_token {
 } store_token;
 
 /* SNUG_ECONFLICT when this user has a token of that name. */
-snug_status store_add_token(db_txn *tx, const store_token *t, snug_slice hash_hex, int64_t *id, snug_err *err) SNUG_MUST_USE;
+snug_status store_add_token(db_txn *tx, const store_token *t, snug_slice hash_hex, int64_t *id,
+                            snug_err *err) SNUG_MUST_USE;
 /* The token of this hash and its owner. */
-snug_status store_find_token(db_txn *tx, snug_arena *a, snug_slice hash_hex, store_token *out, store_user *owner, bool *found, snug_err *err) SNUG_MUST_USE;
-snug_status store_list_tokens(db_txn *tx, snug_arena *a, int64_t user, store_token **out, size_t *count, snug_err *err) SNUG_MUST_USE;
-snug_status store_delete_token(db_txn *tx, int64_t user, snug_slice name, bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_find_token(db_txn *tx, snug_arena *a, snug_slice hash_hex, store_token *out,
+                             store_user *owner, bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_list_tokens(db_txn *tx, snug_arena *a, int64_t user, store_token **out,
+                              size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status store_delete_token(db_txn *tx, int64_t user, snug_slice name, bool *found,
+                               snug_err *err) SNUG_MUST_USE;
 snug_status store_delete_tokens(db_txn *tx, int64_t user, snug_err *err) SNUG_MUST_USE;
-snug_status store_touch_token(db_txn *tx, int64_t token, int64_t used_ms, snug_err *err) SNUG_MUST_USE;
+snug_status store_touch_token(db_txn *tx, int64_t token, int64_t used_ms,
+                              snug_err *err) SNUG_MUST_USE;
 
 /* ---- repositories ---- */
 /* MAKING and DELETING rows are seen by nobody but the healer. */
@@ -71,69 +82,94 @@ typedef struct store_repo {
 snug_slice store_repo_key(snug_arena *a, snug_slice ns, snug_slice name);
 
 /* Inserts; SNUG_ECONFLICT when the id is taken in any spelling. A redirect from that id ends. */
-snug_status store_add_repo(db_txn *tx, const store_repo *r, int64_t *id, snug_err *err) SNUG_MUST_USE;
+snug_status store_add_repo(db_txn *tx, const store_repo *r, int64_t *id,
+                           snug_err *err) SNUG_MUST_USE;
 /* By key, in any state. */
-snug_status store_find_repo(db_txn *tx, snug_arena *a, int type, snug_slice key, store_repo *out, bool *found, snug_err *err) SNUG_MUST_USE;
-snug_status store_get_repo(db_txn *tx, snug_arena *a, int64_t id, store_repo *out, bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_find_repo(db_txn *tx, snug_arena *a, int type, snug_slice key, store_repo *out,
+                            bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_get_repo(db_txn *tx, snug_arena *a, int64_t id, store_repo *out, bool *found,
+                           snug_err *err) SNUG_MUST_USE;
 /* Rows with id > after, any state, in id order: for walks over all. */
-snug_status store_walk_repos(db_txn *tx, snug_arena *a, int64_t after, size_t n, store_repo **out, size_t *count, snug_err *err) SNUG_MUST_USE;
-snug_status store_namespace_used(db_txn *tx, snug_slice ns, bool *used, snug_err *err) SNUG_MUST_USE;
+snug_status store_walk_repos(db_txn *tx, snug_arena *a, int64_t after, size_t n, store_repo **out,
+                             size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status store_namespace_used(db_txn *tx, snug_slice ns, bool *used,
+                                 snug_err *err) SNUG_MUST_USE;
 
 /* Does any row, in any state, name this git folder? */
-snug_status store_git_key_used(db_txn *tx, snug_slice git_key, bool *used, snug_err *err) SNUG_MUST_USE;
+snug_status store_git_key_used(db_txn *tx, snug_slice git_key, bool *used,
+                               snug_err *err) SNUG_MUST_USE;
 
 /* What follows from refs: head, modified, storage, card and tags in one go. `tags` are the keys
  * for filters, any case, without duplicates in lower case. */
-snug_status store_set_content(db_txn *tx, const store_repo *r, const snug_slice *tags, size_t tag_count, snug_err *err) SNUG_MUST_USE;
-snug_status store_set_visibility(db_txn *tx, int64_t id, int visibility, snug_err *err) SNUG_MUST_USE;
+snug_status store_set_content(db_txn *tx, const store_repo *r, const snug_slice *tags,
+                              size_t tag_count, snug_err *err) SNUG_MUST_USE;
+snug_status store_set_visibility(db_txn *tx, int64_t id, int visibility,
+                                 snug_err *err) SNUG_MUST_USE;
 snug_status store_set_disabled(db_txn *tx, int64_t id, bool disabled, snug_err *err) SNUG_MUST_USE;
 snug_status store_set_live(db_txn *tx, int64_t id, snug_err *err) SNUG_MUST_USE;
 /* Hides the row for good and frees its id; store_delete_repo ends it. */
-snug_status store_mark_deleting(db_txn *tx, int64_t id, snug_slice git_key, snug_err *err) SNUG_MUST_USE;
+snug_status store_mark_deleting(db_txn *tx, int64_t id, snug_slice git_key,
+                                snug_err *err) SNUG_MUST_USE;
 snug_status store_delete_repo(db_txn *tx, int64_t id, snug_err *err) SNUG_MUST_USE;
 /* Renames and leaves a redirect. SNUG_ECONFLICT when the new id is taken. */
-snug_status store_move_repo(db_txn *tx, const store_repo *from, snug_slice ns, snug_slice name, snug_err *err) SNUG_MUST_USE;
+snug_status store_move_repo(db_txn *tx, const store_repo *from, snug_slice ns, snug_slice name,
+                            snug_err *err) SNUG_MUST_USE;
 /* The repository that once had this id. */
-snug_status store_find_redirect(db_txn *tx, snug_arena *a, int type, snug_slice key, store_repo *out, bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_find_redirect(db_txn *tx, snug_arena *a, int type, snug_slice key,
+                                store_repo *out, bool *found, snug_err *err) SNUG_MUST_USE;
 
 /* ---- listing ---- */
 typedef enum store_sort {
-    STORE_BY_CREATED, STORE_BY_MODIFIED, STORE_BY_DOWNLOADS, STORE_BY_LIKES, STORE_BY_TRENDING, STORE_BY_ID
+    STORE_BY_CREATED,
+    STORE_BY_MODIFIED,
+    STORE_BY_DOWNLOADS,
+    STORE_BY_LIKES,
+    STORE_BY_TRENDING,
+    STORE_BY_ID
 } store_sort;
 
 enum { STORE_FILTERS_MAX = 16 };
 
 typedef struct store_list {
-    int        type;
-    int        sees;        /* 0: public, 1: internal too, 2: everything */
-    snug_slice me;          /* own namespace, seen whole; may be empty */
-    snug_slice author, search;
-    const snug_slice *filters; size_t filter_count; /* tags, all of them; at most STORE_FILTERS_MAX */
-    store_sort sort;        /* descending, ties by row id */
-    bool       has_after;   /* continue behind this place */
-    int64_t    after_value, after_id;
-    snug_slice after_key;   /* instead of after_value for STORE_BY_ID */
-    size_t     limit;
+    int               type;
+    int               sees; /* 0: public, 1: internal too, 2: everything */
+    snug_slice        me;   /* own namespace, seen whole; may be empty */
+    snug_slice        author, search;
+    const snug_slice *filters;
+    size_t            filter_count; /* tags, all of them; at most STORE_FILTERS_MAX */
+    store_sort        sort;         /* descending, ties by row id */
+    bool              has_after;    /* continue behind this place */
+    int64_t           after_value, after_id;
+    snug_slice        after_key; /* instead of after_value for STORE_BY_ID */
+    size_t            limit;
 } store_list;
-snug_status store_list_repos(db_txn *tx, snug_arena *a, const store_list *q, store_repo **out, size_t *count, bool *more, snug_err *err) SNUG_MUST_USE;
+snug_status store_list_repos(db_txn *tx, snug_arena *a, const store_list *q, store_repo **out,
+                             size_t *count, bool *more, snug_err *err) SNUG_MUST_USE;
 /* The value `sort` compares for this row (STORE_BY_ID: 0). */
 int64_t store_sort_value(store_sort sort, const store_repo *r);
 
 /* ---- LFS links: which blob may be read through which repository ---- */
-snug_status store_link_lfs(db_txn *tx, int64_t repo, snug_slice oid_hex, uint64_t size, int64_t now_ms, snug_err *err) SNUG_MUST_USE;
-snug_status store_has_lfs(db_txn *tx, snug_arena *a, int64_t repo, snug_slice oid_hex, uint64_t *size, bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_link_lfs(db_txn *tx, int64_t repo, snug_slice oid_hex, uint64_t size,
+                           int64_t now_ms, snug_err *err) SNUG_MUST_USE;
+snug_status store_has_lfs(db_txn *tx, snug_arena *a, int64_t repo, snug_slice oid_hex,
+                          uint64_t *size, bool *found, snug_err *err) SNUG_MUST_USE;
 /* Is the object linked to any live repository this reader sees (`sees`, `me` as in store_list)? */
-snug_status store_lfs_readable(db_txn *tx, snug_arena *a, snug_slice oid_hex, int sees, snug_slice me, bool *yes, snug_err *err) SNUG_MUST_USE;
-snug_status store_lfs_bytes(db_txn *tx, snug_arena *a, int64_t repo, uint64_t *out, snug_err *err) SNUG_MUST_USE;
+snug_status store_lfs_readable(db_txn *tx, snug_arena *a, snug_slice oid_hex, int sees,
+                               snug_slice me, bool *yes, snug_err *err) SNUG_MUST_USE;
+snug_status store_lfs_bytes(db_txn *tx, snug_arena *a, int64_t repo, uint64_t *out,
+                            snug_err *err) SNUG_MUST_USE;
 
 /* ---- download statistics: a row per repository and UTC day ---- */
 enum { STORE_DOWNLOAD_DAYS = 30, STORE_TRENDING_DAYS = 7 };
-snug_status store_add_downloads(db_txn *tx, int64_t repo, int64_t day, uint64_t n, snug_err *err) SNUG_MUST_USE;
+snug_status store_add_downloads(db_txn *tx, int64_t repo, int64_t day, uint64_t n,
+                                snug_err *err) SNUG_MUST_USE;
 /* When `today` is a new day: the sums of the last 30 and 7 days of every row, anew. */
-snug_status store_roll_downloads(db_txn *tx, int64_t today, bool *rolled, snug_err *err) SNUG_MUST_USE;
+snug_status store_roll_downloads(db_txn *tx, int64_t today, bool *rolled,
+                                 snug_err *err) SNUG_MUST_USE;
 
 /* ---- server secrets and marks ---- */
 /* Keeps `fresh` under the name unless there is a value already; gives the value that holds. */
-snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_slice fresh, snug_slice *out, snug_err *err) SNUG_MUST_USE;
+snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_slice fresh,
+                              snug_slice *out, snug_err *err) SNUG_MUST_USE;
 
 #endif

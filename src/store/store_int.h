@@ -6,7 +6,8 @@
 #include "store/store.h"
 
 /* The next number of a counter: ids are never reused, so a stale id can never mean another row. */
-snug_status store_next_id(db_txn *tx, const char *counter, int64_t *out, snug_err *err) SNUG_MUST_USE;
+snug_status store_next_id(db_txn *tx, const char *counter, int64_t *out,
+                          snug_err *err) SNUG_MUST_USE;
 
 /* A lower-case copy (ASCII). */
 snug_slice store_lower(snug_arena *a, snug_slice s);
@@ -27,6 +28,7 @@ snug_status store_one_repo(db_txn *tx, snug_arena *a, db_query q, const db_val *
                            store_repo *out, bool *found, snug_err *err) SNUG_MUST_USE;
 /* All rows of a query over STORE_REPO_COLS; room for `max`. */
 snug_status store_many_repos(db_txn *tx, snug_arena *a, db_query q, const db_val *args, size_t n,
-                             size_t max, store_repo **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+                             size_t max, store_repo **out, size_t *count,
+                             snug_err *err) SNUG_MUST_USE;
 
 #endif

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,7 +17,7 @@
     do {                                                                                           \
         snug_status st_ = (call);                                                                  \
         if (st_ != SNUG_OK)                                                                        \
-            fail_msg("%s:%d %s: %s: %s (%s)", __FILE__, __LINE__, #call, snug_status_name(st_),     \
+            fail_msg("%s:%d %s: %s: %s (%s)", __FILE__, __LINE__, #call, snug_status_name(st_),    \
                      err.msg, err.cause);                                                          \
     } while (0)
 
@@ -26,9 +27,9 @@
         snug_err_clear(&err);                                                                      \
         snug_status st_ = (call);                                                                  \
         if (st_ != (want) || strstr(err.msg, (part)) == NULL ||                                    \
-            strcmp(err.code == NULL ? "" : err.code, (want_code) == NULL ? "" : (want_code)) != 0)  \
+            strcmp(err.code == NULL ? "" : err.code, (want_code) == NULL ? "" : (want_code)) != 0) \
             fail_msg("%s:%d %s: %s [%s] \"%s\" (%s)", __FILE__, __LINE__, #call,                   \
-                     snug_status_name(st_), err.code == NULL ? "" : err.code, err.msg, err.cause);  \
+                     snug_status_name(st_), err.code == NULL ? "" : err.code, err.msg, err.cause); \
     } while (0)
 
 typedef struct fixture {
@@ -46,8 +47,11 @@ static const hub_actor nobody = {0};
 
 static inline hub_actor person(int64_t id, const char *name, bool admin, hub_role scope)
 {
-    return (hub_actor){.user_id = id, .name = snug_str(name), .fullname = snug_str(name),
-                       .is_admin = admin, .scope = scope};
+    return (hub_actor){.user_id = id,
+                       .name = snug_str(name),
+                       .fullname = snug_str(name),
+                       .is_admin = admin,
+                       .scope = scope};
 }
 
 static inline void open_hub(fixture *f)
@@ -59,10 +63,10 @@ static inline void open_hub(fixture *f)
 
 static inline fixture *make_fixture(void)
 {
-    fixture *f = snug_zalloc(sizeof *f);
+    fixture      *f = snug_zalloc(sizeof *f);
     snug_log_opts quiet = {.level = SNUG_LOG_OFF, .fd = 2};
     snug_log_setup(&quiet);
-    strcpy(f->dir, "/tmp/snug-test-hub-XXXXXX");
+    snprintf(f->dir, sizeof f->dir, "/tmp/snug-test-hub-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     f->a = snug_arena_new();
     f->alice = person(1, "Alice", false, HUB_ROLE_WRITE);

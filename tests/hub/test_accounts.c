@@ -12,24 +12,33 @@ static void test_users(void **state)
     hub_actor who;
     uint64_t  n;
 
-    must(hub_add_user(f->h, SNUG_LIT("Carol"), PASSWORD, SNUG_LIT("c@example.org"), true, &u, &err));
+    must(
+        hub_add_user(f->h, SNUG_LIT("Carol"), PASSWORD, SNUG_LIT("c@example.org"), true, &u, &err));
     assert_true(u.is_admin && u.id > 0 && snug_eq_str(u.name, "Carol"));
-    must_fail(hub_add_user(f->h, SNUG_LIT("cAROL"), PASSWORD, SNUG_EMPTY, false, &u, &err), SNUG_ECONFLICT, NULL, "is taken");
-    must_fail(hub_add_user(f->h, SNUG_LIT("x"), PASSWORD, SNUG_EMPTY, false, &u, &err), SNUG_EINVAL, NULL, "2 to 42");
-    must_fail(hub_add_user(f->h, SNUG_LIT("dora"), SNUG_LIT("short"), SNUG_EMPTY, false, &u, &err), SNUG_EINVAL, NULL, "password");
-    must_fail(hub_add_user(f->h, SNUG_LIT("dora"), PASSWORD, SNUG_LIT("no <at>"), false, &u, &err), SNUG_EINVAL, NULL, "e-mail");
+    must_fail(hub_add_user(f->h, SNUG_LIT("cAROL"), PASSWORD, SNUG_EMPTY, false, &u, &err),
+              SNUG_ECONFLICT, NULL, "is taken");
+    must_fail(hub_add_user(f->h, SNUG_LIT("x"), PASSWORD, SNUG_EMPTY, false, &u, &err), SNUG_EINVAL,
+              NULL, "2 to 42");
+    must_fail(hub_add_user(f->h, SNUG_LIT("dora"), SNUG_LIT("short"), SNUG_EMPTY, false, &u, &err),
+              SNUG_EINVAL, NULL, "password");
+    must_fail(hub_add_user(f->h, SNUG_LIT("dora"), PASSWORD, SNUG_LIT("no <at>"), false, &u, &err),
+              SNUG_EINVAL, NULL, "e-mail");
     must(hub_count_users(f->h, &n, &err));
     assert_int_equal(n, 1);
     must(hub_find_user(f->h, SNUG_LIT("CAROL"), f->a, &u, &err));
     assert_true(snug_eq_str(u.email, "c@example.org"));
-    must_fail(hub_find_user(f->h, SNUG_LIT("dora"), f->a, &u, &err), SNUG_ENOTFOUND, NULL, "no user");
+    must_fail(hub_find_user(f->h, SNUG_LIT("dora"), f->a, &u, &err), SNUG_ENOTFOUND, NULL,
+              "no user");
 
     must(hub_check_password(f->h, SNUG_LIT("carol"), PASSWORD, f->a, &who, &err));
     assert_true(who.user_id == u.id && who.is_admin && who.scope == HUB_ROLE_WRITE);
-    must_fail(hub_check_password(f->h, SNUG_LIT("carol"), SNUG_LIT("wrong"), f->a, &who, &err), SNUG_EUNAUTH, NULL, "Invalid username or password.");
-    must_fail(hub_check_password(f->h, SNUG_LIT("nobody"), PASSWORD, f->a, &who, &err), SNUG_EUNAUTH, NULL, "Invalid username or password.");
+    must_fail(hub_check_password(f->h, SNUG_LIT("carol"), SNUG_LIT("wrong"), f->a, &who, &err),
+              SNUG_EUNAUTH, NULL, "Invalid username or password.");
+    must_fail(hub_check_password(f->h, SNUG_LIT("nobody"), PASSWORD, f->a, &who, &err),
+              SNUG_EUNAUTH, NULL, "Invalid username or password.");
     must(hub_set_password(f->h, SNUG_LIT("carol"), SNUG_LIT("another one"), &err));
-    assert_int_equal(hub_check_password(f->h, SNUG_LIT("carol"), PASSWORD, f->a, &who, &err), SNUG_EUNAUTH);
+    assert_int_equal(hub_check_password(f->h, SNUG_LIT("carol"), PASSWORD, f->a, &who, &err),
+                     SNUG_EUNAUTH);
     must(hub_check_password(f->h, SNUG_LIT("carol"), SNUG_LIT("another one"), f->a, &who, &err));
 }
 
@@ -40,12 +49,15 @@ static void test_guessing_slows_down(void **state)
     hub_actor   who;
     snug_status st = SNUG_OK;
     int         tries = 0;
-    while (tries < 20 && (st = hub_check_password(f->h, SNUG_LIT("ghost"), SNUG_LIT("guess"), f->a, &who, &err)) == SNUG_EUNAUTH)
+    while (tries < 20 && (st = hub_check_password(f->h, SNUG_LIT("ghost"), SNUG_LIT("guess"), f->a,
+                                                  &who, &err)) == SNUG_EUNAUTH)
         tries++;
     assert_int_equal(st, SNUG_ERATE);
     assert_int_equal(tries, 8);
     /* another name is not slowed */
-    assert_int_equal(hub_check_password(f->h, SNUG_LIT("ghost2"), SNUG_LIT("guess"), f->a, &who, &err), SNUG_EUNAUTH);
+    assert_int_equal(
+        hub_check_password(f->h, SNUG_LIT("ghost2"), SNUG_LIT("guess"), f->a, &who, &err),
+        SNUG_EUNAUTH);
 }
 
 static void test_namespace_in_use(void **state)
@@ -53,7 +65,8 @@ static void test_namespace_in_use(void **state)
     fixture *f = *state;
     snug_err err = {0};
     (void)create(f, &f->root, HUB_MODEL, "google", "bert", HUB_PUBLIC);
-    must_fail(hub_add_user(f->h, SNUG_LIT("Google"), PASSWORD, SNUG_EMPTY, false, NULL, &err), SNUG_ECONFLICT, NULL, "repositories live");
+    must_fail(hub_add_user(f->h, SNUG_LIT("Google"), PASSWORD, SNUG_EMPTY, false, NULL, &err),
+              SNUG_ECONFLICT, NULL, "repositories live");
 }
 
 static void test_tokens(void **state)
@@ -69,7 +82,9 @@ static void test_tokens(void **state)
     must(hub_add_user(f->h, SNUG_LIT("Carol"), PASSWORD, SNUG_EMPTY, false, &u, &err));
     must(hub_create_token(f->h, SNUG_LIT("carol"), SNUG_LIT("reader"), HUB_ROLE_READ, rd, &err));
     must(hub_create_token(f->h, SNUG_LIT("carol"), SNUG_LIT("writer"), HUB_ROLE_WRITE, wr, &err));
-    must_fail(hub_create_token(f->h, SNUG_LIT("carol"), SNUG_LIT("writer"), HUB_ROLE_WRITE, wr + 0, &err), SNUG_ECONFLICT, NULL, "already has a token");
+    must_fail(
+        hub_create_token(f->h, SNUG_LIT("carol"), SNUG_LIT("writer"), HUB_ROLE_WRITE, wr + 0, &err),
+        SNUG_ECONFLICT, NULL, "already has a token");
     must(hub_create_token(f->h, SNUG_LIT("carol"), SNUG_LIT("third"), HUB_ROLE_WRITE, wr, &err));
     assert_int_equal(strlen(rd), 37);
     assert_memory_equal(rd, "hf_", 3);
@@ -85,9 +100,11 @@ static void test_tokens(void **state)
     must(hub_identify(f->h, SNUG_EMPTY, f->a, &who, &err));
     assert_int_equal(who.user_id, 0);
 
-    static const char *const bad[] = {"hf_", "hf_short", "HF_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "hf_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "x"};
+    static const char *const bad[] = {"hf_", "hf_short", "HF_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                      "hf_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "x"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        must_fail(hub_identify(f->h, snug_str(bad[i]), f->a, &who, &err), SNUG_EUNAUTH, NULL, "Invalid credentials in Authorization header");
+        must_fail(hub_identify(f->h, snug_str(bad[i]), f->a, &who, &err), SNUG_EUNAUTH, NULL,
+                  "Invalid credentials in Authorization header");
 
     must(hub_list_tokens(f->h, SNUG_LIT("carol"), f->a, &list, &n, &err));
     assert_int_equal(n, 3);
@@ -97,8 +114,36 @@ static void test_tokens(void **state)
 
     must(hub_revoke_token(f->h, SNUG_LIT("carol"), SNUG_LIT("reader"), &err));
     assert_int_equal(hub_identify(f->h, snug_str(rd), f->a, &who, &err), SNUG_EUNAUTH);
-    must_fail(hub_revoke_token(f->h, SNUG_LIT("carol"), SNUG_LIT("reader"), &err), SNUG_ENOTFOUND, NULL, "no token");
-    must_fail(hub_create_token(f->h, SNUG_LIT("carol"), SNUG_LIT("x"), HUB_ROLE_ADMIN, rd, &err), SNUG_EINVAL, NULL, "read or write");
+    must_fail(hub_revoke_token(f->h, SNUG_LIT("carol"), SNUG_LIT("reader"), &err), SNUG_ENOTFOUND,
+              NULL, "no token");
+    must_fail(hub_create_token(f->h, SNUG_LIT("carol"), SNUG_LIT("x"), HUB_ROLE_ADMIN, rd, &err),
+              SNUG_EINVAL, NULL, "read or write");
+}
+
+/* A command beside the running server: it sees and changes accounts, and leaves the rest alone. */
+static void test_admin_tool(void **state)
+{
+    fixture  *f = *state;
+    snug_err  err = {0};
+    hub      *tool;
+    hub_opts  o = {.data_dir = f->dir, .admin_tool = true};
+    hub_user *users;
+    hub_actor who;
+    size_t    n;
+    char      token[40];
+
+    (void)create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC);
+    must(hub_open(&o, &tool, &err));
+    must(hub_add_user(tool, SNUG_LIT("zoe"), PASSWORD, SNUG_EMPTY, false, NULL, &err));
+    must(hub_add_user(tool, SNUG_LIT("Ann"), PASSWORD, SNUG_LIT("a@b"), true, NULL, &err));
+    must(hub_create_token(tool, SNUG_LIT("zoe"), SNUG_LIT("t"), HUB_ROLE_READ, token, &err));
+    must(hub_list_users(tool, f->a, &users, &n, &err));
+    hub_close(tool);
+    assert_int_equal(n, 2);
+    assert_true(snug_eq_str(users[0].name, "Ann") && users[0].is_admin);
+    assert_true(snug_eq_str(users[1].name, "zoe") && !users[1].is_admin);
+    must(hub_identify(f->h, snug_str(token), f->a, &who, &err));
+    assert_true(snug_eq_str(who.name, "zoe"));
 }
 
 /* The database file holds neither the password nor the token. */
@@ -149,6 +194,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_guessing_slows_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_namespace_in_use, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tokens, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_admin_tool, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_in_the_clear, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signatures, setup, teardown),
     };

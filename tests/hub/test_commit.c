@@ -2,11 +2,11 @@
 /* tests/hub/test_commit.c - every kind of operation, LFS rules, limits, parents, the row after. */
 #include "hub_check.h"
 
-static snug_status apply(fixture *f, const hub_actor *who, const hub_repo_id *id, const char *rev, hub_draft *d,
-                         hub_commit_result *r, snug_err *err)
+static snug_status apply(fixture *f, const hub_actor *who, const hub_repo_id *id, const char *rev,
+                         hub_draft *d, hub_commit_result *r, snug_err *err)
 {
     hub_commit_result mine;
-    snug_status       st = hub_apply_draft(f->h, who, id, snug_str(rev), d, r != NULL ? r : &mine, err);
+    snug_status st = hub_apply_draft(f->h, who, id, snug_str(rev), d, r != NULL ? r : &mine, err);
     hub_draft_free(d);
     return st;
 }
@@ -20,8 +20,8 @@ static void expect_file(fixture *f, const hub_repo_id *id, const char *path, con
 
 static hub_repo_info info_of(fixture *f, const hub_repo_id *id)
 {
-    hub_repo     *r;
-    snug_err      err = {0};
+    hub_repo *r;
+    snug_err  err = {0};
     must(hub_open_repo(f->h, &f->alice, id, HUB_ROLE_READ, f->a, &r, &err));
     hub_repo_info info = *hub_repo_get_info(r);
     hub_close_repo(r);
@@ -76,7 +76,8 @@ static void test_kinds(void **state)
 
     vcs_oid_hex(&first.oid, hex);
     d = draft(f, "Back", "");
-    must(hub_draft_copy(d, SNUG_LIT("dir/b.txt"), snug_slice_of(hex, 8), SNUG_LIT("old.txt"), &err));
+    must(
+        hub_draft_copy(d, SNUG_LIT("dir/b.txt"), snug_slice_of(hex, 8), SNUG_LIT("old.txt"), &err));
     must(hub_draft_delete(d, SNUG_LIT("dir/"), true, &err));
     must(hub_draft_move(d, SNUG_LIT("copy"), SNUG_LIT("moved"), &err));
     must(apply(f, &f->alice, &id, "main", d, &r, &err));
@@ -89,29 +90,35 @@ static void test_kinds(void **state)
 
 static void test_refused(void **state)
 {
-    fixture    *f = *state;
-    snug_err    err = {0};
-    hub_repo_id id = create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC).id;
-    hub_draft  *d = draft(f, "Bad", "");
-    static const char *const paths[] = {"/abs", "a/../b", "..", ".", "a//b", ".git/config", "x/.GIT/y", "", "a/."};
-    char       *big = snug_zalloc((10 << 20) + 1);
+    fixture                 *f = *state;
+    snug_err                 err = {0};
+    hub_repo_id              id = create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC).id;
+    hub_draft               *d = draft(f, "Bad", "");
+    static const char *const paths[] = {"/abs",        "a/../b",   "..", ".",  "a//b",
+                                        ".git/config", "x/.GIT/y", "",   "a/."};
+    char                    *big = snug_zalloc((10 << 20) + 1);
 
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         assert_int_equal(hub_draft_file(d, snug_str(paths[i]), SNUG_LIT("x"), &err), SNUG_EPAYLOAD);
-    must_fail(hub_draft_file(d, SNUG_LIT("big.bin"), snug_slice_of(big, (10 << 20) + 1), &err), SNUG_EINVAL, NULL, "LFS");
+    must_fail(hub_draft_file(d, SNUG_LIT("big.bin"), snug_slice_of(big, (10 << 20) + 1), &err),
+              SNUG_EINVAL, NULL, "LFS");
     assert_non_null(strstr(err.msg, "big.bin"));
     must(hub_draft_file(d, SNUG_LIT("big.bin"), snug_slice_of(big, 10 << 20), &err));
-    must_fail(hub_draft_header(d, SNUG_LIT("  "), SNUG_EMPTY, SNUG_EMPTY, &err), SNUG_EINVAL, NULL, "summary");
-    must_fail(hub_draft_header(d, SNUG_LIT("x"), SNUG_EMPTY, SNUG_LIT("nothex"), &err), SNUG_EINVAL, NULL, "parentCommit");
+    must_fail(hub_draft_header(d, SNUG_LIT("  "), SNUG_EMPTY, SNUG_EMPTY, &err), SNUG_EINVAL, NULL,
+              "summary");
+    must_fail(hub_draft_header(d, SNUG_LIT("x"), SNUG_EMPTY, SNUG_LIT("nothex"), &err), SNUG_EINVAL,
+              NULL, "parentCommit");
     hub_draft_free(d);
     free(big);
 
     d = draft(f, "Delete what is not", "");
     must(hub_draft_delete(d, SNUG_LIT("nope.txt"), false, &err));
-    must_fail(apply(f, &f->alice, &id, "main", d, NULL, &err), SNUG_ENOTFOUND, "EntryNotFound", "A file with this name doesn't exist");
+    must_fail(apply(f, &f->alice, &id, "main", d, NULL, &err), SNUG_ENOTFOUND, "EntryNotFound",
+              "A file with this name doesn't exist");
     d = draft(f, "No such branch", "");
     must(hub_draft_file(d, SNUG_LIT("a"), SNUG_LIT("b"), &err));
-    must_fail(apply(f, &f->alice, &id, "other", d, NULL, &err), SNUG_ENOTFOUND, "RevisionNotFound", "");
+    must_fail(apply(f, &f->alice, &id, "other", d, NULL, &err), SNUG_ENOTFOUND, "RevisionNotFound",
+              "");
     d = draft(f, "Into itself", "");
     must(hub_draft_file(d, SNUG_LIT("p/a"), SNUG_LIT("b"), &err));
     must(hub_draft_move(d, SNUG_LIT("p"), SNUG_LIT("p/q"), &err));
@@ -162,7 +169,8 @@ static void test_spilled_contents(void **state)
         text[BIG - 1] = '\n';
         snprintf(name, sizeof name, "f%d.txt", i);
         must(hub_draft_file(d, snug_str(name), snug_slice_of(text, BIG), &err));
-        must(hub_draft_file(d, SNUG_LIT("small.txt"), snug_str(name), &err)); /* the last one counts */
+        must(hub_draft_file(d, SNUG_LIT("small.txt"), snug_str(name),
+                            &err)); /* the last one counts */
     }
     must(apply(f, &f->alice, &id, "main", d, NULL, &err));
     expect_file(f, &id, "small.txt", "f3.txt");
@@ -179,8 +187,9 @@ static void test_spilled_contents(void **state)
 
 /* ---- LFS ---- */
 
-static snug_status put_lfs(fixture *f, const hub_actor *who, const hub_repo_id *id, const char *path, const blob_id *oid,
-                           const uint64_t *size, snug_err *err)
+static snug_status put_lfs(fixture *f, const hub_actor *who, const hub_repo_id *id,
+                           const char *path, const blob_id *oid, const uint64_t *size,
+                           snug_err *err)
 {
     hub_draft  *d = draft(f, "Add weights", "");
     snug_status st = hub_draft_lfs(d, snug_str(path), oid, size, err);
@@ -198,20 +207,25 @@ static void test_lfs(void **state)
     blob_id       blob = put_blob(f, "weights", 7), none = {0};
     uint64_t      seven = 7, eight = 8, got = 0;
 
-    must_fail(put_lfs(f, &f->alice, &mine.id, "w.bin", &none, NULL, &err), SNUG_EINVAL, NULL, MISSING);
+    must_fail(put_lfs(f, &f->alice, &mine.id, "w.bin", &none, NULL, &err), SNUG_EINVAL, NULL,
+              MISSING);
     assert_non_null(strstr(err.msg, "Offending file: - w.bin"));
     /* In the store is not enough: somebody must have put it into a repository she can read. */
-    must_fail(put_lfs(f, &f->alice, &mine.id, "w.bin", &blob, &seven, &err), SNUG_EINVAL, NULL, MISSING);
+    must_fail(put_lfs(f, &f->alice, &mine.id, "w.bin", &blob, &seven, &err), SNUG_EINVAL, NULL,
+              MISSING);
     must(hub_link_lfs(f->h, mine.row, &blob, 7, &err));
     assert_true(hub_has_lfs(f->h, mine.row, &blob, &got));
     assert_int_equal(got, 7);
-    must_fail(put_lfs(f, &f->alice, &mine.id, "w.bin", &blob, &eight, &err), SNUG_EINVAL, NULL, "has 7 bytes and not 8");
+    must_fail(put_lfs(f, &f->alice, &mine.id, "w.bin", &blob, &eight, &err), SNUG_EINVAL, NULL,
+              "has 7 bytes and not 8");
     must(put_lfs(f, &f->alice, &mine.id, "w.bin", &blob, NULL, &err)); /* size looked up */
-    expect_file(f, &mine.id, "w.bin",
-                "version https://git-lfs.github.com/spec/v1\n"
-                "oid sha256:9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c\nsize 7\n");
+    expect_file(
+        f, &mine.id, "w.bin",
+        "version https://git-lfs.github.com/spec/v1\n"
+        "oid sha256:9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c\nsize 7\n");
     assert_int_equal(info_of(f, &mine.id).used_storage, 7);
-    assert_int_equal(file_at(f, &f->alice, &mine.id, "main", ".gitattributes").len, 1519); /* *.bin is there */
+    assert_int_equal(file_at(f, &f->alice, &mine.id, "main", ".gitattributes").len,
+                     1519); /* *.bin is there */
 }
 
 static void test_lfs_of_others(void **state)
@@ -224,14 +238,18 @@ static void test_lfs_of_others(void **state)
     char          hex[65], pointer[256];
 
     must(hub_link_lfs(f->h, theirs.row, &blob, 14, &err));
-    must_fail(put_lfs(f, &f->bob, &mine.id, "w.bin", &blob, NULL, &err), SNUG_EINVAL, NULL, MISSING);
+    must_fail(put_lfs(f, &f->bob, &mine.id, "w.bin", &blob, NULL, &err), SNUG_EINVAL, NULL,
+              MISSING);
     blob_id_hex(&blob, hex); /* nor by writing the pointer as text */
-    snprintf(pointer, sizeof pointer, "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 14\n", hex);
-    must_fail(put(f, &f->bob, &mine.id, "w.bin", pointer, "", NULL, &err), SNUG_EINVAL, NULL, MISSING);
+    snprintf(pointer, sizeof pointer,
+             "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 14\n", hex);
+    must_fail(put(f, &f->bob, &mine.id, "w.bin", pointer, "", NULL, &err), SNUG_EINVAL, NULL,
+              MISSING);
     assert_false(hub_has_lfs(f->h, mine.row, &blob, NULL));
 
     must(hub_set_visibility(f->h, &f->alice, &theirs.id, HUB_INTERNAL, &err));
-    must(put_lfs(f, &f->bob, &mine.id, "w.bin", &blob, NULL, &err)); /* he could download it anyway */
+    must(put_lfs(f, &f->bob, &mine.id, "w.bin", &blob, NULL,
+                 &err)); /* he could download it anyway */
     assert_true(hub_has_lfs(f->h, mine.row, &blob, NULL));
     must(put(f, &f->bob, &mine.id, "again.bin", pointer, "", NULL, &err));
 }
@@ -249,7 +267,8 @@ static void test_attributes_follow(void **state)
     d = draft(f, "Odd names", "");
     must(hub_draft_lfs(d, SNUG_LIT("dir/big file*.dat"), &blob, NULL, &err));
     must(hub_draft_lfs(d, SNUG_LIT("tokenizer.json"), &blob, NULL, &err));
-    must(hub_draft_lfs(d, SNUG_LIT("other/tokenizer.json"), &blob, NULL, &err)); /* covered by then */
+    must(hub_draft_lfs(d, SNUG_LIT("other/tokenizer.json"), &blob, NULL,
+                       &err)); /* covered by then */
     must(apply(f, &f->alice, &mine.id, "main", d, NULL, &err));
     text = file_at(f, &nobody, &mine.id, "main", ".gitattributes");
     assert_true(snug_ends_with(text, "*tfevents* filter=lfs diff=lfs merge=lfs -text\n"
@@ -281,7 +300,8 @@ static void test_file_against_folder(void **state)
 
     must(put(f, &f->alice, &mine.id, "a", "file", "", NULL, &err));
     must(put(f, &f->alice, &mine.id, "d/x", "inner", "", NULL, &err));
-    must_fail(put(f, &f->alice, &mine.id, "a/b", "inner", "", NULL, &err), SNUG_EPAYLOAD, NULL, "is a file");
+    must_fail(put(f, &f->alice, &mine.id, "a/b", "inner", "", NULL, &err), SNUG_EPAYLOAD, NULL,
+              "is a file");
     d = draft(f, "Folder for file", "");
     must(hub_draft_delete(d, SNUG_LIT("a"), false, &err));
     must(hub_draft_file(d, SNUG_LIT("a/b"), SNUG_LIT("inner"), &err));
@@ -294,10 +314,12 @@ static void test_file_against_folder(void **state)
 
     d = draft(f, "Rules in LFS", "");
     must(hub_link_lfs(f->h, mine.row, &blob, 7, &err));
-    must_fail(hub_draft_lfs(d, SNUG_LIT("dir/.gitattributes"), &blob, NULL, &err), SNUG_EINVAL, NULL, "cannot be an LFS file");
+    must_fail(hub_draft_lfs(d, SNUG_LIT("dir/.gitattributes"), &blob, NULL, &err), SNUG_EINVAL,
+              NULL, "cannot be an LFS file");
     must(hub_draft_lfs(d, SNUG_LIT("w.bin"), &blob, NULL, &err));
     must(hub_draft_copy(d, SNUG_LIT("w.bin"), SNUG_EMPTY, SNUG_LIT(".gitattributes"), &err));
-    must_fail(apply(f, &f->alice, &mine.id, "main", d, NULL, &err), SNUG_EINVAL, NULL, "cannot be an LFS file");
+    must_fail(apply(f, &f->alice, &mine.id, "main", d, NULL, &err), SNUG_EINVAL, NULL,
+              "cannot be an LFS file");
 }
 
 static void test_branches_leave_the_row(void **state)
@@ -329,18 +351,23 @@ static void test_row_follows_the_card(void **state)
     hub_repo_id   id = create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC).id;
     hub_repo_info i;
 
-    must(put(f, &f->alice, &id, "README.md",
-             "---\nlicense: mit\nlibrary_name: peft\npipeline_tag: text-generation\nlanguage: [en, de]\n"
-             "datasets: [squad]\nbase_model: a/b\ntags: [one, 2024]\n---\nSee https://arxiv.org/abs/2301.01234.\n",
-             "", NULL, &err));
+    must(put(
+        f, &f->alice, &id, "README.md",
+        "---\nlicense: mit\nlibrary_name: peft\npipeline_tag: text-generation\nlanguage: [en, de]\n"
+        "datasets: [squad]\nbase_model: a/b\ntags: [one, 2024]\n---\nSee "
+        "https://arxiv.org/abs/2301.01234.\n",
+        "", NULL, &err));
     i = info_of(f, &id);
-    assert_true(snug_eq_str(i.tags_json,
-                            "[\"peft\",\"text-generation\",\"one\",\"2024\",\"en\",\"de\",\"dataset:squad\","
-                            "\"arxiv:2301.01234\",\"base_model:a/b\",\"base_model:adapter:a/b\",\"license:mit\",\"region:us\"]"));
+    assert_true(snug_eq_str(
+        i.tags_json,
+        "[\"peft\",\"text-generation\",\"one\",\"2024\",\"en\",\"de\",\"dataset:squad\","
+        "\"arxiv:2301.01234\",\"base_model:a/b\",\"base_model:adapter:a/"
+        "b\",\"license:mit\",\"region:us\"]"));
     assert_true(snug_eq_str(i.pipeline_tag, "text-generation"));
     assert_true(snug_eq_str(i.library_name, "peft"));
     assert_true(snug_find(i.card_json, SNUG_LIT("\"license\":\"mit\"")) != SIZE_MAX);
-    must(put(f, &f->alice, &id, "README.md", "---\na: [unclosed\n---\n", "", NULL, &err)); /* never blocks */
+    must(put(f, &f->alice, &id, "README.md", "---\na: [unclosed\n---\n", "", NULL,
+             &err)); /* never blocks */
     i = info_of(f, &id);
     assert_true(snug_eq_str(i.tags_json, "[\"region:us\"]"));
     assert_int_equal(i.card_json.len, 0);

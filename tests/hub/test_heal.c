@@ -59,12 +59,16 @@ static int fixture_only(void **state)
     return 0;
 }
 
-static void work_create(fixture *f) { (void)create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC); }
+static void work_create(fixture *f)
+{
+    (void)create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC);
+}
 
 static void test_create(void **state)
 {
-    fixture *f = *state;
-    static const char *const faults[] = {"hub.create.after_row=kill@1", "hub.create.after_git=kill@1"};
+    fixture                 *f = *state;
+    static const char *const faults[] = {"hub.create.after_row=kill@1",
+                                         "hub.create.after_git=kill@1"};
     for (int i = 0; i < 2; i++) {
         die_in(f, faults[i], work_create);
         assert_int_equal(git_folders(f), i); /* the second one left a folder */
@@ -99,7 +103,8 @@ static void test_delete(void **state)
     assert_int_equal(git_folders(f), 1);
     open_hub(f);
     assert_int_equal(git_folders(f), 0);
-    must_fail(hub_open_repo(f->h, &f->alice, &id, HUB_ROLE_READ, f->a, &r, &err), SNUG_ENOTFOUND, "RepoNotFound", "");
+    must_fail(hub_open_repo(f->h, &f->alice, &id, HUB_ROLE_READ, f->a, &r, &err), SNUG_ENOTFOUND,
+              "RepoNotFound", "");
     (void)create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC);
 }
 
@@ -112,10 +117,10 @@ static void work_commit(fixture *f)
 
 static hub_repo_info look(fixture *f)
 {
-    snug_err      err = {0};
-    hub_repo_id   id = id_of(HUB_MODEL, "alice", "x");
-    hub_repo     *r;
-    vcs_oid       main_tip;
+    snug_err    err = {0};
+    hub_repo_id id = id_of(HUB_MODEL, "alice", "x");
+    hub_repo   *r;
+    vcs_oid     main_tip;
     must(hub_open_repo(f->h, &f->alice, &id, HUB_ROLE_READ, f->a, &r, &err));
     hub_repo_info info = *hub_repo_get_info(r);
     must(vcs_resolve_rev(hub_repo_vcs(r), SNUG_LIT("main"), &main_tip, &err));
@@ -157,12 +162,13 @@ static void reopen_with(fixture *f, const char *fault)
 /* Failing instead of dying: the caller hears it, or the flusher brings the row after the ref. */
 static void test_failures(void **state)
 {
-    fixture      *f = *state;
-    snug_err      err = {0};
-    hub_repo_info info, now;
-    vcs_oid       oid;
-    hub_new_repo  want = {.id = id_of(HUB_MODEL, "alice", "x")};
-    static const char *const faults[] = {"hub.create.after_row=fail@1", "hub.create.after_git=fail@1"};
+    fixture                 *f = *state;
+    snug_err                 err = {0};
+    hub_repo_info            info, now;
+    vcs_oid                  oid;
+    hub_new_repo             want = {.id = id_of(HUB_MODEL, "alice", "x")};
+    static const char *const faults[] = {"hub.create.after_row=fail@1",
+                                         "hub.create.after_git=fail@1"};
 
     for (int i = 0; i < 2; i++) {
         reopen_with(f, faults[i]);
@@ -202,10 +208,11 @@ static void test_lost_and_found(void **state)
     hub_close(f->h);
     snprintf(cmd[0], sizeof cmd[0], "%s/git/%.2s/%s.git", f->dir, info.key, info.key);
     snprintf(cmd[1], sizeof cmd[1], "%s/git/%.2s/%.30szz.git", f->dir, info.key, info.key);
-    assert_int_equal(rename(cmd[0], cmd[1]), 0); /* a row without a folder, a folder without a row */
+    assert_int_equal(rename(cmd[0], cmd[1]),
+                     0); /* a row without a folder, a folder without a row */
     open_hub(f);
-    must_fail(hub_open_repo(f->h, &f->alice, &info.id, HUB_ROLE_READ, f->a, &r, &err), SNUG_EFORBIDDEN, NULL,
-              "Access to this resource is disabled.");
+    must_fail(hub_open_repo(f->h, &f->alice, &info.id, HUB_ROLE_READ, f->a, &r, &err),
+              SNUG_EFORBIDDEN, NULL, "Access to this resource is disabled.");
     assert_int_not_equal(access(cmd[1], F_OK), 0);
     snprintf(cmd[1], sizeof cmd[1], "%s/lost/%.30szz.git", f->dir, info.key);
     assert_int_equal(access(cmd[1], F_OK), 0); /* never destroyed */

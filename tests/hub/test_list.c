@@ -4,7 +4,8 @@
 
 enum { REPOS = 12 };
 
-static const char *const sorts[] = {"", "createdAt", "lastModified", "downloads", "likes", "trendingScore", "id"};
+static const char *const sorts[] = {
+    "", "createdAt", "lastModified", "downloads", "likes", "trendingScore", "id"};
 
 static void fill(fixture *f)
 {
@@ -12,7 +13,9 @@ static void fill(fixture *f)
         char name[16];
         snprintf(name, sizeof name, "m%02d", i);
         (void)create(f, i % 2 ? &f->bob : &f->alice, HUB_MODEL, i % 2 ? "bob" : "alice", name,
-                     i % 3 == 0 ? HUB_PRIVATE : i % 3 == 1 ? HUB_INTERNAL : HUB_PUBLIC);
+                     i % 3 == 0   ? HUB_PRIVATE
+                     : i % 3 == 1 ? HUB_INTERNAL
+                                  : HUB_PUBLIC);
     }
 }
 
@@ -25,7 +28,8 @@ static size_t walk(fixture *f, const hub_actor *who, hub_list_query q, char name
         hub_repo_info *rows;
         size_t         n;
         must(hub_list_repos(f->h, who, &q, f->a, &rows, &n, &q.cursor, &err));
-        for (size_t i = 0; i < n && names != NULL; i++) strcpy(names[total + i], rows[i].id.name);
+        for (size_t i = 0; i < n && names != NULL; i++)
+            snprintf(names[total + i], 16, "%.15s", rows[i].id.name);
         total += n;
         assert_true(total <= 100);
     } while (q.cursor.len > 0);
@@ -56,15 +60,20 @@ static void test_permission_true(void **state)
 
 static void test_filters_and_order(void **state)
 {
-    fixture    *f = *state;
-    snug_err    err = {0};
-    char        names[100][16];
-    snug_slice  mit[] = {SNUG_LIT("license:MIT"), SNUG_LIT("en")};
+    fixture   *f = *state;
+    snug_err   err = {0};
+    char       names[100][16];
+    snug_slice mit[] = {SNUG_LIT("license:MIT"), SNUG_LIT("en")};
     fill(f);
     hub_repo_id one = id_of(HUB_MODEL, "alice", "m02"), two = id_of(HUB_MODEL, "alice", "m04");
-    must(put(f, &f->alice, &one, "README.md", "---\nlicense: mit\nlanguage: en\n---\n", "", NULL, &err));
+    must(put(f, &f->alice, &one, "README.md", "---\nlicense: mit\nlanguage: en\n---\n", "", NULL,
+             &err));
     must(put(f, &f->alice, &two, "README.md", "---\nlicense: mit\n---\n", "", NULL, &err));
-    hub_list_query q = {.type = HUB_MODEL, .limit = 1, .filters = mit, .filter_count = 1, .sort = SNUG_LIT("lastModified")};
+    hub_list_query q = {.type = HUB_MODEL,
+                        .limit = 1,
+                        .filters = mit,
+                        .filter_count = 1,
+                        .sort = SNUG_LIT("lastModified")};
     assert_int_equal(walk(f, &f->root, q, names), 2);
     assert_string_equal(names[0], "m04");
     assert_string_equal(names[1], "m02");
@@ -86,7 +95,10 @@ static void test_bad_queries(void **state)
     snug_slice     next, filters[17];
     fill(f);
     for (size_t i = 0; i < 17; i++) filters[i] = SNUG_LIT("x");
-    struct { hub_list_query q; const char *want; } cases[] = {
+    struct {
+        hub_list_query q;
+        const char    *want;
+    } cases[] = {
         {{.limit = 0}, "limit"},
         {{.limit = 1001}, "limit"},
         {{.limit = 1, .sort = SNUG_LIT("name")}, "\"sort\" must be one of [createdAt"},
@@ -97,22 +109,24 @@ static void test_bad_queries(void **state)
         {{.limit = 1, .search = SNUG_LIT("\xff")}, "search"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        must_fail(hub_list_repos(f->h, &nobody, &cases[i].q, f->a, &rows, &n, &next, &err), SNUG_EINVAL, NULL, cases[i].want);
+        must_fail(hub_list_repos(f->h, &nobody, &cases[i].q, f->a, &rows, &n, &next, &err),
+                  SNUG_EINVAL, NULL, cases[i].want);
     hub_list_query q = {.limit = 2, .sort = SNUG_LIT("likes")};
     must(hub_list_repos(f->h, &nobody, &q, f->a, &rows, &n, &next, &err));
     q.cursor = next;
     q.sort = SNUG_LIT("downloads"); /* a cursor of another order */
-    must_fail(hub_list_repos(f->h, &nobody, &q, f->a, &rows, &n, &next, &err), SNUG_EINVAL, NULL, "cursor");
+    must_fail(hub_list_repos(f->h, &nobody, &q, f->a, &rows, &n, &next, &err), SNUG_EINVAL, NULL,
+              "cursor");
 }
 
 static void test_downloads_are_counted(void **state)
 {
-    fixture      *f = *state;
-    snug_err      err = {0};
-    char          names[100][16];
+    fixture *f = *state;
+    snug_err err = {0};
+    char     names[100][16];
     fill(f);
-    hub_repo_id   id = id_of(HUB_MODEL, "alice", "m02");
-    hub_repo     *r;
+    hub_repo_id id = id_of(HUB_MODEL, "alice", "m02");
+    hub_repo   *r;
     must(hub_open_repo(f->h, &nobody, &id, HUB_ROLE_READ, f->a, &r, &err));
     for (int i = 0; i < 5; i++) hub_count_download(f->h, hub_repo_get_info(r)->row);
     hub_close_repo(r);

@@ -4,10 +4,9 @@
 
 static void test_accepted(void **state)
 {
-    static const char *const good[] = {
-        "a", "A", "0", "_", "a-b", "a.b", "a_b", "__init__", "a-.b", "Qwen2.5-7B", "x.git.y", "git",
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
-    snug_err err = {0};
+    static const char *const good[] = {"a",   "A",        "0",    "_",          "a-b",     "a.b",
+                                       "a_b", "__init__", "a-.b", "Qwen2.5-7B", "x.git.y", "git"};
+    snug_err                 err = {0};
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         must(hub_check_name(snug_str(good[i]), "repository name", &err));
@@ -15,22 +14,35 @@ static void test_accepted(void **state)
 
 static void test_refused(void **state)
 {
-    static const char *const bad[] = {
-        "", "-a", "a-", ".a", "a.", "a--b", "a..b", "a.git", "A.GIT", ".git", "a/b", "a b", "a\\b", "a:b",
-        "\xc3\xa9t\xc3\xa9", "a\n", "..", ".", "-", "a%2fb",
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
-    snug_err    err = {0};
-    hub_repo_id id;
+    static const char *const bad[] = {"",     "-a",   "a-",    ".a",    "a.",
+                                      "a--b", "a..b", "a.git", "A.GIT", ".git",
+                                      "a/b",  "a b",  "a\\b",  "a:b",   "\xc3\xa9t\xc3\xa9",
+                                      "a\n",  "..",   ".",     "-",     "a%2fb"};
+    snug_err                 err = {0};
+    hub_repo_id              id;
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         must_fail(hub_check_name(snug_str(bad[i]), "repository name", &err), SNUG_EINVAL, NULL,
                   "beginning and ending with a letter");
         char sentence[SNUG_ERR_MSG_MAX];
         memcpy(sentence, err.msg, sizeof sentence);
-        must_fail(hub_parse_id(HUB_MODEL, SNUG_LIT("ok"), snug_str(bad[i]), &id, &err), SNUG_EINVAL, NULL, sentence);
-        must_fail(hub_parse_id(HUB_MODEL, snug_str(bad[i]), SNUG_LIT("ok"), &id, &err), SNUG_EINVAL, NULL, "namespace");
+        must_fail(hub_parse_id(HUB_MODEL, SNUG_LIT("ok"), snug_str(bad[i]), &id, &err), SNUG_EINVAL,
+                  NULL, sentence);
+        must_fail(hub_parse_id(HUB_MODEL, snug_str(bad[i]), SNUG_LIT("ok"), &id, &err), SNUG_EINVAL,
+                  NULL, "namespace");
     }
     assert_int_equal(hub_check_name(snug_slice_of("a\0b", 3), "name", &err), SNUG_EINVAL);
+}
+
+static void test_longest(void **state)
+{
+    char     name[HUB_NAME_MAX + 1];
+    snug_err err = {0};
+    (void)state;
+    memset(name, 'a', sizeof name);
+    must(hub_check_name(snug_slice_of(name, HUB_NAME_MAX), "name", &err));
+    must_fail(hub_check_name(snug_slice_of(name, HUB_NAME_MAX + 1), "name", &err), SNUG_EINVAL,
+              NULL, "use 1 to 96 letters");
 }
 
 static void test_types(void **state)
@@ -47,20 +59,24 @@ static void test_types(void **state)
 
 static void test_reserved(void **state)
 {
-    fixture      *f = *state;
-    snug_err      err = {0};
-    hub_repo_info info;
-    static const char *const namespaces[] = {"api", "Datasets", "SPACES", "login", "v1", "robots.txt"};
+    fixture                 *f = *state;
+    snug_err                 err = {0};
+    hub_repo_info            info;
+    static const char *const namespaces[] = {"api",   "Datasets", "SPACES",
+                                             "login", "v1",       "robots.txt"};
     static const char *const names[] = {"resolve", "tree", "Settings", "discussions"};
     for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++) {
         hub_new_repo want = {.id = id_of(HUB_MODEL, namespaces[i], "x")};
-        must_fail(hub_create_repo(f->h, &f->root, &want, f->a, &info, &err), SNUG_EINVAL, NULL, "is reserved");
-        must_fail(hub_add_user(f->h, snug_str(namespaces[i]), SNUG_LIT("password"), SNUG_EMPTY, false, NULL, &err),
+        must_fail(hub_create_repo(f->h, &f->root, &want, f->a, &info, &err), SNUG_EINVAL, NULL,
+                  "is reserved");
+        must_fail(hub_add_user(f->h, snug_str(namespaces[i]), SNUG_LIT("password"), SNUG_EMPTY,
+                               false, NULL, &err),
                   SNUG_EINVAL, NULL, "is reserved");
     }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         hub_new_repo want = {.id = id_of(HUB_MODEL, "Alice", names[i])};
-        must_fail(hub_create_repo(f->h, &f->alice, &want, f->a, &info, &err), SNUG_EINVAL, NULL, "is reserved");
+        must_fail(hub_create_repo(f->h, &f->alice, &want, f->a, &info, &err), SNUG_EINVAL, NULL,
+                  "is reserved");
     }
 }
 
@@ -69,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepted),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_longest),
         cmocka_unit_test(test_types),
         cmocka_unit_test_setup_teardown(test_reserved, setup, teardown),
     };

@@ -20,9 +20,12 @@ static void write_files(void *arg)
         char path[32];
         snprintf(path, sizeof path, "w%d/f%d", w->number, i);
         snug_status st = put(w->f, &w->f->alice, &w->id, path, "x", w->parent, NULL, &err);
-        if (st == SNUG_OK) w->landed++;
-        else if (st == SNUG_ESTALE) w->told++;
-        else w->other++;
+        if (st == SNUG_OK)
+            w->landed++;
+        else if (st == SNUG_ESTALE)
+            w->told++;
+        else
+            w->other++;
     }
 }
 
@@ -52,7 +55,8 @@ static void test_without_parent_all_land(void **state)
     fixture      *f = *state;
     hub_repo_info info = create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC);
     writer        w[WRITERS];
-    for (int i = 0; i < WRITERS; i++) w[i] = (writer){.f = f, .number = i, .parent = "", .id = info.id};
+    for (int i = 0; i < WRITERS; i++)
+        w[i] = (writer){.f = f, .number = i, .parent = "", .id = info.id};
     run_writers(w, write_files);
     for (int i = 0; i < WRITERS; i++) assert_int_equal(w[i].landed, ROUNDS);
     assert_int_equal(commits(f, &info.id), 1 + WRITERS * ROUNDS);
@@ -73,7 +77,8 @@ static void test_same_parent_one_wins(void **state)
     char          parent[41];
     int           landed = 0, told = 0;
     vcs_oid_hex(&info.head, parent);
-    for (int i = 0; i < WRITERS; i++) w[i] = (writer){.f = f, .number = i, .parent = parent, .id = info.id};
+    for (int i = 0; i < WRITERS; i++)
+        w[i] = (writer){.f = f, .number = i, .parent = parent, .id = info.id};
     run_writers(w, write_files);
     for (int i = 0; i < WRITERS; i++) {
         landed += w[i].landed;
@@ -93,7 +98,8 @@ static void push_files(void *arg)
     snug_arena *a = snug_arena_new();
     snug_err    err = {0};
     hub_repo   *r;
-    if (hub_open_repo(w->f->h, &w->f->alice, &w->id, HUB_ROLE_WRITE, a, &r, &err) != SNUG_OK) return;
+    if (hub_open_repo(w->f->h, &w->f->alice, &w->id, HUB_ROLE_WRITE, a, &r, &err) != SNUG_OK)
+        return;
     for (int i = 0; i < ROUNDS;) {
         vcs_draft *d = NULL;
         vcs_oid    tip, blob, commit;
@@ -107,10 +113,17 @@ static void push_files(void *arg)
                   vcs_draft_put(d, snug_str(path), &blob, &err) == SNUG_OK &&
                   vcs_draft_commit(d, SNUG_LIT("push"), &who, &commit, &same, &err) == SNUG_OK;
         vcs_draft_free(d);
-        if (!ok) { w->other++; break; }
-        snug_status st = vcs_update_ref(hub_repo_vcs(r), SNUG_LIT("refs/heads/main"), &tip, &commit, &err);
+        if (!ok) {
+            w->other++;
+            break;
+        }
+        snug_status st =
+            vcs_update_ref(hub_repo_vcs(r), SNUG_LIT("refs/heads/main"), &tip, &commit, &err);
         if (st == SNUG_ESTALE) continue;
-        if (st != SNUG_OK || hub_after_ref_change(w->f->h, &w->id, &err) != SNUG_OK) { w->other++; break; }
+        if (st != SNUG_OK || hub_after_ref_change(w->f->h, &w->id, &err) != SNUG_OK) {
+            w->other++;
+            break;
+        }
         w->landed++;
         i++;
     }
@@ -121,8 +134,10 @@ static void push_files(void *arg)
 static void write_or_push(void *arg)
 {
     writer *w = arg;
-    if (w->number % 2 == 0) write_files(w);
-    else push_files(w);
+    if (w->number % 2 == 0)
+        write_files(w);
+    else
+        push_files(w);
 }
 
 static void test_beside_pushes(void **state)
@@ -130,7 +145,8 @@ static void test_beside_pushes(void **state)
     fixture      *f = *state;
     hub_repo_info info = create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC);
     writer        w[WRITERS];
-    for (int i = 0; i < WRITERS; i++) w[i] = (writer){.f = f, .number = i, .parent = "", .id = info.id};
+    for (int i = 0; i < WRITERS; i++)
+        w[i] = (writer){.f = f, .number = i, .parent = "", .id = info.id};
     run_writers(w, write_or_push);
     for (int i = 0; i < WRITERS; i++) {
         assert_int_equal(w[i].other, 0);
@@ -150,9 +166,12 @@ static void create_one(void *arg)
     hub_new_repo  want = {.id = w->id};
     for (int i = 0; i < ROUNDS; i++) {
         snug_status st = hub_create_repo(w->f->h, &w->f->alice, &want, a, &info, &err);
-        if (st == SNUG_OK) w->landed++;
-        else if (st == SNUG_ECONFLICT) w->told++;
-        else w->other++;
+        if (st == SNUG_OK)
+            w->landed++;
+        else if (st == SNUG_ECONFLICT)
+            w->told++;
+        else
+            w->other++;
     }
     snug_arena_free(a);
 }
@@ -163,7 +182,8 @@ static void test_one_creator_wins(void **state)
     writer   w[WRITERS];
     int      landed = 0;
     for (int i = 0; i < WRITERS; i++)
-        w[i] = (writer){.f = f, .number = i, .id = id_of(HUB_MODEL, "alice", i % 2 ? "NEW" : "new")};
+        w[i] =
+            (writer){.f = f, .number = i, .id = id_of(HUB_MODEL, "alice", i % 2 ? "NEW" : "new")};
     w[0].id.name[2] = 'x', w[1].id.name[2] = 'X';
     w[2].id = w[0].id, w[3].id = w[1].id;
     run_writers(w, create_one);
@@ -183,13 +203,19 @@ static void churn(void *arg)
     hub_new_repo  want = {.id = w->id};
     for (int i = 0; i < ROUNDS; i++) {
         snug_status st;
-        if (w->number == 0) st = hub_create_repo(w->f->h, &w->f->alice, &want, a, &info, &err);
-        else if (w->number == 1) st = hub_delete_repo(w->f->h, &w->f->alice, &w->id, &err);
-        else if (w->number == 2) st = put(w->f, &w->f->alice, &w->id, "a", i % 2 ? "x" : "y", "", NULL, &err);
-        else st = hub_set_visibility(w->f->h, &w->f->alice, &w->id, i % 2 ? HUB_PUBLIC : HUB_PRIVATE, &err);
+        if (w->number == 0)
+            st = hub_create_repo(w->f->h, &w->f->alice, &want, a, &info, &err);
+        else if (w->number == 1)
+            st = hub_delete_repo(w->f->h, &w->f->alice, &w->id, &err);
+        else if (w->number == 2)
+            st = put(w->f, &w->f->alice, &w->id, "a", i % 2 ? "x" : "y", "", NULL, &err);
+        else
+            st = hub_set_visibility(w->f->h, &w->f->alice, &w->id, i % 2 ? HUB_PUBLIC : HUB_PRIVATE,
+                                    &err);
         if (st != SNUG_OK && st != SNUG_ECONFLICT && st != SNUG_ENOTFOUND) {
             w->other++;
-            print_message("churn %d: %s %s %s\n", w->number, snug_status_name(st), err.msg, err.cause);
+            print_message("churn %d: %s %s %s\n", w->number, snug_status_name(st), err.msg,
+                          err.cause);
         }
     }
     snug_arena_free(a);
@@ -199,7 +225,8 @@ static void test_churn(void **state)
 {
     fixture *f = *state;
     writer   w[WRITERS];
-    for (int i = 0; i < WRITERS; i++) w[i] = (writer){.f = f, .number = i, .id = id_of(HUB_MODEL, "alice", "churn")};
+    for (int i = 0; i < WRITERS; i++)
+        w[i] = (writer){.f = f, .number = i, .id = id_of(HUB_MODEL, "alice", "churn")};
     run_writers(w, churn);
     for (int i = 0; i < WRITERS; i++) assert_int_equal(w[i].other, 0);
 }

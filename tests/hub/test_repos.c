@@ -2,7 +2,8 @@
 /* tests/hub/test_repos.c - create, see, move, hide, delete; private equals absent everywhere. */
 #include "hub_check.h"
 
-static snug_status open_close(fixture *f, const hub_actor *who, const hub_repo_id *id, hub_role need, snug_err *err)
+static snug_status open_close(fixture *f, const hub_actor *who, const hub_repo_id *id,
+                              hub_role need, snug_err *err)
 {
     hub_repo   *r;
     snug_status st = hub_open_repo(f->h, who, id, need, f->a, &r, err);
@@ -33,21 +34,27 @@ static void test_create(void **state)
     hub_close_repo(r);
 
     hub_new_repo again = {.id = id_of(HUB_MODEL, "ALICE", "bert")};
-    must_fail(hub_create_repo(f->h, &f->alice, &again, f->a, &other, &err), SNUG_ECONFLICT, NULL, "You already created this model repo");
+    must_fail(hub_create_repo(f->h, &f->alice, &again, f->a, &other, &err), SNUG_ECONFLICT, NULL,
+              "You already created this model repo");
     again.id.type = HUB_DATASET; /* the same id once per type */
     again.license = SNUG_LIT("mit");
     must(hub_create_repo(f->h, &f->alice, &again, f->a, &other, &err));
     assert_int_equal(file_at(f, &nobody, &other.id, "main", ".gitattributes").len, 2504);
-    assert_true(snug_eq_str(file_at(f, &nobody, &other.id, "main", "README.md"), "---\nlicense: mit\n---\n"));
+    assert_true(snug_eq_str(file_at(f, &nobody, &other.id, "main", "README.md"),
+                            "---\nlicense: mit\n---\n"));
     assert_true(snug_eq_str(other.tags_json, "[\"license:mit\",\"region:us\"]"));
 
     again.license = SNUG_LIT("gpl-9");
     again.id = id_of(HUB_MODEL, "alice", "new");
-    must_fail(hub_create_repo(f->h, &f->alice, &again, f->a, &other, &err), SNUG_EINVAL, NULL, "license id");
+    must_fail(hub_create_repo(f->h, &f->alice, &again, f->a, &other, &err), SNUG_EINVAL, NULL,
+              "license id");
     again.license = SNUG_EMPTY;
-    must_fail(hub_create_repo(f->h, &nobody, &again, f->a, &other, &err), SNUG_EUNAUTH, NULL, "Invalid username");
-    must_fail(hub_create_repo(f->h, &f->alice_reads, &again, f->a, &other, &err), SNUG_EFORBIDDEN, NULL, "only read");
-    must_fail(hub_create_repo(f->h, &f->bob, &again, f->a, &other, &err), SNUG_EFORBIDDEN, NULL, "namespace \"alice\"");
+    must_fail(hub_create_repo(f->h, &nobody, &again, f->a, &other, &err), SNUG_EUNAUTH, NULL,
+              "Invalid username");
+    must_fail(hub_create_repo(f->h, &f->alice_reads, &again, f->a, &other, &err), SNUG_EFORBIDDEN,
+              NULL, "only read");
+    must_fail(hub_create_repo(f->h, &f->bob, &again, f->a, &other, &err), SNUG_EFORBIDDEN, NULL,
+              "namespace \"alice\"");
     must(hub_create_repo(f->h, &f->root, &again, f->a, &other, &err));
 }
 
@@ -58,7 +65,8 @@ static void test_spaces(void **state)
     hub_repo_info info;
     hub_new_repo  want = {.id = id_of(HUB_SPACE, "alice", "demo")};
 
-    must_fail(hub_create_repo(f->h, &f->alice, &want, f->a, &info, &err), SNUG_EINVAL, NULL, "needs an sdk");
+    must_fail(hub_create_repo(f->h, &f->alice, &want, f->a, &info, &err), SNUG_EINVAL, NULL,
+              "needs an sdk");
     want.sdk = SNUG_LIT("static");
     want.license = SNUG_LIT("apache-2.0");
     must(hub_create_repo(f->h, &f->alice, &want, f->a, &info, &err));
@@ -88,21 +96,31 @@ static void test_private_equals_absent(void **state)
         bool               moved;
         vcs_oid            oid;
         for (hub_role need = HUB_ROLE_READ; need <= HUB_ROLE_ADMIN; need++) {
-            must_fail(open_close(f, &nobody, id, need, &err), SNUG_EUNAUTH, "RepoNotFound", "Invalid username or password.");
-            must_fail(open_close(f, NULL, id, need, &err), SNUG_EUNAUTH, "RepoNotFound", "Invalid username or password.");
-            must_fail(open_close(f, &f->bob, id, need, &err), SNUG_ENOTFOUND, "RepoNotFound", "Repository not found");
+            must_fail(open_close(f, &nobody, id, need, &err), SNUG_EUNAUTH, "RepoNotFound",
+                      "Invalid username or password.");
+            must_fail(open_close(f, NULL, id, need, &err), SNUG_EUNAUTH, "RepoNotFound",
+                      "Invalid username or password.");
+            must_fail(open_close(f, &f->bob, id, need, &err), SNUG_ENOTFOUND, "RepoNotFound",
+                      "Repository not found");
         }
-        must_fail(hub_delete_repo(f->h, &nobody, id, &err), SNUG_EUNAUTH, "RepoNotFound", "Invalid username");
-        must_fail(hub_delete_repo(f->h, &f->bob, id, &err), SNUG_ENOTFOUND, "RepoNotFound", "Repository not found");
-        must_fail(hub_move_repo(f->h, &f->bob, id, &to, &err), SNUG_ENOTFOUND, "RepoNotFound", "Repository not found");
-        must_fail(hub_set_visibility(f->h, &f->bob, id, HUB_PUBLIC, &err), SNUG_ENOTFOUND, "RepoNotFound", "Repository not found");
-        must_fail(put(f, &f->bob, id, "x", "y", "", &oid, &err), SNUG_ENOTFOUND, "RepoNotFound", "Repository not found");
-        must_fail(put(f, &nobody, id, "x", "y", "", &oid, &err), SNUG_EUNAUTH, "RepoNotFound", "Invalid username");
+        must_fail(hub_delete_repo(f->h, &nobody, id, &err), SNUG_EUNAUTH, "RepoNotFound",
+                  "Invalid username");
+        must_fail(hub_delete_repo(f->h, &f->bob, id, &err), SNUG_ENOTFOUND, "RepoNotFound",
+                  "Repository not found");
+        must_fail(hub_move_repo(f->h, &f->bob, id, &to, &err), SNUG_ENOTFOUND, "RepoNotFound",
+                  "Repository not found");
+        must_fail(hub_set_visibility(f->h, &f->bob, id, HUB_PUBLIC, &err), SNUG_ENOTFOUND,
+                  "RepoNotFound", "Repository not found");
+        must_fail(put(f, &f->bob, id, "x", "y", "", &oid, &err), SNUG_ENOTFOUND, "RepoNotFound",
+                  "Repository not found");
+        must_fail(put(f, &nobody, id, "x", "y", "", &oid, &err), SNUG_EUNAUTH, "RepoNotFound",
+                  "Invalid username");
         must(hub_find_moved(f->h, &f->bob, id, &now, &moved, &err));
         assert_false(moved);
     }
-    hub_repo_id shout = id_of(HUB_MODEL, "ALICE", "SECRET"), now; /* its spelling is a secret, too */
-    bool        moved;
+    hub_repo_id shout = id_of(HUB_MODEL, "ALICE", "SECRET"),
+                now; /* its spelling is a secret, too */
+    bool moved;
     must(hub_find_moved(f->h, &f->bob, &shout, &now, &moved, &err));
     assert_false(moved);
     must(hub_find_moved(f->h, &f->alice, &shout, &now, &moved, &err));
@@ -121,15 +139,21 @@ static void test_readers_and_writers(void **state)
     hub_repo_info team = create(f, &f->alice, HUB_MODEL, "alice", "team", HUB_INTERNAL);
 
     must(open_close(f, &nobody, &open.id, HUB_ROLE_READ, &err));
-    must_fail(open_close(f, &nobody, &open.id, HUB_ROLE_WRITE, &err), SNUG_EUNAUTH, NULL, "Invalid username");
-    must_fail(open_close(f, &f->bob, &open.id, HUB_ROLE_WRITE, &err), SNUG_EFORBIDDEN, NULL, "You can read Alice/open but not change it");
-    must_fail(open_close(f, &f->alice_reads, &open.id, HUB_ROLE_WRITE, &err), SNUG_EFORBIDDEN, NULL, "This token can only read");
-    must_fail(open_close(f, &nobody, &team.id, HUB_ROLE_READ, &err), SNUG_EUNAUTH, "RepoNotFound", "Invalid username");
+    must_fail(open_close(f, &nobody, &open.id, HUB_ROLE_WRITE, &err), SNUG_EUNAUTH, NULL,
+              "Invalid username");
+    must_fail(open_close(f, &f->bob, &open.id, HUB_ROLE_WRITE, &err), SNUG_EFORBIDDEN, NULL,
+              "You can read Alice/open but not change it");
+    must_fail(open_close(f, &f->alice_reads, &open.id, HUB_ROLE_WRITE, &err), SNUG_EFORBIDDEN, NULL,
+              "This token can only read");
+    must_fail(open_close(f, &nobody, &team.id, HUB_ROLE_READ, &err), SNUG_EUNAUTH, "RepoNotFound",
+              "Invalid username");
     must(open_close(f, &f->bob, &team.id, HUB_ROLE_READ, &err));
-    must_fail(open_close(f, &f->bob, &team.id, HUB_ROLE_WRITE, &err), SNUG_EFORBIDDEN, NULL, "not change");
+    must_fail(open_close(f, &f->bob, &team.id, HUB_ROLE_WRITE, &err), SNUG_EFORBIDDEN, NULL,
+              "not change");
 
     must(hub_set_visibility(f->h, &f->alice, &open.id, HUB_PRIVATE, &err));
-    must_fail(open_close(f, &f->bob, &open.id, HUB_ROLE_READ, &err), SNUG_ENOTFOUND, "RepoNotFound", "Repository not found");
+    must_fail(open_close(f, &f->bob, &open.id, HUB_ROLE_READ, &err), SNUG_ENOTFOUND, "RepoNotFound",
+              "Repository not found");
     must(hub_set_visibility(f->h, &f->root, &open.id, HUB_PUBLIC, &err));
     must(open_close(f, &f->bob, &open.id, HUB_ROLE_READ, &err));
     hub_repo_id loud = id_of(HUB_MODEL, "aLICE", "OPEN"); /* any spelling is a direct hit */
@@ -147,7 +171,8 @@ static void expect_moved(fixture *f, const char *from, const char *to)
     } else {
         assert_true(moved);
         assert_string_equal(now.name, to);
-        must_fail(open_close(f, &nobody, &id, HUB_ROLE_READ, &err), SNUG_EUNAUTH, "RepoNotFound", "Invalid");
+        must_fail(open_close(f, &nobody, &id, HUB_ROLE_READ, &err), SNUG_EUNAUTH, "RepoNotFound",
+                  "Invalid");
     }
 }
 
@@ -158,25 +183,29 @@ static void test_moves(void **state)
     hub_repo_info a = create(f, &f->alice, HUB_MODEL, "alice", "one", HUB_PUBLIC);
     hub_repo_id   one = id_of(HUB_MODEL, "alice", "one"), two = id_of(HUB_MODEL, "alice", "two"),
                 three = id_of(HUB_MODEL, "alice", "three"), bobs = id_of(HUB_MODEL, "bob", "one");
-    uint64_t      epoch = hub_epoch(f->h);
+    uint64_t epoch = hub_epoch(f->h);
 
     must(hub_move_repo(f->h, &f->alice, &one, &two, &err));
     assert_true(hub_epoch(f->h) > epoch);
     must(hub_move_repo(f->h, &f->alice, &two, &three, &err));
     expect_moved(f, "one", "three");
     expect_moved(f, "two", "three");
-    must_fail(hub_move_repo(f->h, &f->alice, &three, &bobs, &err), SNUG_EFORBIDDEN, NULL, "namespace");
-    must_fail(hub_move_repo(f->h, &f->bob, &three, &bobs, &err), SNUG_EFORBIDDEN, NULL, "not change");
+    must_fail(hub_move_repo(f->h, &f->alice, &three, &bobs, &err), SNUG_EFORBIDDEN, NULL,
+              "namespace");
+    must_fail(hub_move_repo(f->h, &f->bob, &three, &bobs, &err), SNUG_EFORBIDDEN, NULL,
+              "not change");
     must(hub_move_repo(f->h, &f->alice, &three, &one, &err)); /* back home */
     expect_moved(f, "one", NULL);
     expect_moved(f, "two", "one");
     expect_moved(f, "three", "one");
     (void)create(f, &f->alice, HUB_MODEL, "alice", "Two", HUB_PUBLIC); /* takes the old id */
-    must_fail(hub_move_repo(f->h, &f->alice, &one, &two, &err), SNUG_ECONFLICT, NULL, "A model repository called Alice/two already exists");
+    must_fail(hub_move_repo(f->h, &f->alice, &one, &two, &err), SNUG_ECONFLICT, NULL,
+              "A model repository called Alice/two already exists");
     expect_moved(f, "Two", NULL);
     must(hub_move_repo(f->h, &f->root, &one, &bobs, &err));
     must(open_close(f, &f->bob, &bobs, HUB_ROLE_WRITE, &err));
-    must_fail(open_close(f, &f->alice, &bobs, HUB_ROLE_WRITE, &err), SNUG_EFORBIDDEN, NULL, "not change");
+    must_fail(open_close(f, &f->alice, &bobs, HUB_ROLE_WRITE, &err), SNUG_EFORBIDDEN, NULL,
+              "not change");
     hub_repo_id data = id_of(HUB_DATASET, "bob", "one");
     must_fail(hub_move_repo(f->h, &f->bob, &bobs, &data, &err), SNUG_EINVAL, NULL, "type");
     assert_int_equal(file_at(f, &nobody, &bobs, "main", ".gitattributes").len, 1519);
@@ -206,15 +235,19 @@ static void test_delete(void **state)
     char          path[128];
 
     must_fail(hub_delete_repo(f->h, &f->bob, &a.id, &err), SNUG_EFORBIDDEN, NULL, "not change");
-    must_fail(hub_delete_repo(f->h, &f->alice_reads, &a.id, &err), SNUG_EFORBIDDEN, NULL, "only read");
+    must_fail(hub_delete_repo(f->h, &f->alice_reads, &a.id, &err), SNUG_EFORBIDDEN, NULL,
+              "only read");
     must(hub_move_repo(f->h, &f->alice, &a.id, &was, &err));
     must(hub_delete_repo(f->h, &f->alice, &was, &err));
-    must_fail(open_close(f, &f->alice, &was, HUB_ROLE_READ, &err), SNUG_ENOTFOUND, "RepoNotFound", "Repository not found");
-    must_fail(hub_delete_repo(f->h, &f->alice, &was, &err), SNUG_ENOTFOUND, "RepoNotFound", "Repository not found");
+    must_fail(open_close(f, &f->alice, &was, HUB_ROLE_READ, &err), SNUG_ENOTFOUND, "RepoNotFound",
+              "Repository not found");
+    must_fail(hub_delete_repo(f->h, &f->alice, &was, &err), SNUG_ENOTFOUND, "RepoNotFound",
+              "Repository not found");
     expect_moved(f, "gone", NULL);
     snprintf(path, sizeof path, "%s/git/%.2s/%s.git", f->dir, a.key, a.key);
     assert_int_not_equal(access(path, F_OK), 0);
-    hub_repo_info b = create(f, &f->alice, HUB_MODEL, "alice", "was", HUB_PUBLIC); /* the name is free */
+    hub_repo_info b =
+        create(f, &f->alice, HUB_MODEL, "alice", "was", HUB_PUBLIC); /* the name is free */
     assert_int_not_equal(a.row, b.row);
     assert_string_not_equal(a.key, b.key);
 }
@@ -231,9 +264,12 @@ static void test_read_only_server(void **state)
     hub_close(f->h);
     must(hub_open(&o, &f->h, &err));
     must(open_close(f, &f->alice, &a.id, HUB_ROLE_READ, &err));
-    must_fail(open_close(f, &f->alice, &a.id, HUB_ROLE_WRITE, &err), SNUG_EFORBIDDEN, NULL, "read-only");
-    must_fail(hub_create_repo(f->h, &f->alice, &want, f->a, &a, &err), SNUG_EFORBIDDEN, NULL, "read-only");
-    must_fail(put(f, &f->alice, &a.id, "x", "y", "", &oid, &err), SNUG_EFORBIDDEN, NULL, "read-only");
+    must_fail(open_close(f, &f->alice, &a.id, HUB_ROLE_WRITE, &err), SNUG_EFORBIDDEN, NULL,
+              "read-only");
+    must_fail(hub_create_repo(f->h, &f->alice, &want, f->a, &a, &err), SNUG_EFORBIDDEN, NULL,
+              "read-only");
+    must_fail(put(f, &f->alice, &a.id, "x", "y", "", &oid, &err), SNUG_EFORBIDDEN, NULL,
+              "read-only");
 }
 
 int main(void)

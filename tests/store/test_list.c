@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 #include <stdlib.h>
 
@@ -26,20 +27,27 @@ static void must(snug_status st, const snug_err *err)
 static void add(fixture *f, db_txn *tx, int i)
 {
     static const char *const owners[] = {"alice", "Bob", "carol"};
-    snug_err   err = {0};
-    char       name[16], key[16], mod[16];
+    snug_err                 err = {0};
+    char                     name[16], key[16], mod[16];
     snprintf(name, sizeof name, "Repo_%02d", (i * 37) % REPOS);
     snprintf(key, sizeof key, "key%05d", i);
     snprintf(mod, sizeof mod, "Mod5:%d", i % 5);
-    store_repo r = {.type = 0, .ns = snug_str(owners[i % 3]), .name = snug_str(name),
-                    .oid24 = SNUG_LIT("0123456789abcdef01234567"), .git_key = snug_str(key),
-                    .state = STORE_LIVE, .visibility = i % 4 == 1 ? 1 : i % 4 == 2 ? 2 : 0,
+    store_repo r = {.type = 0,
+                    .ns = snug_str(owners[i % 3]),
+                    .name = snug_str(name),
+                    .oid24 = SNUG_LIT("0123456789abcdef01234567"),
+                    .git_key = snug_str(key),
+                    .state = STORE_LIVE,
+                    .visibility = i % 4 == 1   ? 1
+                                  : i % 4 == 2 ? 2
+                                               : 0,
                     .created_ms = 1000 + i / 3};
     must(store_add_repo(tx, &r, &f->id[i], &err), &err);
     r.id = f->id[i];
     r.modified_ms = 5000 - i;
     r.tags_json = SNUG_LIT("[]");
-    snug_slice tags[] = {SNUG_LIT("all"), i % 2 ? SNUG_LIT("odd") : SNUG_LIT("even"), snug_str(mod)};
+    snug_slice tags[] = {SNUG_LIT("all"), i % 2 ? SNUG_LIT("odd") : SNUG_LIT("even"),
+                         snug_str(mod)};
     must(store_set_content(tx, &r, tags, 3, &err), &err);
     if (i % 7 > 0) must(store_add_downloads(tx, r.id, 20000, (uint64_t)(i % 7), &err), &err);
 }
@@ -103,10 +111,10 @@ static void test_every_order(void **state)
     fixture *f = *state;
     for (int sort = STORE_BY_CREATED; sort <= STORE_BY_ID; sort++) {
         for (size_t limit = 1; limit <= 61; limit += 6) {
-            store_list  q = {.sees = 2, .sort = (store_sort)sort, .limit = limit};
-            bool        seen[REPOS + 1] = {false}, more = true;
-            store_repo  last = {0};
-            size_t      total = 0;
+            store_list q = {.sees = 2, .sort = (store_sort)sort, .limit = limit};
+            bool       seen[REPOS + 1] = {false}, more = true;
+            store_repo last = {0};
+            size_t     total = 0;
             while (more) {
                 store_repo *rows;
                 size_t      n = page(f, &q, &rows, &more);
@@ -115,11 +123,14 @@ static void test_every_order(void **state)
                     assert_false(seen[rows[i].id]);
                     seen[rows[i].id] = true;
                     if (total > 0) {
-                        int64_t was = store_sort_value(q.sort, &last), is = store_sort_value(q.sort, &rows[i]);
-                        assert_true(was > is || (was == is && (sort == STORE_BY_ID || last.id > rows[i].id)));
+                        int64_t was = store_sort_value(q.sort, &last),
+                                is = store_sort_value(q.sort, &rows[i]);
+                        assert_true(was > is ||
+                                    (was == is && (sort == STORE_BY_ID || last.id > rows[i].id)));
                         if (sort == STORE_BY_ID)
                             assert_true(snug_cmp(store_repo_key(f->a, last.ns, last.name),
-                                                 store_repo_key(f->a, rows[i].ns, rows[i].name)) > 0);
+                                                 store_repo_key(f->a, rows[i].ns, rows[i].name)) >
+                                        0);
                     }
                     last = rows[i];
                 }
@@ -135,7 +146,10 @@ static void test_filters(void **state)
     snug_slice even[] = {SNUG_LIT("ALL"), SNUG_LIT("even"), SNUG_LIT("even")};
     snug_slice both[] = {SNUG_LIT("even"), SNUG_LIT("odd")};
     snug_slice one[] = {SNUG_LIT("mod5:3"), SNUG_LIT("odd")};
-    struct { store_list q; size_t want; } cases[] = {
+    struct {
+        store_list q;
+        size_t     want;
+    } cases[] = {
         {{.sees = 2}, 60},
         {{.sees = 0}, 30},
         {{.sees = 1}, 45},

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 #include <stdlib.h>
 
@@ -56,8 +57,12 @@ static void commit(db_txn *tx)
 static int64_t add_user(db_txn *tx, const char *name)
 {
     snug_err   err = {0};
-    store_user u = {.name = snug_str(name), .fullname = SNUG_LIT("Full"), .email = SNUG_LIT("a@b"),
-                    .password = SNUG_LIT("$argon2id$x"), .is_admin = true, .created_ms = 1234567890123};
+    store_user u = {.name = snug_str(name),
+                    .fullname = SNUG_LIT("Full"),
+                    .email = SNUG_LIT("a@b"),
+                    .password = SNUG_LIT("$argon2id$x"),
+                    .is_admin = true,
+                    .created_ms = 1234567890123};
     int64_t    id = 0;
     must(store_add_user(tx, &u, &id, &err), &err);
     return id;
@@ -65,12 +70,17 @@ static int64_t add_user(db_txn *tx, const char *name)
 
 static int64_t add_repo(db_txn *tx, int type, const char *ns, const char *name)
 {
-    snug_err   err = {0};
-    char       key[64];
+    snug_err err = {0};
+    char     key[64];
     snprintf(key, sizeof key, "k%08llx", (unsigned long long)snug_random_u64());
-    store_repo r = {.type = type, .ns = snug_str(ns), .name = snug_str(name),
-                    .oid24 = SNUG_LIT("0123456789abcdef01234567"), .git_key = snug_str(key),
-                    .state = STORE_LIVE, .creator_id = 1, .created_ms = 1000};
+    store_repo r = {.type = type,
+                    .ns = snug_str(ns),
+                    .name = snug_str(name),
+                    .oid24 = SNUG_LIT("0123456789abcdef01234567"),
+                    .git_key = snug_str(key),
+                    .state = STORE_LIVE,
+                    .creator_id = 1,
+                    .created_ms = 1000};
     int64_t    id = 0;
     must(store_add_repo(tx, &r, &id, &err), &err);
     return id;
@@ -107,14 +117,14 @@ static void test_users(void **state)
 
 static void test_tokens(void **state)
 {
-    fixture     *f = *state;
-    snug_err     err = {0};
-    db_txn      *tx = begin(f);
-    store_token  t = {.name = SNUG_LIT("laptop"), .role = 2, .created_ms = 77}, got, *all;
-    store_user   owner;
-    int64_t      id;
-    size_t       n;
-    bool         found;
+    fixture    *f = *state;
+    snug_err    err = {0};
+    db_txn     *tx = begin(f);
+    store_token t = {.name = SNUG_LIT("laptop"), .role = 2, .created_ms = 77}, got, *all;
+    store_user  owner;
+    int64_t     id;
+    size_t      n;
+    bool        found;
 
     t.user_id = add_user(tx, "alice");
     must(store_add_token(tx, &t, SNUG_LIT("aa"), &id, &err), &err);
@@ -177,8 +187,9 @@ static void test_repos_and_redirects(void **state)
     snug_err   err = {0};
     db_txn    *tx = begin(f);
     int64_t    a = add_repo(tx, 0, "Alice", "Model"), id;
-    store_repo r, dup = {.ns = SNUG_LIT("alice"), .name = SNUG_LIT("MODEL"), .git_key = SNUG_LIT("zz")};
-    bool       found, used;
+    store_repo r,
+        dup = {.ns = SNUG_LIT("alice"), .name = SNUG_LIT("MODEL"), .git_key = SNUG_LIT("zz")};
+    bool found, used;
 
     assert_int_equal(store_add_repo(tx, &dup, &id, &err), SNUG_ECONFLICT);
     int64_t d = add_repo(tx, 1, "Alice", "Model"); /* the same id once per type */
@@ -203,7 +214,8 @@ static void test_repos_and_redirects(void **state)
     int64_t b = add_repo(tx, 0, "Alice", "Three"); /* a new one takes an old id over */
     assert_int_equal(redirect_of(f, tx, 0, "alice/three"), 0);
     must(store_get_repo(tx, f->a, a, &r, &found, &err), &err);
-    assert_int_equal(store_move_repo(tx, &r, SNUG_LIT("alice"), SNUG_LIT("three"), &err), SNUG_ECONFLICT);
+    assert_int_equal(store_move_repo(tx, &r, SNUG_LIT("alice"), SNUG_LIT("three"), &err),
+                     SNUG_ECONFLICT);
     must(store_namespace_used(tx, SNUG_LIT("ALICE"), &used, &err), &err);
     assert_true(used);
 
@@ -235,12 +247,19 @@ static void test_links(void **state)
     assert_int_equal(size, 5000000000);
     must(store_has_lfs(tx, f->a, a, SNUG_LIT("o2"), &size, &yes, &err), &err);
     assert_false(yes);
-    struct { const char *oid; int sees; const char *me; bool yes; } cases[] = {
+    struct {
+        const char *oid;
+        int         sees;
+        const char *me;
+        bool        yes;
+    } cases[] = {
         {"o1", 0, "", true},      {"o2", 0, "", false}, {"o2", 1, "bob", false},
         {"o2", 1, "Alice", true}, {"o2", 2, "", true},  {"o3", 2, "", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        must(store_lfs_readable(tx, f->a, snug_str(cases[i].oid), cases[i].sees, snug_str(cases[i].me), &yes, &err), &err);
+        must(store_lfs_readable(tx, f->a, snug_str(cases[i].oid), cases[i].sees,
+                                snug_str(cases[i].me), &yes, &err),
+             &err);
         assert_int_equal(yes, cases[i].yes);
     }
     must(store_lfs_bytes(tx, f->a, a, &size, &err), &err);
@@ -268,7 +287,9 @@ static void test_downloads(void **state)
     must(store_roll_downloads(tx, 20000, &rolled, &err), &err);
     assert_false(rolled);
     must(store_add_downloads(tx, a, 20006, 10, &err), &err);
-    struct { int64_t day, month, week; } cases[] = {{20006, 15, 15}, {20007, 15, 10}, {20013, 15, 0}, {20030, 10, 0}, {20036, 0, 0}};
+    struct {
+        int64_t day, month, week;
+    } cases[] = {{20006, 15, 15}, {20007, 15, 10}, {20013, 15, 0}, {20030, 10, 0}, {20036, 0, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         must(store_roll_downloads(tx, cases[i].day, &rolled, &err), &err);
         assert_true(rolled);
