@@ -10,7 +10,7 @@ typedef struct tok tok;
 
 enum {
     TOK_JSON_MAX = 64 * 1024 * 1024, /* bytes of tokenizer.json */
-    TOK_TEXT_MAX = 16 * 1024 * 1024, /* bytes of one text */
+    TOK_TEXT_MAX = 8 * 1024 * 1024, /* bytes of one text */
     TOK_ID_MAX = (1 << 22) - 1,
     TOK_WINDOWS_MAX = 4096
 };

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tok/bpe.c - byte pair encoding: start from characters, join the best-ranked pair, repeat.
+ *
+ * For:     tok.c.
+ * Threads: the tables are constant once loaded; symbols and heap live in the tok_work.
+ *
+ * Symbols are a doubly linked list in an array. A heap holds every adjacent pair that has a merge,
+ * best rank first and leftmost first among equals; an entry whose pair is gone meanwhile is dropped
+ * when it comes up. A piece of n characters costs O(n log n), however long it is. */
+#include <stdlib.h>
+
+#include "tok/tok_int.h"
+
+#define NO_ID UINT32_MAX
+
+typedef struct symbol {
+    uint32_t id, len;    /* len 0: joined into the one before */
+    int32_t  prev, next; /* -1: none */
+} symbol;
+
+typedef struct candidate { /* of a merge of the symbol at pos with the next one */
+    uint32_t rank, pos, id;
+} candidate;
+
+/* ---- merges ---- */
+
+static size_t slot_of(const tok_bpe *b, uint64_t pair)
+{
+    uint64_t h = (pair ^ b->seed) * 0x9e3779b97f4a7c15u;
+    return (size_t)((h ^ h >> 29) * 0xbf58476d1ce4e5b9u >> 20) & b->mask;
+}
+
+static const tok_merge *find_merge(const tok_bpe *b, uint32_t left, uint32_t right)
+{
+    uint64_t pair = (uint64_t)left << 32 | right;
+    for (size_t i = slot_of(b, pair);; i = (i + 1) & b->mask) {
+        if (b->merges[i].id == NO_ID) return NULL;
+        if (b->merges[i].pair == pair) return &b->merges[i];
+    }
+}
+
+static void put_merge(tok_bpe *b, uint64_t pair, uint32_t rank, uint32_t id)
+{
+    size_t i = slot_of(b, pair);
+    while (b->merges[i].id != NO_ID && b->merges[i].pair != pair) i = (i + 1) & b->mask;
+    b->merges[i] = (tok_merge){pair, rank, id}; /* listed twice: the later rank counts */
+}
+
+/* ["a", "b"], or "a b" in older files. */
+static bool read_pair(snug_json v, snug_slice *left, snug_slice *right)
+{
+    snug_slice text;
+    if (snug_json_count(v) == 2) {
+        return snug_json_to_str(snug_json_at(v, 0), left) && snug_json_to_str(snug_json_at(v, 1), right);
+    }
+    if (!snug_json_to_str(v, &text)) return false;
+    size_t space = snug_index(text, ' ');
+    if (space == SIZE_MAX) return false;
+    *left = snug_sub(text, 0, space);
+    *right = snug_sub(text, space + 1, text.len);
+    return snug_index(*right, ' ') == SIZE_MAX;
+}
+
+static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *joined, snug_err *err)
+{
+    tok_bpe   *b = &t->m.bpe;
+    snug_slice left, right;
+    uint32_t   left_id, right_id, id;
+    if (!read_pair(v, &left, &right)) {
+        return snug_fail(err, SNUG_EINVAL, "BPE: merge %u is not a pair of tokens", rank);
+    }
+    snug_buf_clear(joined);
+    snug_buf_put_slice(joined, left);
+    snug_buf_put_slice(joined, snug_sub(right, b->prefix.len, right.len)); /* only the first keeps it */
+    if (!tok_vocab_get(&t->vocab, left, &left_id) || !tok_vocab_get(&t->vocab, right, &right_id) ||
+        joined->full || !tok_vocab_get(&t->vocab, snug_buf_slice(joined), &id)) {
+        return snug_fail(err, SNUG_EINVAL, "BPE: merge %u, \"%.*s\" with \"%.*s\", is not in the vocabulary",
+                         rank, SNUG_SLICE(snug_sub(left, 0, 40)), SNUG_SLICE(snug_sub(right, 0, 40)));
+    }
+    put_merge(b, (uint64_t)left_id << 32 | right_id, rank, id);
+    return SNUG_OK;
+}
+
+static snug_status load_merges(tok *t, snug_json list, snug_err *err)
+{
+    tok_bpe *b = &t->m.bpe;
+    size_t   slots = 16;
+    uint32_t rank = 0;
+    if (!snug_json_is(list, SNUG_JSON_ARRAY)) return snug_fail(err, SNUG_EINVAL, "BPE: merges must be a list");
+    while (slots < snug_json_count(list) * 2) slots *= 2;
+    b->merges = snug_arena_array_try(t->arena, slots, sizeof *b->merges);
+    if (b->merges == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu merges", slots / 2);
+    for (size_t i = 0; i < slots; i++) b->merges[i].id = NO_ID;
+    b->mask = slots - 1;
+    b->seed = snug_random_u64();
+    SNUG_AUTO(snug_buf) joined = snug_buf_init(TOK_JSON_MAX);
+    for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
+        snug_slice text;
+        if (snug_json_to_str(it.value, &text) && snug_starts_with(text, "#version")) continue;
+        snug_status st = load_merge(t, it.value, rank++, &joined, err);
+        if (st != SNUG_OK) return st;
+    }
+    return SNUG_OK;
+}
+
+static void load_shortcuts(tok *t)
+{
+    tok_bpe *b = &t->m.bpe;
+    for (unsigned i = 0; i < 256; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "<0x%02X>", i);
+        if (!tok_vocab_get(&t->vocab, snug_str(name), &b->byte_ids[i])) b->byte_ids[i] = NO_ID;
+    }
+    for (uint32_t cp = 0; cp < 512; cp++) {
+        char text[4];
+        if (!tok_vocab_get(&t->vocab, snug_slice_of(text, snug_utf8_put(cp, text)), &b->char_ids[cp])) {
+            b->char_ids[cp] = NO_ID;
+        }
+    }
+}
+
+static snug_status load(tok *t, snug_json v, snug_err *err)
+{
+    tok_bpe    *b = &t->m.bpe;
+    snug_status st = SNUG_OK;
+    bool        set;
+    double      dropout = 0;
+    SNUG_TRY(tok_model_load_vocab(t, snug_json_get(v, "vocab"), err));
+    SNUG_TRY(tok_opt_str(t->arena, v, "unk_token", &b->unk, &b->has_unk, err));
+    SNUG_TRY(tok_opt_str(t->arena, v, "continuing_subword_prefix", &b->prefix, &set, err));
+    SNUG_TRY(tok_opt_str(t->arena, v, "end_of_word_suffix", &b->suffix, &set, err));
+    b->unk_known = b->has_unk && tok_vocab_get(&t->vocab, b->unk, &b->unk_id);
+    b->fuse_unk = snug_json_bool_or(v, "fuse_unk", false);
+    b->byte_fallback = snug_json_bool_or(v, "byte_fallback", false);
+    b->ignore_merges = snug_json_bool_or(v, "ignore_merges", false);
+    if (snug_json_to_f64(snug_json_get(v, "dropout"), &dropout) && dropout != 0) {
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "BPE: dropout makes encoding random and is not known to this build");
+    }
+    if (b->byte_fallback && b->prefix.len + b->suffix.len > 0) {
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "BPE: byte_fallback with a prefix or suffix is not known to this build");
+    }
+    SNUG_TRY(load_merges(t, snug_json_get(v, "merges"), err));
+    load_shortcuts(t);
+done:
+    return st;
+}
+
+/* ---- characters to symbols ---- */
+
+typedef struct word {
+    symbol *symbols;
+    size_t  count;
+    bool    unk; /* an unknown stretch is pending */
+    size_t  unk_len;
+} word;
+
+static void add_symbol(word *w, uint32_t id, size_t len)
+{
+    w->symbols[w->count++] = (symbol){.id = id, .len = (uint32_t)len};
+}
+
+static void flush_unk(const tok_bpe *b, word *w)
+{
+    if (w->unk) add_symbol(w, b->unk_id, w->unk_len);
+    w->unk = false;
+}
+
+static bool find_char(const tok *t, tok_work *w, snug_slice c, bool first, bool last, uint32_t *id)
+{
+    const tok_bpe *b = &t->m.bpe;
+    snug_slice     before = first ? SNUG_EMPTY : b->prefix, after = last ? b->suffix : SNUG_EMPTY;
+    if (before.len + after.len == 0) {
+        uint32_t cp = tok_cp(c.ptr);
+        if (cp >= 512) return tok_vocab_get(&t->vocab, c, id);
+        *id = b->char_ids[cp];
+        return *id != NO_ID;
+    }
+    char *text = tok_scratch_need(&w->model[1], before.len + c.len + after.len);
+    if (before.len > 0) memcpy(text, before.ptr, before.len);
+    memcpy(text + before.len, c.ptr, c.len);
+    if (after.len > 0) memcpy(text + before.len + c.len, after.ptr, after.len);
+    return tok_vocab_get(&t->vocab, snug_slice_of(text, before.len + c.len + after.len), id);
+}
+
+static bool add_as_bytes(const tok_bpe *b, word *w, snug_slice c)
+{
+    for (size_t i = 0; i < c.len; i++) {
+        if (b->byte_ids[(unsigned char)c.ptr[i]] == NO_ID) return false;
+    }
+    for (size_t i = 0; i < c.len; i++) add_symbol(w, b->byte_ids[(unsigned char)c.ptr[i]], 1);
+    return true;
+}
+
+static snug_status add_char(const tok *t, tok_work *wk, word *w, snug_slice c, bool first, bool last)
+{
+    const tok_bpe *b = &t->m.bpe;
+    uint32_t       id;
+    if (find_char(t, wk, c, first, last, &id)) {
+        flush_unk(b, w);
+        add_symbol(w, id, c.len);
+        return SNUG_OK;
+    }
+    if (b->byte_fallback && add_as_bytes(b, w, c)) return SNUG_OK;
+    if (!b->has_unk) return SNUG_OK; /* left out */
+    if (!b->unk_known) {
+        return snug_fail(wk->err, SNUG_EINVAL, "BPE: the unknown token \"%.*s\" is not in the vocabulary",
+                         SNUG_SLICE(snug_sub(b->unk, 0, 40)));
+    }
+    if (w->unk && b->fuse_unk) {
+        w->unk_len += c.len;
+        return SNUG_OK;
+    }
+    flush_unk(b, w);
+    w->unk = true;
+    w->unk_len = c.len;
+    return SNUG_OK;
+}
+
+/* ---- merging ---- */
+
+typedef struct heap {
+    candidate *items;
+    size_t     count;
+} heap;
+
+static bool comes_first(candidate a, candidate b)
+{
+    return a.rank != b.rank ? a.rank < b.rank : a.pos < b.pos;
+}
+
+static void heap_push(heap *h, candidate c)
+{
+    size_t i = h->count++;
+    while (i > 0 && comes_first(c, h->items[(i - 1) / 2])) {
+        h->items[i] = h->items[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    h->items[i] = c;
+}
+
+static candidate heap_pop(heap *h)
+{
+    candidate top = h->items[0], last = h->items[--h->count];
+    size_t    i = 0;
+    for (size_t kid = 1; kid < h->count; kid = 2 * i + 1) {
+        if (kid + 1 < h->count && comes_first(h->items[kid + 1], h->items[kid])) kid++;
+        if (!comes_first(h->items[kid], last)) break;
+        h->items[i] = h->items[kid];
+        i = kid;
+    }
+    h->items[i] = last;
+    return top;
+}
+
+static void push_pair(const tok_bpe *b, heap *h, const symbol *s, int32_t left)
+{
+    if (left < 0 || s[left].next < 0) return;
+    const tok_merge *m = find_merge(b, s[left].id, s[s[left].next].id);
+    if (m != NULL) heap_push(h, (candidate){m->rank, (uint32_t)left, m->id});
+}
+
+static void merge_all(const tok_bpe *b, symbol *s, size_t n, candidate *room)
+{
+    heap h = {room, 0};
+    for (size_t i = 0; i < n; i++) {
+        s[i].prev = (int32_t)i - 1;
+        s[i].next = i + 1 < n ? (int32_t)i + 1 : -1;
+    }
+    for (size_t i = 0; i + 1 < n; i++) push_pair(b, &h, s, (int32_t)i);
+    while (h.count > 0) {
+        candidate c = heap_pop(&h);
+        symbol   *left = &s[c.pos];
+        if (left->len == 0 || left->next < 0) continue;
+        symbol          *right = &s[left->next];
+        const tok_merge *m = find_merge(b, left->id, right->id);
+        if (m == NULL || m->id != c.id) continue; /* its pair is gone */
+        left->id = c.id;
+        left->len += right->len;
+        left->next = right->next;
+        right->len = 0;
+        if (right->next >= 0) s[right->next].prev = (int32_t)c.pos;
+        push_pair(b, &h, s, left->prev);
+        push_pair(b, &h, s, (int32_t)c.pos);
+    }
+}
+
+static snug_status run(const tok *t, tok_work *wk, const tok_piece *p)
+{
+    const tok_bpe *b = &t->m.bpe;
+    snug_slice     text = snug_slice_of(p->text, p->len);
+    uint32_t       id;
+    if (b->ignore_merges && tok_vocab_get(&t->vocab, text, &id)) {
+        tok_emit(wk, p, id, 0, p->len, SNUG_EMPTY);
+        return SNUG_OK;
+    }
+    /* At most one symbol per byte (and a pending unknown); each merge pushes two pairs. */
+    size_t room = (size_t)p->len + 1;
+    word   w = {.symbols = tok_scratch_need(&wk->model[0], room * (sizeof(symbol) + 3 * sizeof(candidate)))};
+    for (size_t at = 0; at < text.len;) {
+        size_t      n = tok_utf8_len((unsigned char)text.ptr[at]);
+        snug_status st = add_char(t, wk, &w, snug_sub(text, at, n), at == 0, at + n == text.len);
+        if (st != SNUG_OK) return st;
+        at += n;
+    }
+    flush_unk(b, &w);
+    merge_all(b, w.symbols, w.count, (candidate *)(w.symbols + room));
+    size_t at = 0;
+    for (size_t i = 0; i < w.count; i++) {
+        if (w.symbols[i].len == 0) continue;
+        tok_emit(wk, p, w.symbols[i].id, at, at + w.symbols[i].len, SNUG_EMPTY);
+        at += w.symbols[i].len;
+    }
+    return SNUG_OK;
+}
+
+const tok_model_type tok_bpe_type = {"BPE", load, run};

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tok/vocab.c - from token to id, and a trie for all tokens that start somewhere.
+ *
+ * For:     the models, added.c.
+ * Owns:    nothing: tables lie in the tokenizer's arena.
+ * Threads: read-only once loaded.
+ *
+ * The hash is seeded per table, so a file cannot bring keys that all collide. */
+#include <stdlib.h>
+
+#include "tok/tok_int.h"
+
+__extension__ typedef unsigned __int128 wide;
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    wide r = (wide)a * b;
+    return (uint64_t)r ^ (uint64_t)(r >> 64);
+}
+
+static uint64_t hash_of(uint64_t seed, snug_slice s)
+{
+    const uint64_t K = 0x9e3779b97f4a7c15u;
+    const char    *p = s.ptr;
+    size_t         n = s.len;
+    uint64_t       h = seed ^ (n * K), word = 0;
+    for (; n >= 8; p += 8, n -= 8) {
+        memcpy(&word, p, 8);
+        h = mix(h ^ word, K);
+    }
+    word = 0;
+    if (n > 0) memcpy(&word, p, n);
+    return mix(h ^ word, K ^ seed);
+}
+
+bool tok_vocab_init(tok_vocab *v, snug_arena *a, size_t n)
+{
+    size_t slots = 16;
+    while (slots < n * 2) slots *= 2; /* n is bounded by the size of the file */
+    *v = (tok_vocab){.cap = n, .mask = slots - 1, .seed = snug_random_u64() | 1};
+    v->keys = snug_arena_array_try(a, n, sizeof *v->keys);
+    v->ids = snug_arena_array_try(a, n, sizeof *v->ids);
+    v->slots = snug_arena_array_try(a, slots, sizeof *v->slots);
+    return v->keys != NULL && v->ids != NULL && v->slots != NULL;
+}
+
+static uint32_t *find_slot(const tok_vocab *v, snug_slice key)
+{
+    size_t i = (size_t)hash_of(v->seed, key) & v->mask;
+    while (v->slots[i] != 0 && !snug_eq(v->keys[v->slots[i] - 1], key)) i = (i + 1) & v->mask;
+    return &v->slots[i];
+}
+
+void tok_vocab_put(tok_vocab *v, snug_slice key, uint32_t id)
+{
+    uint32_t *slot = find_slot(v, key);
+    if (*slot == 0) {
+        SNUG_ASSERT(v->count < v->cap);
+        v->keys[v->count] = key;
+        *slot = (uint32_t)++v->count;
+        if (key.len > v->len_max) v->len_max = key.len;
+    }
+    v->ids[*slot - 1] = id;
+}
+
+bool tok_vocab_get(const tok_vocab *v, snug_slice key, uint32_t *id)
+{
+    if (v->count == 0 || key.len > v->len_max) return false;
+    uint32_t slot = *find_slot(v, key);
+    if (slot == 0) return false;
+    *id = v->ids[slot - 1];
+    return true;
+}
+
+/* ---- trie: nodes in breadth-first order, so the children of one lie side by side ---- */
+
+typedef struct build_key {
+    snug_slice key;
+    uint32_t   value, order;
+} build_key;
+
+typedef struct range { uint32_t low, high, depth; } range; /* the sorted keys below a node */
+
+static int by_key(const void *x, const void *y)
+{
+    const build_key *a = x, *b = y;
+    int              c = snug_cmp(a->key, b->key);
+    if (c != 0) return c;
+    return a->order < b->order ? -1 : 1;
+}
+
+static void add_children(tok_trie_node *nodes, range *ranges, uint32_t at, uint32_t *count,
+                         const build_key *keys)
+{
+    range    r = ranges[at];
+    uint32_t i = r.low;
+    /* Keys that end here sort first; the last of them counts. */
+    while (i < r.high && keys[i].key.len == r.depth) nodes[at].value = keys[i++].value;
+    nodes[at].kids = *count;
+    while (i < r.high) {
+        uint8_t  byte = (uint8_t)keys[i].key.ptr[r.depth];
+        uint32_t low = i;
+        while (i < r.high && (uint8_t)keys[i].key.ptr[r.depth] == byte) i++;
+        nodes[*count] = (tok_trie_node){.value = TOK_NO_VALUE, .byte = byte};
+        ranges[*count] = (range){low, i, r.depth + 1};
+        (*count)++;
+        nodes[at].count++;
+    }
+}
+
+snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys, const uint32_t *values,
+                           size_t n, snug_err *err)
+{
+    size_t      bytes = 0, used = 0;
+    snug_status st = SNUG_OK;
+    *t = (tok_trie){0};
+    for (size_t i = 0; i < n; i++) bytes += keys[i].len;
+    if (bytes == 0) return SNUG_OK;
+    if (bytes > TOK_TRIE_BYTES_MAX) {
+        return snug_fail(err, SNUG_ELIMIT, "vocabulary of %zu bytes is larger than the limit of %d", bytes,
+                         TOK_TRIE_BYTES_MAX);
+    }
+    build_key     *sorted = snug_alloc_try(n * sizeof *sorted); /* n <= bytes + empty keys of a file */
+    range         *ranges = snug_alloc_try((bytes + 1) * sizeof *ranges);
+    tok_trie_node *nodes = snug_arena_array_try(a, bytes + 1, sizeof *nodes);
+    if (sorted == NULL || ranges == NULL || nodes == NULL) {
+        SNUG_FAIL(err, SNUG_ENOMEM, "no memory for a vocabulary of %zu bytes", bytes);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (keys[i].len > 0) sorted[used++] = (build_key){keys[i], values[i], (uint32_t)i};
+    }
+    qsort(sorted, used, sizeof *sorted, by_key);
+    uint32_t count = 1;
+    nodes[0].value = TOK_NO_VALUE;
+    ranges[0] = (range){0, (uint32_t)used, 0};
+    for (uint32_t at = 0; at < count; at++) add_children(nodes, ranges, at, &count, sorted);
+    for (uint32_t k = 0; k < nodes[0].count; k++) t->root[nodes[nodes[0].kids + k].byte] = nodes[0].kids + k;
+    t->nodes = nodes;
+done:
+    free(sorted);
+    free(ranges);
+    return st;
+}
+
+uint32_t tok_trie_step(const tok_trie *t, uint32_t node, unsigned char byte)
+{
+    if (node == 0) return t->root[byte];
+    const tok_trie_node *n = &t->nodes[node];
+    uint32_t             low = n->kids, high = n->kids + n->count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        uint8_t  b = t->nodes[mid].byte;
+        if (b == byte) return mid;
+        if (b < byte) low = mid + 1;
+        else high = mid;
+    }
+    return 0;
+}
