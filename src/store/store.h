@@ -36,7 +36,6 @@ snug_status store_list_users(db_txn *tx, snug_arena *a, store_user **out, size_t
                              snug_err *err) SNUG_MUST_USE;
 snug_status store_count_users(db_txn *tx, uint64_t *out, snug_err *err) SNUG_MUST_USE;
 /* All of them by name, without their passwords. */
-snug_status store_list_users(db_txn *tx, snug_arena *a, store_user **out, size_t *count, snug_err *err) SNUG_MUST_USE;
 
 /* ---- tokens: only the hash is kept ---- */
 typedef struct store_token {

@@ -112,6 +112,8 @@ static snug_status take_ownership(vcs *v, snug_err *err)
     return SNUG_OK;
 }
 
+void vcs_start_library(void) { (void)pthread_once(&library_once, start_library); }
+
 snug_status vcs_open(const char *dir, vcs **out, snug_err *err)
 {
     snug_status st = SNUG_OK;
@@ -119,7 +121,7 @@ snug_status vcs_open(const char *dir, vcs **out, snug_err *err)
         return snug_fail(err, SNUG_EINVAL, "the path of the git folder is longer than %d bytes",
                          (int)DIR_MAX);
     }
-    (void)pthread_once(&library_once, start_library);
+    vcs_start_library();
 
     vcs *v = snug_zalloc(sizeof *v);
     v->lock_fd = -1;

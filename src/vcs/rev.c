@@ -44,6 +44,7 @@ bool vcs_ref_name_ok(snug_slice ref)
     while (snug_split(&rest, '/', &part)) {
         if (part.len > VCS_PART_MAX - 8) return false;
     }
+    vcs_start_library(); /* names are checked before any folder is opened, too */
     return git_reference_name_is_valid(&ok, name) == 0 && ok == 1;
 }
 

@@ -163,6 +163,7 @@ snug_status vcs_open_root(vcs_repo *r, const vcs_oid *commit, git_tree **out, sn
 snug_status vcs_find_path(vcs_repo *r, const git_tree *root, snug_slice path, git_oid *id, unsigned *mode, snug_err *err) SNUG_MUST_USE;
 
 /* rev.c */
+void vcs_start_library(void); /* libgit2, once per process; before any other call of it */
 bool vcs_ref_name_ok(snug_slice ref); /* "refs/..." by git's rules, bounded */
 
 /* draft.c: the text forms shared by commits and annotated tags, cleaned of what would break them. */
