@@ -75,7 +75,8 @@ int main(int argc, char **argv)
         return 1;
     }
     double mean = (put[0] + put[1] + put[2]) / 3;
-    printf("{\"bench\":\"blob_put\",\"megabytes\":%llu,\"sha256_mib_s\":%.0f,\"put_mib_s\":[%.0f,%.0f,%.0f],"
+    printf("{\"bench\":\"blob_put\",\"megabytes\":%llu,\"sha256_mib_s\":%.0f,\"put_mib_s\":[%.0f,%."
+           "0f,%.0f],"
            "\"ratio\":%.3f}\n",
            (unsigned long long)megabytes, best, put[0], put[1], put[2], mean / best);
     return 0;

@@ -7,8 +7,8 @@ static snug_status take(void *arg, const api_op *op, snug_err *err)
     size_t *sum = arg;
     (void)err;
     /* Touch what was handed over, so that a slice into freed memory is seen. */
-    const snug_slice parts[] = {op->path, op->old_path, op->summary, op->description,
-                                op->parent, op->content, op->src_path, op->src_rev};
+    const snug_slice parts[] = {op->path,   op->old_path, op->summary,  op->description,
+                                op->parent, op->content,  op->src_path, op->src_rev};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         for (size_t k = 0; k < parts[i].len; k++) *sum += (unsigned char)parts[i].ptr[k];
     }

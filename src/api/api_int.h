@@ -8,7 +8,7 @@
 #include "api/api.h"
 
 enum {
-    API_JSON_MAX = 64 << 20,   /* bytes of one JSON answer */
+    API_JSON_MAX = 64 << 20, /* bytes of one JSON answer */
     API_CURSOR_MAX = 8192,
     API_TREE_PAGE = 1000,
     API_TREE_PAGE_EXPAND = 50, /* a page with lastCommit walks history */
@@ -39,10 +39,11 @@ typedef struct api_call {
 snug_status api_begin(api_call *c, http_req *rq, http_res *rs, snug_err *err) SNUG_MUST_USE;
 /* api_begin, then the repository named by the path. *here is false when the answer was already
  * given: a redirect to where the repository lives now. */
-snug_status api_open(api_call *c, http_req *rq, http_res *rs, hub_role need, bool *here, snug_err *err) SNUG_MUST_USE;
+snug_status api_open(api_call *c, http_req *rq, http_res *rs, hub_role need, bool *here,
+                     snug_err *err) SNUG_MUST_USE;
 /* Gives the git handle back early: before a long upload or download. */
-void        api_close_repo(api_call *c);
-void        api_done(api_call *c);
+void api_close_repo(api_call *c);
+void api_done(api_call *c);
 /* Absent or not to be seen, in the words stock clients know. */
 snug_status api_fail_absent(const api_call *c, snug_err *err);
 
@@ -50,12 +51,14 @@ snug_status api_read_json(api_call *c, snug_json *out, snug_err *err) SNUG_MUST_
 /* The rest of the path as a revision ("refs%2Fpr%2F1" and "refs/pr/1" alike), resolved. */
 snug_status api_path_rev(api_call *c, snug_slice *rev, snug_err *err) SNUG_MUST_USE;
 /* The rest of the path as revision, commit and path inside it. */
-snug_status api_path_file(api_call *c, vcs_oid *commit, snug_slice *path, snug_err *err) SNUG_MUST_USE;
+snug_status api_path_file(api_call *c, vcs_oid *commit, snug_slice *path,
+                          snug_err *err) SNUG_MUST_USE;
 /* "https://host/datasets/ns/name" */
-snug_slice  api_repo_url(api_call *c, const hub_repo_id *id);
+snug_slice api_repo_url(api_call *c, const hub_repo_id *id);
 /* Link: <this URL with key=value>; rel="next" */
 void        api_set_next(api_call *c, const char *key, snug_slice value);
-snug_status api_reply_json(api_call *c, snug_buf *buf, snug_err *err) SNUG_MUST_USE; /* takes buf's bytes */
+snug_status api_reply_json(api_call *c, snug_buf *buf,
+                           snug_err *err) SNUG_MUST_USE; /* takes buf's bytes */
 /* A query value as a bounded number. */
 snug_status api_query_u64(api_call *c, const char *name, uint64_t dflt, uint64_t min, uint64_t max,
                           uint64_t *out, snug_err *err) SNUG_MUST_USE;
@@ -80,7 +83,7 @@ typedef struct api_op {
     blob_id     oid;                          /* lfs */
     uint64_t    size;
     bool        has_size;
-    snug_slice  src_path, src_rev;            /* copy */
+    snug_slice  src_path, src_rev; /* copy */
 } api_op;
 
 /* Called once per line; slices end with the call. */
@@ -95,14 +98,21 @@ typedef struct api_lines {
     void       *arg;
 } api_lines;
 
-api_lines   api_lines_init(size_t line_max, api_op_fn *take, void *arg);
-void        api_lines_deinit(api_lines *l);
-/* Bytes in any cut. Errors of the text are SNUG_EINVAL "line 3: ..."; those of `take` pass as they are. */
+api_lines api_lines_init(size_t line_max, api_op_fn *take, void *arg);
+void      api_lines_deinit(api_lines *l);
+/* Bytes in any cut. Errors of the text are SNUG_EINVAL "line 3: ..."; those of `take` pass as they
+ * are. */
 snug_status api_lines_feed(api_lines *l, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
 snug_status api_lines_end(api_lines *l, snug_err *err) SNUG_MUST_USE;
 
 /* ---- render.c: a repository as JSON ---- */
-enum { API_SHAPE_INFO = 1u, API_SHAPE_LIST = 2u, API_SHAPE_FULL = 4u, API_SHAPE_CARD = 8u, API_SHAPE_CONFIG = 16u };
+enum {
+    API_SHAPE_INFO = 1u,
+    API_SHAPE_LIST = 2u,
+    API_SHAPE_FULL = 4u,
+    API_SHAPE_CARD = 8u,
+    API_SHAPE_CONFIG = 16u
+};
 
 typedef struct api_render {
     hub                 *hub;
@@ -116,7 +126,8 @@ typedef struct api_render {
 } api_render;
 
 /* Reads expand=...; SNUG_EINVAL naming the valid ones. */
-snug_status api_parse_expand(http_req *rq, hub_type type, uint64_t *out, snug_err *err) SNUG_MUST_USE;
+snug_status api_parse_expand(http_req *rq, hub_type type, uint64_t *out,
+                             snug_err *err) SNUG_MUST_USE;
 bool        api_render_needs_git(const api_render *r);
 snug_status api_put_repo(api_render *r, snug_json_out *o, snug_err *err) SNUG_MUST_USE;
 
@@ -124,8 +135,8 @@ snug_status api_put_repo(api_render *r, snug_json_out *o, snug_err *err) SNUG_MU
 api_cache *api_cache_new(void);
 void       api_cache_free(api_cache *c);
 /* Copies the answer rendered at this epoch into `out`. */
-bool       api_cache_get(api_cache *c, snug_slice key, uint64_t epoch, snug_buf *out);
-void       api_cache_put(api_cache *c, snug_slice key, uint64_t epoch, snug_slice body);
+bool api_cache_get(api_cache *c, snug_slice key, uint64_t epoch, snug_buf *out);
+void api_cache_put(api_cache *c, snug_slice key, uint64_t epoch, snug_slice body);
 
 /* ---- tree.c ---- */
 void api_put_entry(snug_json_out *o, const vcs_entry *e, const vcs_commit *last);

@@ -43,8 +43,8 @@ static snug_status read_token(http_req *rq, snug_arena *a, snug_slice *token, sn
             *token = rest;
             return SNUG_OK;
         }
-        if (snug_eq_nocase(scheme, SNUG_LIT("Basic")) && read_basic(a, rest, token, err) == SNUG_OK &&
-            token->len > 0)
+        if (snug_eq_nocase(scheme, SNUG_LIT("Basic")) &&
+            read_basic(a, rest, token, err) == SNUG_OK && token->len > 0)
             return SNUG_OK;
     }
     return snug_fail(err, SNUG_EUNAUTH, "Invalid credentials in Authorization header");
@@ -97,10 +97,12 @@ static void reply_moved(api_call *c, const hub_repo_id *now)
     size_t ns = ns_index(c->rq);
     for (size_t i = 0; snug_split(&rest, '/', &part); i++) {
         snug_buf_putc(&b, '/');
-        if (i == ns) snug_buf_puts(&b, now->ns);
+        if (i == ns)
+            snug_buf_puts(&b, now->ns);
         else if (i == ns + 1)
             snug_buf_printf(&b, "%s%s", now->name, snug_ends_with(part, ".git") ? ".git" : "");
-        else snug_buf_put_slice(&b, part);
+        else
+            snug_buf_put_slice(&b, part);
     }
     snug_buf_put_slice(&b, query);
     http_reply_redirect(c->rs, 307, snug_buf_slice(&b));
@@ -132,7 +134,8 @@ static snug_status find_or_redirect(api_call *c, hub_role need, bool *here, snug
     return SNUG_OK;
 }
 
-snug_status api_open(api_call *c, http_req *rq, http_res *rs, hub_role need, bool *here, snug_err *err)
+snug_status api_open(api_call *c, http_req *rq, http_res *rs, hub_role need, bool *here,
+                     snug_err *err)
 {
     snug_status st = SNUG_OK;
     hub_type    type = HUB_MODEL;
@@ -141,8 +144,8 @@ snug_status api_open(api_call *c, http_req *rq, http_res *rs, hub_role need, boo
     *here = true;
     SNUG_TRY(api_begin(c, rq, rs, err));
     if (type_text.len > 0 && !hub_type_parse(type_text, &type)) SNUG_TRY(api_fail_absent(c, err));
-    if (hub_parse_id(type, http_req_param(rq, "ns"), without_git(http_req_param(rq, "name")), &c->id,
-                     err) != SNUG_OK)
+    if (hub_parse_id(type, http_req_param(rq, "ns"), without_git(http_req_param(rq, "name")),
+                     &c->id, err) != SNUG_OK)
         SNUG_TRY(api_fail_absent(c, err)); /* no such name can exist */
     SNUG_TRY(find_or_redirect(c, need, here, err));
     if (!*here) goto done;
@@ -151,8 +154,7 @@ snug_status api_open(api_call *c, http_req *rq, http_res *rs, hub_role need, boo
     hub_repo_info *kept = SNUG_NEW(c->a, hub_repo_info);
     *kept = *c->info; /* its slices live in the arena already */
     c->info = kept;
-    if (kept->disabled)
-        SNUG_FAIL(err, SNUG_EFORBIDDEN, "Access to this resource is disabled.");
+    if (kept->disabled) SNUG_FAIL(err, SNUG_EFORBIDDEN, "Access to this resource is disabled.");
 done:
     return st;
 }
@@ -255,8 +257,10 @@ static void put_safe_url(snug_buf *b, snug_slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
         unsigned char ch = (unsigned char)s.ptr[i];
-        if (ch <= ' ' || ch == '<' || ch == '>' || ch == '"' || ch >= 0x7f) snug_buf_printf(b, "%%%02X", ch);
-        else snug_buf_putc(b, (char)ch);
+        if (ch <= ' ' || ch == '<' || ch == '>' || ch == '"' || ch >= 0x7f)
+            snug_buf_printf(b, "%%%02X", ch);
+        else
+            snug_buf_putc(b, (char)ch);
     }
 }
 
@@ -299,7 +303,8 @@ snug_status api_query_u64(api_call *c, const char *name, uint64_t dflt, uint64_t
     *out = dflt;
     if (text.len == 0) return SNUG_OK;
     if (!snug_parse_u64(text, out) || *out < min)
-        return snug_fail(err, SNUG_EINVAL, "\"%s\" must be a number from %llu", name, (unsigned long long)min);
+        return snug_fail(err, SNUG_EINVAL, "\"%s\" must be a number from %llu", name,
+                         (unsigned long long)min);
     if (*out > max) *out = max; /* more than we give at once is not wrong, only long */
     return SNUG_OK;
 }

@@ -17,10 +17,14 @@ static snug_status take_op(void *arg, const api_op *op, snug_err *err)
     bool        renames = op->old_path.len > 0 && !snug_eq(op->old_path, op->path);
 
     switch (op->kind) {
-    case API_OP_HEADER: return hub_draft_header(d, op->summary, op->description, op->parent, err);
-    case API_OP_DELETE_FILE: return hub_draft_delete(d, op->path, false, err);
-    case API_OP_DELETE_FOLDER: return hub_draft_delete(d, op->path, true, err);
-    case API_OP_COPY: return hub_draft_copy(d, op->src_path, op->src_rev, op->path, err);
+    case API_OP_HEADER:
+        return hub_draft_header(d, op->summary, op->description, op->parent, err);
+    case API_OP_DELETE_FILE:
+        return hub_draft_delete(d, op->path, false, err);
+    case API_OP_DELETE_FOLDER:
+        return hub_draft_delete(d, op->path, true, err);
+    case API_OP_COPY:
+        return hub_draft_copy(d, op->src_path, op->src_rev, op->path, err);
     case API_OP_FILE:
         if (op->content.ptr == NULL) return hub_draft_move(d, op->old_path, op->path, err);
         if (renames) SNUG_TRY(hub_draft_delete(d, op->old_path, false, err));
@@ -107,18 +111,21 @@ static snug_status read_wish(api_call *c, snug_json v, hub_preupload_file *f, sn
     if (coded.len == 0) goto done;
     *sample = snug_buf_init(SAMPLE_MAX);
     st = snug_base64_decode(coded, sample, err);
-    f->sample = snug_arena_dup(c->a, snug_buf_slice(sample)); /* a long one is cut: it is a sample */
+    f->sample =
+        snug_arena_dup(c->a, snug_buf_slice(sample)); /* a long one is cut: it is a sample */
     snug_buf_deinit(sample);
 done:
     return st;
 }
 
-static snug_status read_wishes(api_call *c, snug_json body, hub_preupload_file **out, size_t *n, snug_err *err)
+static snug_status read_wishes(api_call *c, snug_json body, hub_preupload_file **out, size_t *n,
+                               snug_err *err)
 {
     snug_status st = SNUG_OK;
     snug_json   files = snug_json_get(body, "files");
 
-    if (!snug_json_is(files, SNUG_JSON_ARRAY)) SNUG_FAIL(err, SNUG_EINVAL, "\"files\" must be an array");
+    if (!snug_json_is(files, SNUG_JSON_ARRAY))
+        SNUG_FAIL(err, SNUG_EINVAL, "\"files\" must be an array");
     if (snug_json_count(files) > API_PREUPLOAD_MAX)
         SNUG_FAIL(err, SNUG_EINVAL, "at most %d files at once", (int)API_PREUPLOAD_MAX);
     *out = snug_arena_array_try(c->a, snug_json_count(files) + 1, sizeof **out);
@@ -130,7 +137,8 @@ done:
     return st;
 }
 
-static void put_answers(snug_json_out *o, const hub_preupload_file *files, size_t n, const vcs_oid *commit)
+static void put_answers(snug_json_out *o, const hub_preupload_file *files, size_t n,
+                        const vcs_oid *commit)
 {
     snug_jo_begin_object(o);
     snug_jo_key(o, "files");
@@ -168,7 +176,8 @@ snug_status api_preupload(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(read_wishes(&c, body, &files, &n, err));
     SNUG_TRY(api_path_rev(&c, &rev, err));
     SNUG_TRY(hub_preupload(c.repo, rev, snug_json_str_or(body, "gitAttributes", SNUG_EMPTY),
-                           snug_json_str_or(body, "gitIgnore", SNUG_EMPTY), files, n, &commit, err));
+                           snug_json_str_or(body, "gitIgnore", SNUG_EMPTY), files, n, &commit,
+                           err));
     put_answers(&o, files, n, &commit);
     SNUG_TRY(api_reply_json(&c, &b, err));
 done:
@@ -180,8 +189,8 @@ done:
 /* ---- card checks ---- */
 
 typedef struct findings {
-    snug_buf      text[2]; /* warnings, errors: arrays without their brackets */
-    size_t        count[2];
+    snug_buf text[2]; /* warnings, errors: arrays without their brackets */
+    size_t   count[2];
 } findings;
 
 static void take_finding(void *arg, bool is_error, const char *text)
@@ -198,18 +207,20 @@ static void take_finding(void *arg, bool is_error, const char *text)
 snug_status api_validate_yaml(http_req *rq, http_res *rs, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    api_call    c = {.rq = rq, .rs = rs, .a = http_req_arena(rq)}; /* anyone may ask; nothing is looked up */
-    snug_json   body;
-    snug_slice  content;
-    hub_type    type = HUB_MODEL;
-    findings    f = {.text = {snug_buf_init(1 << 20), snug_buf_init(1 << 20)}};
-    snug_buf    b = snug_buf_init(3 << 20);
+    api_call    c = {
+           .rq = rq, .rs = rs, .a = http_req_arena(rq)}; /* anyone may ask; nothing is looked up */
+    snug_json  body;
+    snug_slice content;
+    hub_type   type = HUB_MODEL;
+    findings   f = {.text = {snug_buf_init(1 << 20), snug_buf_init(1 << 20)}};
+    snug_buf   b = snug_buf_init(3 << 20);
 
     SNUG_TRY(api_read_json(&c, &body, err));
     SNUG_TRY(snug_json_need_str(body, "content", &content, err));
     (void)hub_type_parse(snug_json_str_or(body, "repoType", SNUG_LIT("model")), &type);
     hub_check_card(content, type, take_finding, &f);
-    snug_buf_printf(&b, "{\"warnings\":[%s],\"errors\":[%s]}", snug_buf_cstr(&f.text[0]), snug_buf_cstr(&f.text[1]));
+    snug_buf_printf(&b, "{\"warnings\":[%s],\"errors\":[%s]}", snug_buf_cstr(&f.text[0]),
+                    snug_buf_cstr(&f.text[1]));
     if (f.count[1] > 0) http_set_status(rs, 400);
     SNUG_TRY(api_reply_json(&c, &b, err));
 done:

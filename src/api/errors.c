@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/errors.c - failures in the words and headers stock clients act on.
  *
- * A client looks at X-Error-Code first, so it is sent whenever hub/ or vcs/ named one; on HEAD there
- * is no body and X-Error-Message is all a person gets to see.
+ * A client looks at X-Error-Code first, so it is sent whenever hub/ or vcs/ named one; on HEAD
+ * there is no body and X-Error-Message is all a person gets to see.
  *
  * For:     the server's on_error and on_reply. */
 #include "api/api_int.h"
@@ -63,8 +63,10 @@ void api_on_error(http_req *rq, http_res *rs, const snug_err *err)
         snug_jo_kcstr(&o, "request_id", http_req_id(rq));
     }
     snug_jo_end_object(&o);
-    if (is_lfs(rq)) http_reply_bytes(rs, SNUG_LIT("application/vnd.git-lfs+json"), &b);
-    else http_reply_json(rs, &b);
+    if (is_lfs(rq))
+        http_reply_bytes(rs, SNUG_LIT("application/vnd.git-lfs+json"), &b);
+    else
+        http_reply_json(rs, &b);
     snug_buf_deinit(&b);
 }
 
@@ -74,9 +76,10 @@ void api_on_reply(http_req *rq, http_res *rs)
      * may ask. Without Origin it is no browser, and the bytes are saved. */
     if (http_req_header(rq, "Origin").ptr == NULL) return;
     http_set_header(rs, "Access-Control-Allow-Origin", SNUG_LIT("*"));
-    http_set_header(rs, "Access-Control-Expose-Headers",
-                    SNUG_LIT("X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,X-Total-Count,ETag,"
-                             "Link,Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-ETag,X-Xet-Hash"));
+    http_set_header(
+        rs, "Access-Control-Expose-Headers",
+        SNUG_LIT("X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,X-Total-Count,ETag,"
+                 "Link,Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-ETag,X-Xet-Hash"));
 }
 
 /* Endpoints clients know and this server does not have yet. Never a 404, which they would take for
@@ -86,8 +89,9 @@ snug_status api_not_here(http_req *rq, http_res *rs, snug_err *err)
     (void)rs;
     snug_slice path = http_req_path(rq);
     if (snug_find(path, SNUG_LIT("/xet-")) != SIZE_MAX)
-        return snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented",
-                              "Xet transfers are not implemented here: set HF_HUB_DISABLE_XET=1 and try again");
+        return snug_fail_code(
+            err, SNUG_EUNSUPPORTED, "NotImplemented",
+            "Xet transfers are not implemented here: set HF_HUB_DISABLE_XET=1 and try again");
     const http_doc *doc = http_req_route(rq)->doc;
     return snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented", "not implemented here: %s",
                           doc->summary);

@@ -52,7 +52,9 @@ static snug_status check(http_req *rq, http_res *rs, hub_role need, snug_err *er
     api_call    c;
     bool        here;
     SNUG_TRY(api_open(&c, rq, rs, need, &here, err));
-    if (here) http_reply_static(rs, SNUG_LIT("application/json; charset=utf-8"), SNUG_LIT("{\"ok\":true}"));
+    if (here)
+        http_reply_static(rs, SNUG_LIT("application/json; charset=utf-8"),
+                          SNUG_LIT("{\"ok\":true}"));
 done:
     api_done(&c);
     return st;

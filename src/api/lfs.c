@@ -40,21 +40,24 @@ static snug_slice grant_text(snug_arena *a, const grant *g)
 {
     char hex[65];
     blob_id_hex(&g->oid, hex);
-    return snug_arena_printf(a, "lfs %s %" PRId64 " %s %" PRIu64 " %" PRIu64 " %u", g->action, g->row, hex, g->size,
-                             g->part_size, g->part);
+    return snug_arena_printf(a, "lfs %s %" PRId64 " %s %" PRIu64 " %" PRIu64 " %u", g->action,
+                             g->row, hex, g->size, g->part_size, g->part);
 }
 
-static snug_status put_href(api_call *c, const grant *g, snug_json_out *o, const char *key, snug_err *err)
+static snug_status put_href(api_call *c, const grant *g, snug_json_out *o, const char *key,
+                            snug_err *err)
 {
     char        hex[65], sig[65];
     snug_status st = hub_sign(c->hub, grant_text(c->a, g), g->expires_ms, sig, err);
     if (st != SNUG_OK) return st;
     blob_id_hex(&g->oid, hex);
-    snug_slice url = snug_arena_printf(c->a, "%.*s/api/lfs/%s/%" PRId64 "/%s", SNUG_SLICE(http_req_base_url(c->rq)),
-                                       g->action, g->row, hex);
+    snug_slice url =
+        snug_arena_printf(c->a, "%.*s/api/lfs/%s/%" PRId64 "/%s",
+                          SNUG_SLICE(http_req_base_url(c->rq)), g->action, g->row, hex);
     if (g->part > 0) url = snug_arena_printf(c->a, "%.*s/%u", SNUG_SLICE(url), g->part);
     url = snug_arena_printf(c->a, "%.*s?size=%" PRIu64, SNUG_SLICE(url), g->size);
-    if (g->part_size > 0) url = snug_arena_printf(c->a, "%.*s&part_size=%" PRIu64, SNUG_SLICE(url), g->part_size);
+    if (g->part_size > 0)
+        url = snug_arena_printf(c->a, "%.*s&part_size=%" PRIu64, SNUG_SLICE(url), g->part_size);
     snug_jo_key(o, key);
     snug_jo_strf(o, "%.*s&expires=%" PRId64 "&sig=%s", SNUG_SLICE(url), g->expires_ms, sig);
     return SNUG_OK;
@@ -76,26 +79,30 @@ static snug_status read_grant(http_req *rq, const char *action, grant *g, snug_e
 
     *g = (grant){.action = action};
     bool ok = snug_parse_i64(http_req_param(rq, "row"), &g->row) &&
-              blob_id_parse(http_req_param(rq, "oid"), &g->oid) && query_u64(rq, "size", &g->size) &&
-              query_u64(rq, "expires", &expires) && expires <= INT64_MAX;
-    if (http_req_query(rq, "part_size", 0).len > 0) ok = ok && query_u64(rq, "part_size", &g->part_size);
-    if (part_text.len > 0) ok = ok && snug_parse_u64(part_text, &part) && part > 0 && part <= UINT32_MAX;
+              blob_id_parse(http_req_param(rq, "oid"), &g->oid) &&
+              query_u64(rq, "size", &g->size) && query_u64(rq, "expires", &expires) &&
+              expires <= INT64_MAX;
+    if (http_req_query(rq, "part_size", 0).len > 0)
+        ok = ok && query_u64(rq, "part_size", &g->part_size);
+    if (part_text.len > 0)
+        ok = ok && snug_parse_u64(part_text, &part) && part > 0 && part <= UINT32_MAX;
     g->part = (unsigned)part;
     g->expires_ms = (int64_t)expires;
     snug_slice sig = http_req_query(rq, "sig", 0);
     if (ok && snug_now_ms() < g->expires_ms &&
         hub_sign_ok(app->hub, grant_text(http_req_arena(rq), g), g->expires_ms, sig))
         return SNUG_OK;
-    return snug_fail(err, SNUG_EFORBIDDEN, "This address is not valid or has expired; ask for a new one");
+    return snug_fail(err, SNUG_EFORBIDDEN,
+                     "This address is not valid or has expired; ask for a new one");
 }
 
 /* ---- batch ---- */
 
 typedef struct batch {
-    bool     upload, multipart; /* multipart: the client can */
-    bool     all_in_parts;      /* git's agent cannot mix */
-    bool     used_parts;
-    size_t   count;
+    bool      upload, multipart; /* multipart: the client can */
+    bool      all_in_parts;      /* git's agent cannot mix */
+    bool      used_parts;
+    size_t    count;
     snug_json objects;
 } batch;
 
@@ -120,7 +127,8 @@ static snug_status read_batch(api_call *c, batch *b, snug_err *err)
     }
     b->objects = snug_json_get(doc, "objects");
     b->count = snug_json_count(b->objects);
-    if (!snug_json_is(b->objects, SNUG_JSON_ARRAY)) SNUG_FAIL(err, SNUG_EPAYLOAD, "\"objects\" must be an array");
+    if (!snug_json_is(b->objects, SNUG_JSON_ARRAY))
+        SNUG_FAIL(err, SNUG_EPAYLOAD, "\"objects\" must be an array");
     if (b->count > API_LFS_BATCH_MAX)
         SNUG_FAIL(err, SNUG_ELIMIT, "at most %d objects at once", (int)API_LFS_BATCH_MAX);
 done:
@@ -169,8 +177,8 @@ done:
     return st;
 }
 
-static snug_status put_upload(api_call *c, batch *b, const blob_id *oid, uint64_t size, snug_json_out *o,
-                              snug_err *err)
+static snug_status put_upload(api_call *c, batch *b, const blob_id *oid, uint64_t size,
+                              snug_json_out *o, snug_err *err)
 {
     snug_status st = SNUG_OK;
     uint64_t    have = 0;
@@ -211,7 +219,8 @@ static snug_status put_download(api_call *c, const blob_id *oid, snug_json_out *
 {
     snug_status st = SNUG_OK;
     uint64_t    size = 0;
-    grant       g = {.action = "get", .row = c->info->row, .oid = *oid, .expires_ms = hours_from_now(GET_HOURS)};
+    grant       g = {
+              .action = "get", .row = c->info->row, .oid = *oid, .expires_ms = hours_from_now(GET_HOURS)};
 
     if (!hub_has_lfs(c->hub, g.row, oid, NULL) || !blob_exists(hub_blobs(c->hub), oid, &size)) {
         put_object_error(o, 404, "Object does not exist on this server");
@@ -242,11 +251,16 @@ static snug_status put_object(api_call *c, batch *b, snug_json v, snug_json_out 
     snug_jo_begin_object(o);
     snug_jo_kstr(o, "oid", text);
     snug_jo_ku64(o, "size", size);
-    if (!blob_id_parse(text, &oid)) put_object_error(o, 422, "oid must be 64 lowercase hexadecimal digits");
-    else if (!has_size) put_object_error(o, 422, "size must be a whole number");
-    else if (size > API_LFS_OBJECT_MAX) put_object_error(o, 422, "the object is larger than 1 TiB");
-    else if (b->upload) SNUG_TRY(put_upload(c, b, &oid, size, o, err));
-    else SNUG_TRY(put_download(c, &oid, o, err));
+    if (!blob_id_parse(text, &oid))
+        put_object_error(o, 422, "oid must be 64 lowercase hexadecimal digits");
+    else if (!has_size)
+        put_object_error(o, 422, "size must be a whole number");
+    else if (size > API_LFS_OBJECT_MAX)
+        put_object_error(o, 422, "the object is larger than 1 TiB");
+    else if (b->upload)
+        SNUG_TRY(put_upload(c, b, &oid, size, o, err));
+    else
+        SNUG_TRY(put_download(c, &oid, o, err));
     snug_jo_end_object(o);
 done:
     return st;
@@ -256,9 +270,11 @@ done:
 static void choose_transfer(api_call *c, batch *b)
 {
     bool git = snug_starts_with(http_req_header(c->rq, "User-Agent"), "git-lfs/");
-    for (snug_json_iter it = snug_json_iter_of(b->objects); git && b->multipart && snug_json_next(&it);) {
+    for (snug_json_iter it = snug_json_iter_of(b->objects);
+         git && b->multipart && snug_json_next(&it);) {
         uint64_t size = 0;
-        if (snug_json_to_u64(snug_json_get(it.value, "size"), &size) && size > c->app->lfs_multipart_min)
+        if (snug_json_to_u64(snug_json_get(it.value, "size"), &size) &&
+            size > c->app->lfs_multipart_min)
             b->all_in_parts = true;
     }
 }
@@ -327,7 +343,8 @@ snug_status api_lfs_verify(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(api_read_json(&c, &body, err));
     SNUG_TRY(snug_json_need_str(body, "oid", &text, err));
     SNUG_TRY(snug_json_need_u64(body, "size", &size, err));
-    if (!blob_id_parse(text, &oid)) SNUG_FAIL(err, SNUG_EPAYLOAD, "\"oid\" must be 64 lowercase hexadecimal digits");
+    if (!blob_id_parse(text, &oid))
+        SNUG_FAIL(err, SNUG_EPAYLOAD, "\"oid\" must be 64 lowercase hexadecimal digits");
     if (!hub_has_lfs(c.hub, c.info->row, &oid, NULL) || !blob_exists(hub_blobs(c.hub), &oid, &have))
         SNUG_FAIL(err, SNUG_ENOTFOUND, "Object does not exist on this server");
     if (have != size)
@@ -356,7 +373,8 @@ static snug_status check_length(http_req *rq, uint64_t want, snug_err *err)
 {
     uint64_t length = http_req_length(rq);
     if (length == UINT64_MAX || length == want) return SNUG_OK;
-    return snug_fail(err, SNUG_EPAYLOAD, "%" PRIu64 " bytes were announced instead of %" PRIu64, length, want);
+    return snug_fail(err, SNUG_EPAYLOAD, "%" PRIu64 " bytes were announced instead of %" PRIu64,
+                     length, want);
 }
 
 static snug_status store_body(http_req *rq, blob_store *s, const grant *g, snug_err *err)
@@ -402,7 +420,11 @@ done:
 /* One session per object, repository and cut: a batch asked for again goes on where it was. */
 static snug_slice session_token(snug_arena *a, const grant *g)
 {
-    grant       named = {.action = "session", .row = g->row, .oid = g->oid, .size = g->size, .part_size = g->part_size};
+    grant       named = {.action = "session",
+                         .row = g->row,
+                         .oid = g->oid,
+                         .size = g->size,
+                         .part_size = g->part_size};
     snug_sha256 hash = snug_sha256_of(grant_text(a, &named));
     char       *hex = snug_arena_alloc(a, 2 * sizeof hash.b + 1);
     snug_hex(hash.b, sizeof hash.b, hex);
@@ -419,12 +441,13 @@ snug_status api_lfs_put_part(http_req *rq, http_res *rs, snug_err *err)
 
     SNUG_TRY(read_grant(rq, "part", &g, err));
     if (g.part == 0 || g.part_size == 0 || (g.part - 1) > g.size / g.part_size)
-        SNUG_FAIL(err, SNUG_EFORBIDDEN, "This address is not valid or has expired; ask for a new one");
+        SNUG_FAIL(err, SNUG_EFORBIDDEN,
+                  "This address is not valid or has expired; ask for a new one");
     uint64_t off = (uint64_t)(g.part - 1) * g.part_size;
     uint64_t size = g.size - off < g.part_size ? g.size - off : g.part_size;
     SNUG_TRY(check_length(rq, size, err));
-    SNUG_TRY(blob_part_put(hub_blobs(h), session_token(http_req_arena(rq), &g), g.part, off, pull_body, rq, size,
-                           &etag, err));
+    SNUG_TRY(blob_part_put(hub_blobs(h), session_token(http_req_arena(rq), &g), g.part, off,
+                           pull_body, rq, size, &etag, err));
     snug_hex(etag.b, sizeof etag.b, hex);
     http_set_headerf(rs, "ETag", "\"%s\"", hex);
     http_reply_empty(rs, 200);
@@ -442,14 +465,17 @@ snug_status api_lfs_complete(http_req *rq, http_res *rs, snug_err *err)
     uint64_t    parts;
 
     SNUG_TRY(read_grant(rq, "complete", &g, err));
-    if (g.part_size == 0) SNUG_FAIL(err, SNUG_EFORBIDDEN, "This address is not valid or has expired; ask for a new one");
+    if (g.part_size == 0)
+        SNUG_FAIL(err, SNUG_EFORBIDDEN,
+                  "This address is not valid or has expired; ask for a new one");
     SNUG_TRY(api_read_json(&c, &body, err));
     parts = (g.size + g.part_size - 1) / g.part_size;
     if (snug_json_count(snug_json_get(body, "parts")) != parts)
         SNUG_FAIL(err, SNUG_EINVAL, "\"parts\" must list all %" PRIu64 " parts", parts);
     SNUG_TRY(blob_part_finish(hub_blobs(h), session_token(c.a, &g), &g.oid, g.size, err));
     SNUG_TRY(hub_link_lfs(h, g.row, &g.oid, g.size, err));
-    http_reply_static(rs, SNUG_LIT("application/json; charset=utf-8"), SNUG_LIT("{\"success\":true}"));
+    http_reply_static(rs, SNUG_LIT("application/json; charset=utf-8"),
+                      SNUG_LIT("{\"success\":true}"));
 done:
     return st;
 }
@@ -467,9 +493,10 @@ snug_status api_lfs_get(http_req *rq, http_res *rs, snug_err *err)
     if (fd < 0) SNUG_FAIL(err, SNUG_ENOTFOUND, "Object does not exist on this server");
     http_set_header(rs, "X-Content-Type-Options", SNUG_LIT("nosniff"));
     http_set_header(rs, "Content-Security-Policy", SNUG_LIT("default-src 'none'; sandbox"));
-    http_reply_content(rq, rs, SNUG_LIT("application/octet-stream"), snug_arena_printf(http_req_arena(rq), "\"%s\"", hex),
-                       fd, NULL, g.size);
-    if (http_req_header(rq, "Range").ptr == NULL && !http_req_is_head(rq)) hub_count_download(h, g.row);
+    http_reply_content(rq, rs, SNUG_LIT("application/octet-stream"),
+                       snug_arena_printf(http_req_arena(rq), "\"%s\"", hex), fd, NULL, g.size);
+    if (http_req_header(rq, "Range").ptr == NULL && !http_req_is_head(rq))
+        hub_count_download(h, g.row);
 done:
     return st;
 }

@@ -79,7 +79,8 @@ static snug_status read_file(api_lines *l, snug_json value, api_op *op, snug_err
         SNUG_TRY(snug_base64_decode(content, &l->content, err));
         SNUG_TRY(snug_buf_check(&l->content, "the content", err));
         content = snug_buf_slice(&l->content);
-    } else if (!snug_eq_nocase(encoding, SNUG_LIT("utf-8")) && !snug_eq_nocase(encoding, SNUG_LIT("utf8"))) {
+    } else if (!snug_eq_nocase(encoding, SNUG_LIT("utf-8")) &&
+               !snug_eq_nocase(encoding, SNUG_LIT("utf8"))) {
         SNUG_FAIL(err, SNUG_EINVAL, "\"encoding\" must be \"base64\" or \"utf-8\"");
     }
     op->content = content.ptr != NULL ? content : SNUG_LIT("");
@@ -102,7 +103,8 @@ static snug_status read_lfs(api_lines *l, snug_json value, api_op *op, snug_err 
     if (!blob_id_parse(oid, &op->oid))
         SNUG_FAIL(err, SNUG_EINVAL, "\"oid\" must be 64 lowercase hexadecimal digits");
     op->has_size = snug_json_to_u64(size, &op->size);
-    if (!op->has_size && !snug_json_is(size, SNUG_JSON_ABSENT) && !snug_json_is(size, SNUG_JSON_NULL))
+    if (!op->has_size && !snug_json_is(size, SNUG_JSON_ABSENT) &&
+        !snug_json_is(size, SNUG_JSON_NULL))
         SNUG_FAIL(err, SNUG_EINVAL, "\"size\" must be a whole number");
 done:
     return st;
@@ -158,7 +160,8 @@ static snug_status read_op(api_lines *l, snug_slice text, api_op *op, snug_err *
     snug_status    st = SNUG_OK;
     snug_json      doc, value;
     snug_slice     key;
-    snug_json_opts opts = {.flags = SNUG_JSON_BORROW, .depth_max = LINE_DEPTH_MAX, .size_max = l->line.max};
+    snug_json_opts opts = {
+        .flags = SNUG_JSON_BORROW, .depth_max = LINE_DEPTH_MAX, .size_max = l->line.max};
 
     SNUG_TRY(snug_json_parse(l->a, text, &opts, &doc, err));
     SNUG_TRY(snug_json_need_str(doc, "key", &key, err));
@@ -166,7 +169,8 @@ static snug_status read_op(api_lines *l, snug_slice text, api_op *op, snug_err *
     if (row == NULL)
         SNUG_FAIL(err, SNUG_EINVAL, "unknown operation \"%.*s\"", SNUG_SLICE(snug_sub(key, 0, 40)));
     value = snug_json_get(doc, "value");
-    if (!snug_json_is(value, SNUG_JSON_OBJECT)) SNUG_FAIL(err, SNUG_EINVAL, "\"value\" must be an object");
+    if (!snug_json_is(value, SNUG_JSON_OBJECT))
+        SNUG_FAIL(err, SNUG_EINVAL, "\"value\" must be an object");
     if (row->kind != API_OP_HEADER && !l->has_header)
         SNUG_FAIL(err, SNUG_EINVAL, "the first operation must be the header");
     op->kind = row->kind;
@@ -193,8 +197,10 @@ static snug_status take_line(api_lines *l, snug_slice text, snug_err *err)
     text = snug_trim(text);
     if (text.len > 0) {
         st = read_op(l, text, &op, err);
-        if (st != SNUG_OK) snug_note(err, "line %" PRIu64, l->number);
-        else st = l->take(l->arg, &op, err);
+        if (st != SNUG_OK)
+            snug_note(err, "line %" PRIu64, l->number);
+        else
+            st = l->take(l->arg, &op, err);
     }
     forget_line(l);
     l->number++;
@@ -233,7 +239,8 @@ done:
 snug_status api_lines_end(api_lines *l, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    if (l->line.len > 0) SNUG_TRY(take_line(l, snug_buf_slice(&l->line), err)); /* no final newline */
+    if (l->line.len > 0)
+        SNUG_TRY(take_line(l, snug_buf_slice(&l->line), err)); /* no final newline */
     if (!l->has_header) SNUG_FAIL(err, SNUG_EINVAL, "the commit has no header line");
 done:
     return st;

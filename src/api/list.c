@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/list.c - models, datasets and spaces: searched, filtered, sorted, page by page.
  *
- * A filter we cannot answer truthfully is refused, not ignored: a list that is too long looks right.
+ * A filter we cannot answer truthfully is refused, not ignored: a list that is too long looks
+ * right.
  *
  * For:     routes.c. */
 #include "api/api_int.h"
@@ -10,8 +11,9 @@ enum { FILTERS_MAX = 64, LIST_DEFAULT = 1000, LIST_MAX = 1000, LIST_FILES_MAX = 
 
 static snug_status refuse_unknown(http_req *rq, snug_err *err)
 {
-    static const char *const names[] = {"inference", "inference_provider", "apps", "num_parameters",
-                                        "linked", "models", "datasets"};
+    static const char *const names[] = {
+        "inference", "inference_provider", "apps", "num_parameters", "linked", "models",
+        "datasets"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (http_req_query(rq, names[i], 0).len > 0)
             return snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented",
@@ -22,21 +24,25 @@ static snug_status refuse_unknown(http_req *rq, snug_err *err)
 
 static snug_status check_sort(snug_slice sort, hub_type type, snug_err *err)
 {
-    static const char *const known[] = {"createdAt", "lastModified", "likes", "trendingScore", "id", "downloads"};
-    size_t n = sizeof known / sizeof known[0] - (type == HUB_SPACE ? 1 : 0); /* spaces have no downloads */
+    static const char *const known[] = {"createdAt",     "lastModified", "likes",
+                                        "trendingScore", "id",           "downloads"};
+    size_t                   n =
+        sizeof known / sizeof known[0] - (type == HUB_SPACE ? 1 : 0); /* spaces have no downloads */
     if (sort.len == 0) return SNUG_OK;
     for (size_t i = 0; i < n; i++) {
         if (snug_eq_str(sort, known[i])) return SNUG_OK;
     }
-    return snug_fail(err, SNUG_EINVAL, "\"sort\" must be one of [createdAt, lastModified, likes, trendingScore, id%s]",
-                     type == HUB_SPACE ? "" : ", downloads");
+    return snug_fail(
+        err, SNUG_EINVAL,
+        "\"sort\" must be one of [createdAt, lastModified, likes, trendingScore, id%s]",
+        type == HUB_SPACE ? "" : ", downloads");
 }
 
 /* filter=a&filter=b, and the older spellings of one tag; commas separate as well. */
 static snug_status read_filters(api_call *c, snug_slice *out, size_t *count, snug_err *err)
 {
     static const char *const names[] = {"filter", "tags", "pipeline_tag", "library", "language"};
-    snug_slice value, one;
+    snug_slice               value, one;
     *count = 0;
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
         for (size_t i = 0; (value = http_req_query(c->rq, names[k], i)).ptr != NULL; i++) {
@@ -86,9 +92,11 @@ static snug_status read_query(api_call *c, hub_list_query *q, api_render *r, snu
     if (http_req_query_bool(c->rq, "config", false)) r->shape |= API_SHAPE_CONFIG;
     hub_repo_info probe = {.id.type = q->type};
     r->info = &probe;
-    uint64_t most = api_render_needs_git(r) ? LIST_FILES_MAX : LIST_MAX; /* opening each one costs */
+    uint64_t most =
+        api_render_needs_git(r) ? LIST_FILES_MAX : LIST_MAX; /* opening each one costs */
     r->info = NULL;
-    SNUG_TRY(api_query_u64(c, "limit", most < LIST_DEFAULT ? most : LIST_DEFAULT, 1, most, &limit, err));
+    SNUG_TRY(
+        api_query_u64(c, "limit", most < LIST_DEFAULT ? most : LIST_DEFAULT, 1, most, &limit, err));
     q->limit = (size_t)limit;
 done:
     return st;

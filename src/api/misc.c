@@ -67,7 +67,8 @@ snug_status api_telemetry(http_req *rq, http_res *rs, snug_err *err)
 snug_status api_agent_harnesses(http_req *rq, http_res *rs, snug_err *err)
 {
     (void)rq, (void)err;
-    http_reply_static(rs, snug_str(json_media), SNUG_LIT("{\"standardEnvVars\":[],\"harnesses\":{}}"));
+    http_reply_static(rs, snug_str(json_media),
+                      SNUG_LIT("{\"standardEnvVars\":[],\"harnesses\":{}}"));
     return SNUG_OK;
 }
 

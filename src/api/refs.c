@@ -36,7 +36,8 @@ snug_status api_refs(http_req *rq, http_res *rs, snug_err *err)
     put_refs(&o, "tags", refs.tags, refs.tag_count);
     put_refs(&o, "branches", refs.branches, refs.branch_count);
     put_refs(&o, "converts", refs.converts, refs.convert_count);
-    if (http_req_query_bool(rq, "include_prs", false) || http_req_query_bool(rq, "include_pull_requests", false))
+    if (http_req_query_bool(rq, "include_prs", false) ||
+        http_req_query_bool(rq, "include_pull_requests", false))
         put_refs(&o, "pullRequests", refs.prs, refs.pr_count);
     snug_jo_end_object(&o);
     SNUG_TRY(api_reply_json(&c, &b, err));
@@ -52,12 +53,23 @@ static void html_escape(snug_buf *b, snug_slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
         switch (s.ptr[i]) {
-        case '&': snug_buf_puts(b, "&amp;"); break;
-        case '<': snug_buf_puts(b, "&lt;"); break;
-        case '>': snug_buf_puts(b, "&gt;"); break;
-        case '"': snug_buf_puts(b, "&quot;"); break;
-        case '\'': snug_buf_puts(b, "&#39;"); break;
-        default: snug_buf_putc(b, s.ptr[i]);
+        case '&':
+            snug_buf_puts(b, "&amp;");
+            break;
+        case '<':
+            snug_buf_puts(b, "&lt;");
+            break;
+        case '>':
+            snug_buf_puts(b, "&gt;");
+            break;
+        case '"':
+            snug_buf_puts(b, "&quot;");
+            break;
+        case '\'':
+            snug_buf_puts(b, "&#39;");
+            break;
+        default:
+            snug_buf_putc(b, s.ptr[i]);
         }
     }
 }
@@ -121,7 +133,8 @@ snug_status api_commits(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(api_path_rev(&c, &rev, err));
     SNUG_TRY(vcs_resolve_rev(c.git, rev, &tip, err));
     SNUG_TRY(vcs_count_commits(c.git, &tip, &total, err));
-    SNUG_TRY(vcs_log(c.git, &tip, (size_t)(page * limit), (size_t)limit, c.a, &list, &count, &more, err));
+    SNUG_TRY(vcs_log(c.git, &tip, (size_t)(page * limit), (size_t)limit, c.a, &list, &count, &more,
+                     err));
     bool formatted = wants_formatted(rq);
     snug_jo_begin_array(&o);
     for (size_t i = 0; i < count; i++) put_commit(&o, &list[i], formatted);
@@ -140,7 +153,8 @@ done:
 typedef snug_status change_fn(api_call *c, snug_slice rest, snug_json body, snug_err *err);
 
 /* The four calls differ in one line each: open for writing, read the rest of the path, act. */
-static snug_status change_ref(http_req *rq, http_res *rs, bool has_body, change_fn *act, snug_err *err)
+static snug_status change_ref(http_req *rq, http_res *rs, bool has_body, change_fn *act,
+                              snug_err *err)
 {
     snug_status st = SNUG_OK;
     api_call    c;
@@ -153,7 +167,8 @@ static snug_status change_ref(http_req *rq, http_res *rs, bool has_body, change_
     if (has_body && http_req_body(rq).len > 0) SNUG_TRY(api_read_json(&c, &body, err));
     SNUG_TRY(api_path_rev(&c, &rest, err));
     SNUG_TRY(act(&c, rest, body, err));
-    http_reply_static(rs, SNUG_LIT("application/json; charset=utf-8"), SNUG_LIT("{\"success\":true}"));
+    http_reply_static(rs, SNUG_LIT("application/json; charset=utf-8"),
+                      SNUG_LIT("{\"success\":true}"));
 done:
     api_done(&c);
     return st;
@@ -162,8 +177,10 @@ done:
 static snug_status make_branch(api_call *c, snug_slice rest, snug_json body, snug_err *err)
 {
     if (snug_json_bool_or(body, "emptyBranch", false))
-        return snug_fail(err, SNUG_EUNSUPPORTED, "branches without a commit are not implemented here");
-    return hub_create_branch(c->hub, c->repo, rest, snug_json_str_or(body, "startingPoint", SNUG_EMPTY),
+        return snug_fail(err, SNUG_EUNSUPPORTED,
+                         "branches without a commit are not implemented here");
+    return hub_create_branch(c->hub, c->repo, rest,
+                             snug_json_str_or(body, "startingPoint", SNUG_EMPTY),
                              snug_json_bool_or(body, "overwrite", false), err);
 }
 

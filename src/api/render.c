@@ -75,8 +75,10 @@ static snug_status put_private(api_render *r, snug_json_out *o, snug_err *err)
 static snug_status put_gated(api_render *r, snug_json_out *o, snug_err *err)
 {
     (void)err;
-    if (r->info->gated) snug_jo_kcstr(o, "gated", "manual");
-    else snug_jo_kbool(o, "gated", false);
+    if (r->info->gated)
+        snug_jo_kcstr(o, "gated", "manual");
+    else
+        snug_jo_kbool(o, "gated", false);
     return SNUG_OK;
 }
 
@@ -230,12 +232,14 @@ static snug_status put_card(api_render *r, snug_json_out *o, snug_err *err)
     return SNUG_OK;
 }
 
-static snug_status put_card_member(api_render *r, snug_json_out *o, const char *member, const char *key)
+static snug_status put_card_member(api_render *r, snug_json_out *o, const char *member,
+                                   const char *key)
 {
     snug_json card, value;
     if (!find_card(r, &card)) return SNUG_OK;
     value = snug_json_get(card, member);
-    if (snug_json_is(value, SNUG_JSON_ABSENT) || snug_json_is(value, SNUG_JSON_NULL)) return SNUG_OK;
+    if (snug_json_is(value, SNUG_JSON_ABSENT) || snug_json_is(value, SNUG_JSON_NULL))
+        return SNUG_OK;
     snug_jo_key(o, key);
     snug_jo_value(o, value);
     return SNUG_OK;
@@ -301,10 +305,11 @@ static snug_status put_siblings(api_render *r, snug_json_out *o, snug_err *err)
         vcs_entry *list = NULL;
         size_t     count = 0;
         page = snug_arena_new();
-        SNUG_TRY(vcs_list_tree(r->git, &r->commit, SNUG_EMPTY, true, after, SIBLINGS_STEP, page, &list,
-                               &count, &more, err));
+        SNUG_TRY(vcs_list_tree(r->git, &r->commit, SNUG_EMPTY, true, after, SIBLINGS_STEP, page,
+                               &list, &count, &more, err));
         for (size_t i = 0; i < count; i++) {
-            if (list[i].kind == VCS_FILE || list[i].kind == VCS_SYMLINK) put_sibling(r, o, &list[i]);
+            if (list[i].kind == VCS_FILE || list[i].kind == VCS_SYMLINK)
+                put_sibling(r, o, &list[i]);
         }
         SNUG_TRY(snug_buf_check(o->buf, "the list of files", err));
         if (count == 0) break;
@@ -320,15 +325,18 @@ done:
     return st;
 }
 
-/* What of config.json is public knowledge about a model; templates and the like stay in the file. */
+/* What of config.json is public knowledge about a model; templates and the like stay in the file.
+ */
 static snug_status put_config(api_render *r, snug_json_out *o, snug_err *err)
 {
-    static const char *const keys[] = {"architectures", "model_type", "auto_map", "quantization_config"};
+    static const char *const keys[] = {"architectures", "model_type", "auto_map",
+                                       "quantization_config"};
     (void)err;
     snug_json      config;
     snug_json_opts opts = {.flags = SNUG_JSON_BORROW | SNUG_JSON_NONFINITE};
     snug_slice     text = read_small(r, "config.json", SMALL_JSON_MAX);
-    if (text.len == 0 || snug_json_parse(r->a, text, &opts, &config, NULL) != SNUG_OK) return SNUG_OK;
+    if (text.len == 0 || snug_json_parse(r->a, text, &opts, &config, NULL) != SNUG_OK)
+        return SNUG_OK;
     snug_jo_key(o, "config");
     snug_jo_begin_object(o);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
@@ -365,8 +373,10 @@ static snug_status put_transformers(api_render *r, snug_json_out *o, snug_err *e
     snug_json      config;
     snug_json_opts opts = {.flags = SNUG_JSON_BORROW | SNUG_JSON_NONFINITE};
     snug_slice     text = read_small(r, "config.json", SMALL_JSON_MAX), name;
-    if (text.len == 0 || snug_json_parse(r->a, text, &opts, &config, NULL) != SNUG_OK) return SNUG_OK;
-    if (!snug_json_to_str(snug_json_at(snug_json_get(config, "architectures"), 0), &name)) return SNUG_OK;
+    if (text.len == 0 || snug_json_parse(r->a, text, &opts, &config, NULL) != SNUG_OK)
+        return SNUG_OK;
+    if (!snug_json_to_str(snug_json_at(snug_json_get(config, "architectures"), 0), &name))
+        return SNUG_OK;
     for (size_t i = 0; i < sizeof auto_models / sizeof auto_models[0]; i++) {
         if (!snug_ends_with(name, auto_models[i].ending)) continue;
         snug_jo_key(o, "transformersInfo"); /* exactly the keys the client's constructor takes */
@@ -399,14 +409,17 @@ static bool read_st_header(api_render *r, const vcs_entry *e, codec_safetensors 
     char       first[8];
     uint64_t   size;
     snug_slice whole = SNUG_EMPTY;
-    if (!e->lfs.is_lfs && vcs_read_blob(r->git, &e->oid, ST_HEADER_MAX, r->a, &whole, NULL) != SNUG_OK)
+    if (!e->lfs.is_lfs &&
+        vcs_read_blob(r->git, &e->oid, ST_HEADER_MAX, r->a, &whole, NULL) != SNUG_OK)
         return false;
     if (e->size < 8 || !read_range(r, e, whole, 0, 8, first)) return false;
-    if (codec_safetensors_header_size(snug_slice_of(first, 8), e->size, &size, NULL) != SNUG_OK) return false;
+    if (codec_safetensors_header_size(snug_slice_of(first, 8), e->size, &size, NULL) != SNUG_OK)
+        return false;
     if (size > ST_HEADER_MAX || size + 8 > e->size) return false;
     char *head = snug_arena_alloc_try(r->a, (size_t)size + 8);
     return head != NULL && read_range(r, e, whole, 0, (size_t)size + 8, head) &&
-           codec_safetensors_parse(r->a, snug_slice_of(head, (size_t)size + 8), e->size, out, NULL) == SNUG_OK;
+           codec_safetensors_parse(r->a, snug_slice_of(head, (size_t)size + 8), e->size, out,
+                                   NULL) == SNUG_OK;
 }
 
 static snug_status put_safetensors(api_render *r, snug_json_out *o, snug_err *err)
@@ -416,7 +429,8 @@ static snug_status put_safetensors(api_render *r, snug_json_out *o, snug_err *er
     codec_safetensors st;
     uint64_t          counts[CODEC_DTYPE_COUNT] = {0}, total = 0;
     if (r->git == NULL) return SNUG_OK;
-    if (vcs_find_entry(r->git, &r->commit, SNUG_LIT("model.safetensors"), r->a, &e, NULL) != SNUG_OK ||
+    if (vcs_find_entry(r->git, &r->commit, SNUG_LIT("model.safetensors"), r->a, &e, NULL) !=
+            SNUG_OK ||
         e.kind != VCS_FILE || !read_st_header(r, &e, &st))
         return SNUG_OK;
     for (size_t i = 0; i < st.count; i++) {
@@ -522,9 +536,11 @@ static snug_status fail_expand(hub_type type, snug_err *err)
 {
     SNUG_AUTO(snug_buf) b = snug_buf_init(SNUG_ERR_MSG_MAX);
     for (size_t i = 0; i < ROWS; i++) {
-        if (rows[i].types & (1u << type)) snug_buf_printf(&b, "%s%s", b.len > 0 ? ", " : "", rows[i].name);
+        if (rows[i].types & (1u << type))
+            snug_buf_printf(&b, "%s%s", b.len > 0 ? ", " : "", rows[i].name);
     }
-    return snug_fail(err, SNUG_EINVAL, "\"expand\" must be one of [%.*s]", (int)b.len, snug_buf_cstr(&b));
+    return snug_fail(err, SNUG_EINVAL, "\"expand\" must be one of [%.*s]", (int)b.len,
+                     snug_buf_cstr(&b));
 }
 
 snug_status api_parse_expand(http_req *rq, hub_type type, uint64_t *out, snug_err *err)
@@ -533,7 +549,8 @@ snug_status api_parse_expand(http_req *rq, hub_type type, uint64_t *out, snug_er
     *out = 0;
     for (size_t n = 0; (value = http_req_query(rq, "expand", n)).ptr != NULL; n++) {
         size_t i = 0;
-        while (i < ROWS && !((rows[i].types & (1u << type)) && snug_eq_str(value, rows[i].name))) i++;
+        while (i < ROWS && !((rows[i].types & (1u << type)) && snug_eq_str(value, rows[i].name)))
+            i++;
         if (i == ROWS) return fail_expand(type, err);
         *out |= UINT64_C(1) << i;
     }

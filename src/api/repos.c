@@ -11,15 +11,22 @@ enum { CACHED_BODY_MAX = 128 << 10 };
 /* The whole target is the key: two spellings of one question are two entries, and both right. */
 static bool is_cacheable(http_req *rq)
 {
-    return http_req_header(rq, "Authorization").ptr == NULL && http_req_header(rq, "Cookie").ptr == NULL;
+    return http_req_header(rq, "Authorization").ptr == NULL &&
+           http_req_header(rq, "Cookie").ptr == NULL;
 }
 
-static snug_status reply_info(api_call *c, const vcs_oid *commit, uint64_t epoch, bool cache, snug_err *err)
+static snug_status reply_info(api_call *c, const vcs_oid *commit, uint64_t epoch, bool cache,
+                              snug_err *err)
 {
     snug_status   st = SNUG_OK;
     snug_buf      b = snug_buf_init(API_JSON_MAX);
     snug_json_out o = snug_json_out_init(&b);
-    api_render    r = {.hub = c->hub, .a = c->a, .info = c->info, .git = c->git, .commit = *commit, .shape = API_SHAPE_INFO};
+    api_render    r = {.hub = c->hub,
+                       .a = c->a,
+                       .info = c->info,
+                       .git = c->git,
+                       .commit = *commit,
+                       .shape = API_SHAPE_INFO};
 
     SNUG_TRY(api_parse_expand(c->rq, c->id.type, &r.expand, err));
     r.blobs = http_req_query_bool(c->rq, "blobs", false);
@@ -95,30 +102,39 @@ static snug_status read_type(snug_json body, hub_type *out, snug_err *err)
     snug_slice text = snug_json_str_or(body, "type", SNUG_LIT("model"));
     if (hub_type_parse(text, out)) return SNUG_OK;
     if (snug_eq_str(text, "kernel") || snug_eq_str(text, "bucket"))
-        return snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented", "not implemented here: %.*s repositories",
-                              SNUG_SLICE(text));
+        return snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented",
+                              "not implemented here: %.*s repositories", SNUG_SLICE(text));
     return snug_fail(err, SNUG_EINVAL, "\"type\" must be \"model\", \"dataset\" or \"space\"");
 }
 
 /* `visibility` wins over the older `private`; neither given: the default. */
-static snug_status read_visibility(snug_json body, hub_visibility dflt, hub_visibility *out, snug_err *err)
+static snug_status read_visibility(snug_json body, hub_visibility dflt, hub_visibility *out,
+                                   snug_err *err)
 {
     bool       is_private;
     snug_slice text = snug_json_str_or(body, "visibility", SNUG_EMPTY);
     *out = dflt;
-    if (snug_json_to_bool(snug_json_get(body, "private"), &is_private)) *out = is_private ? HUB_PRIVATE : HUB_PUBLIC;
+    if (snug_json_to_bool(snug_json_get(body, "private"), &is_private))
+        *out = is_private ? HUB_PRIVATE : HUB_PUBLIC;
     if (text.len == 0) return SNUG_OK;
-    if (snug_eq_str(text, "public")) *out = HUB_PUBLIC;
-    else if (snug_eq_str(text, "private")) *out = HUB_PRIVATE;
-    else if (snug_eq_str(text, "internal")) *out = HUB_INTERNAL;
+    if (snug_eq_str(text, "public"))
+        *out = HUB_PUBLIC;
+    else if (snug_eq_str(text, "private"))
+        *out = HUB_PRIVATE;
+    else if (snug_eq_str(text, "internal"))
+        *out = HUB_INTERNAL;
     else if (snug_eq_str(text, "protected"))
-        return snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented", "not implemented here: protected visibility");
-    else return snug_fail(err, SNUG_EINVAL, "\"visibility\" must be \"public\", \"private\" or \"internal\"");
+        return snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented",
+                              "not implemented here: protected visibility");
+    else
+        return snug_fail(err, SNUG_EINVAL,
+                         "\"visibility\" must be \"public\", \"private\" or \"internal\"");
     return SNUG_OK;
 }
 
 /* {name: "x" or "ns/x", organization: "ns" or null} */
-static snug_status read_name(api_call *c, snug_json body, hub_type type, hub_repo_id *out, snug_err *err)
+static snug_status read_name(api_call *c, snug_json body, hub_type type, hub_repo_id *out,
+                             snug_err *err)
 {
     snug_slice  name, ns = snug_json_str_or(body, "organization", SNUG_EMPTY);
     snug_status st = snug_json_need_str(body, "name", &name, err);
@@ -138,10 +154,12 @@ static snug_status check_sdk(snug_slice sdk, snug_err *err)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (snug_eq_str(sdk, known[i])) return SNUG_OK;
     }
-    return snug_fail(err, SNUG_EINVAL, "\"sdk\" must be \"gradio\", \"streamlit\", \"docker\" or \"static\"");
+    return snug_fail(err, SNUG_EINVAL,
+                     "\"sdk\" must be \"gradio\", \"streamlit\", \"docker\" or \"static\"");
 }
 
-static void put_created(api_call *c, const hub_repo_id *id, const char *oid24, const char *error, snug_buf *b)
+static void put_created(api_call *c, const hub_repo_id *id, const char *oid24, const char *error,
+                        snug_buf *b)
 {
     snug_json_out o = snug_json_out_init(b);
     snug_jo_begin_object(&o);
@@ -249,7 +267,8 @@ done:
     return st;
 }
 
-static snug_status need_full_id(snug_json body, const char *key, hub_type type, hub_repo_id *out, snug_err *err)
+static snug_status need_full_id(snug_json body, const char *key, hub_type type, hub_repo_id *out,
+                                snug_err *err)
 {
     snug_slice  name, ns;
     snug_status st = snug_json_need_str(body, key, &name, err);
@@ -307,10 +326,12 @@ snug_status api_put_settings(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_WRITE, &here, err));
     if (!here) goto done;
     SNUG_TRY(api_read_json(&c, &body, err));
-    if (asks_for_gate(body)) SNUG_TRY(snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented",
-                                                     "not implemented here: gated repositories"));
+    if (asks_for_gate(body))
+        SNUG_TRY(snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented",
+                                "not implemented here: gated repositories"));
     SNUG_TRY(read_visibility(body, c.info->visibility, &want, err));
-    if (want != c.info->visibility) SNUG_TRY(hub_set_visibility(c.hub, &c.who, &c.info->id, want, err));
+    if (want != c.info->visibility)
+        SNUG_TRY(hub_set_visibility(c.hub, &c.who, &c.info->id, want, err));
     snug_jo_begin_object(&o);
     snug_jo_kbool(&o, "private", want != HUB_PUBLIC);
     snug_jo_kcstr(&o, "visibility", visibility_name(want));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api/resolve.c - the bytes of a file.
  *
- *      resolve: what the file is   (an LFS pointer becomes its object)   etag: SHA-256 or git blob id
- *      raw:     what git stores    (the pointer's own text)              etag: git blob id
+ *      resolve: what the file is   (an LFS pointer becomes its object)   etag: SHA-256 or git blob
+ * id raw:     what git stores    (the pointer's own text)              etag: git blob id
  *
  * Whatever a user uploaded is only data to a browser: a type that runs nothing, nosniff, and a
  * sandbox without an origin.
@@ -16,31 +16,62 @@
 static const struct {
     const char *ending, *media;
 } media_types[] = {
-    {".png", "image/png"},        {".jpg", "image/jpeg"},      {".jpeg", "image/jpeg"},
-    {".gif", "image/gif"},        {".webp", "image/webp"},     {".avif", "image/avif"},
-    {".bmp", "image/bmp"},        {".ico", "image/x-icon"},    {".wav", "audio/wav"},
-    {".mp3", "audio/mpeg"},       {".flac", "audio/flac"},     {".ogg", "audio/ogg"},
-    {".opus", "audio/ogg"},       {".m4a", "audio/mp4"},       {".mp4", "video/mp4"},
-    {".webm", "video/webm"},      {".json", "application/json"}, {".jsonl", "text/plain"},
-    {".txt", "text/plain"},       {".md", "text/plain"},       {".csv", "text/plain"},
-    {".tsv", "text/plain"},       {".yaml", "text/plain"},     {".yml", "text/plain"},
-    {".toml", "text/plain"},      {".py", "text/plain"},       {".ipynb", "text/plain"},
-    {".html", "text/plain"},      {".htm", "text/plain"},      {".xml", "text/plain"},
-    {".svg", "text/plain"},       {".js", "text/plain"},       {".css", "text/plain"},
-    {".c", "text/plain"},         {".h", "text/plain"},        {".cpp", "text/plain"},
-    {".sh", "text/plain"},        {".rst", "text/plain"},      {".log", "text/plain"},
-    {".jinja", "text/plain"},     {".gitattributes", "text/plain"}, {".gitignore", "text/plain"},
-    {"LICENSE", "text/plain"},    {"Dockerfile", "text/plain"},
+    {".png", "image/png"},
+    {".jpg", "image/jpeg"},
+    {".jpeg", "image/jpeg"},
+    {".gif", "image/gif"},
+    {".webp", "image/webp"},
+    {".avif", "image/avif"},
+    {".bmp", "image/bmp"},
+    {".ico", "image/x-icon"},
+    {".wav", "audio/wav"},
+    {".mp3", "audio/mpeg"},
+    {".flac", "audio/flac"},
+    {".ogg", "audio/ogg"},
+    {".opus", "audio/ogg"},
+    {".m4a", "audio/mp4"},
+    {".mp4", "video/mp4"},
+    {".webm", "video/webm"},
+    {".json", "application/json"},
+    {".jsonl", "text/plain"},
+    {".txt", "text/plain"},
+    {".md", "text/plain"},
+    {".csv", "text/plain"},
+    {".tsv", "text/plain"},
+    {".yaml", "text/plain"},
+    {".yml", "text/plain"},
+    {".toml", "text/plain"},
+    {".py", "text/plain"},
+    {".ipynb", "text/plain"},
+    {".html", "text/plain"},
+    {".htm", "text/plain"},
+    {".xml", "text/plain"},
+    {".svg", "text/plain"},
+    {".js", "text/plain"},
+    {".css", "text/plain"},
+    {".c", "text/plain"},
+    {".h", "text/plain"},
+    {".cpp", "text/plain"},
+    {".sh", "text/plain"},
+    {".rst", "text/plain"},
+    {".log", "text/plain"},
+    {".jinja", "text/plain"},
+    {".gitattributes", "text/plain"},
+    {".gitignore", "text/plain"},
+    {"LICENSE", "text/plain"},
+    {"Dockerfile", "text/plain"},
 };
 
 static snug_slice media_of(snug_slice path)
 {
     for (size_t i = 0; i < sizeof media_types / sizeof media_types[0]; i++) {
         snug_slice ending = snug_str(media_types[i].ending);
-        if (path.len < ending.len || !snug_eq_nocase(snug_sub(path, path.len - ending.len, ending.len), ending))
+        if (path.len < ending.len ||
+            !snug_eq_nocase(snug_sub(path, path.len - ending.len, ending.len), ending))
             continue;
-        return snug_eq_str(snug_str(media_types[i].media), "text/plain") ? SNUG_LIT("text/plain; charset=utf-8")
-                                                                         : snug_str(media_types[i].media);
+        return snug_eq_str(snug_str(media_types[i].media), "text/plain")
+                   ? SNUG_LIT("text/plain; charset=utf-8")
+                   : snug_str(media_types[i].media);
     }
     return SNUG_LIT("application/octet-stream");
 }
@@ -80,14 +111,17 @@ static snug_status fail_gated(api_call *c, snug_err *err)
 {
     const hub_repo_id *id = &c->info->id;
     if (c->who.user_id == 0)
-        return snug_fail_code(err, SNUG_EUNAUTH, "GatedRepo",
-                              "Access to %s %s/%s is restricted. You must have access to it and be authenticated to "
-                              "access it. Please log in.",
-                              hub_type_name(id->type), id->ns, id->name);
+        return snug_fail_code(
+            err, SNUG_EUNAUTH, "GatedRepo",
+            "Access to %s %s/%s is restricted. You must have access to it and be authenticated to "
+            "access it. Please log in.",
+            hub_type_name(id->type), id->ns, id->name);
     return snug_fail_code(err, SNUG_EFORBIDDEN, "GatedRepo",
-                          "Access to %s %s/%s is restricted and you are not in the authorized list. Visit %.*s to ask "
+                          "Access to %s %s/%s is restricted and you are not in the authorized "
+                          "list. Visit %.*s to ask "
                           "for access.",
-                          hub_type_name(id->type), id->ns, id->name, SNUG_SLICE(api_repo_url(c, id)));
+                          hub_type_name(id->type), id->ns, id->name,
+                          SNUG_SLICE(api_repo_url(c, id)));
 }
 
 /* A probe of one byte and the middle of a file are no downloads. */
@@ -104,7 +138,8 @@ static snug_status reply_object(api_call *c, const vcs_entry *e, snug_err *err)
     blob_id  id = {e->lfs.oid};
 
     blob_id_hex(&id, hex);
-    if (!hub_has_lfs(c->hub, c->info->row, &id, NULL) || !blob_exists(hub_blobs(c->hub), &id, &size))
+    if (!hub_has_lfs(c->hub, c->info->row, &id, NULL) ||
+        !blob_exists(hub_blobs(c->hub), &id, &size))
         return snug_fail_code(err, SNUG_ENOTFOUND, "EntryNotFound",
                               "The object %s of this file is not stored here", hex);
     int fd = blob_open_fd(hub_blobs(c->hub), &id);
@@ -146,23 +181,33 @@ static snug_status serve(http_req *rq, http_res *rs, bool raw, snug_err *err)
     if (c.info->gated && !hub_can_write(&c.who, c.info)) SNUG_TRY(fail_gated(&c, err));
     SNUG_TRY(api_path_file(&c, &commit, &path, err));
     vcs_oid_hex(&commit, hex);
-    http_set_header(rs, "X-Repo-Commit", snug_str(hex)); /* also on "no such file": clients remember it */
+    http_set_header(rs, "X-Repo-Commit",
+                    snug_str(hex)); /* also on "no such file": clients remember it */
     SNUG_TRY(vcs_find_entry(c.git, &commit, path, c.a, &e, err));
     if (e.kind != VCS_FILE && e.kind != VCS_SYMLINK)
-        SNUG_TRY(snug_fail_code(err, SNUG_ENOTFOUND, "EntryNotFound", "%.*s is a folder", SNUG_SLICE(snug_sub(path, 0, 300))));
+        SNUG_TRY(snug_fail_code(err, SNUG_ENOTFOUND, "EntryNotFound", "%.*s is a folder",
+                                SNUG_SLICE(snug_sub(path, 0, 300))));
     set_disposition(&c, path);
     set_safety(rs);
     /* A commit's file never changes; a branch's may, and the etag tells. Private bytes stay out of
      * shared caches. */
-    http_set_header(rs, "Cache-Control", c.info->visibility == HUB_PUBLIC ? SNUG_LIT("public, max-age=0, must-revalidate")
-                                                                          : SNUG_LIT("private, no-cache"));
-    if (e.lfs.is_lfs && !raw) SNUG_TRY(reply_object(&c, &e, err));
-    else SNUG_TRY(reply_git_blob(&c, &e, raw ? SNUG_LIT("text/plain; charset=utf-8") : media_of(path), err));
+    http_set_header(rs, "Cache-Control",
+                    c.info->visibility == HUB_PUBLIC
+                        ? SNUG_LIT("public, max-age=0, must-revalidate")
+                        : SNUG_LIT("private, no-cache"));
+    if (e.lfs.is_lfs && !raw)
+        SNUG_TRY(reply_object(&c, &e, err));
+    else
+        SNUG_TRY(reply_git_blob(&c, &e,
+                                raw ? SNUG_LIT("text/plain; charset=utf-8") : media_of(path), err));
     if (!raw && is_download(rq)) hub_count_download(c.hub, c.info->row);
 done:
     api_done(&c);
     return st;
 }
 
-snug_status api_resolve(http_req *rq, http_res *rs, snug_err *err) { return serve(rq, rs, false, err); }
+snug_status api_resolve(http_req *rq, http_res *rs, snug_err *err)
+{
+    return serve(rq, rs, false, err);
+}
 snug_status api_raw(http_req *rq, http_res *rs, snug_err *err) { return serve(rq, rs, true, err); }

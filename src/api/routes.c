@@ -10,6 +10,8 @@
 #define MIB(n) ((uint64_t)(n) << 20)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
+/* clang-format off: a row is a line here, to be read down its columns */
+
 /* ---- parameters ---- */
 
 #define P_TYPE {"type", "path", "string", "models, datasets or spaces", true, false}
@@ -18,7 +20,7 @@
 #define P_REV {"rest", "path", "string", "revision: branch, tag, commit or refs/...", true, false}
 #define P_FILE {"rest", "path", "string", "revision, then the path of a file", true, false}
 #define P_LIMIT {"limit", "query", "integer", "entries per page", false, false}
-#define P_CURSOR {"cursor", "query", "string", "from the Link header of the page before", false, false}
+#define P_CURSOR {"cursor", "query", "string", "Link header of the page before", false, false}
 #define P_EXPAND {"expand", "query", "string", "only these keys", false, true}
 #define P_END {NULL, NULL, NULL, NULL, false, false}
 
@@ -41,7 +43,8 @@ static const http_param p_list[] = {
     {"search", "query", "string", "part of the name; repeated: all of them", false, true},
     {"filter", "query", "string", "tag; repeated: all of them", false, true},
     {"pipeline_tag", "query", "string", "task of a model", false, false},
-    {"sort", "query", "string", "createdAt, lastModified, downloads, likes, trendingScore or id", false, false},
+    {"sort", "query", "string", "createdAt, lastModified, downloads, likes, trendingScore or id",
+     false, false},
     {"full", "query", "boolean", "also sha, siblings, author", false, false},
     {"cardData", "query", "boolean", "also the card's metadata", false, false},
     {"config", "query", "boolean", "also parts of config.json", false, false},
@@ -86,100 +89,201 @@ static const char s_object[] = "{\"type\":\"object\"}";
 static const char s_array[] = "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}";
 static const char s_create[] =
     "{\"type\":\"object\",\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":\"string\"},"
-    "\"organization\":{\"type\":[\"string\",\"null\"]},\"type\":{\"enum\":[\"model\",\"dataset\",\"space\"]},"
-    "\"visibility\":{\"enum\":[\"public\",\"private\",\"internal\"]},\"private\":{\"type\":\"boolean\"},"
-    "\"sdk\":{\"enum\":[\"gradio\",\"streamlit\",\"docker\",\"static\"]},\"license\":{\"type\":\"string\"}}}";
+    "\"organization\":{\"type\":[\"string\",\"null\"]},\"type\":{\"enum\":[\"model\","
+    "\"dataset\",\"space\"]},"
+    "\"visibility\":{\"enum\":[\"public\",\"private\",\"internal\"]},"
+    "\"private\":{\"type\":\"boolean\"},"
+    "\"sdk\":{\"enum\":[\"gradio\",\"streamlit\",\"docker\",\"static\"]},"
+    "\"license\":{\"type\":\"string\"}}}";
 static const char s_created[] =
     "{\"type\":\"object\",\"required\":[\"url\"],\"properties\":{\"url\":{\"type\":\"string\"},"
     "\"name\":{\"type\":\"string\"},\"id\":{\"type\":\"string\"}}}";
 static const char s_delete[] =
     "{\"type\":\"object\",\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":\"string\"},"
-    "\"organization\":{\"type\":[\"string\",\"null\"]},\"type\":{\"enum\":[\"model\",\"dataset\",\"space\"]}}}";
+    "\"organization\":{\"type\":[\"string\",\"null\"]},\"type\":{\"enum\":[\"model\","
+    "\"dataset\",\"space\"]}}}";
 static const char s_move[] =
-    "{\"type\":\"object\",\"required\":[\"fromRepo\",\"toRepo\"],\"properties\":{\"fromRepo\":{\"type\":\"string\"},"
+    "{\"type\":\"object\",\"required\":[\"fromRepo\",\"toRepo\"],"
+    "\"properties\":{\"fromRepo\":{\"type\":\"string\"},"
     "\"toRepo\":{\"type\":\"string\"},\"type\":{\"enum\":[\"model\",\"dataset\",\"space\"]}}}";
 static const char s_settings[] =
-    "{\"type\":\"object\",\"properties\":{\"visibility\":{\"enum\":[\"public\",\"private\",\"internal\"]},"
+    "{\"type\":\"object\",\"properties\":{\"visibility\":{\"enum\":[\"public\",\"private\","
+    "\"internal\"]},"
     "\"private\":{\"type\":\"boolean\"}}}";
 static const char s_paths[] =
     "{\"type\":\"object\",\"required\":[\"paths\"],\"properties\":{\"paths\":{\"type\":\"array\","
     "\"items\":{\"type\":\"string\"}},\"expand\":{\"type\":\"boolean\"}}}";
 static const char s_branch[] =
-    "{\"type\":\"object\",\"properties\":{\"startingPoint\":{\"type\":\"string\"},\"overwrite\":{\"type\":\"boolean\"}}}";
+    "{\"type\":\"object\",\"properties\":{\"startingPoint\":{\"type\":\"string\"},"
+    "\"overwrite\":{\"type\":\"boolean\"}}}";
 static const char s_tag[] =
     "{\"type\":\"object\",\"required\":[\"tag\"],\"properties\":{\"tag\":{\"type\":\"string\"},"
     "\"message\":{\"type\":\"string\"}}}";
 static const char s_preupload[] =
-    "{\"type\":\"object\",\"required\":[\"files\"],\"properties\":{\"files\":{\"type\":\"array\",\"items\":"
-    "{\"type\":\"object\",\"required\":[\"path\",\"size\"],\"properties\":{\"path\":{\"type\":\"string\"},"
-    "\"size\":{\"type\":\"integer\"},\"sample\":{\"type\":\"string\"}}}},\"gitAttributes\":{\"type\":\"string\"},"
+    "{\"type\":\"object\",\"required\":[\"files\"],"
+    "\"properties\":{\"files\":{\"type\":\"array\",\"items\":"
+    "{\"type\":\"object\",\"required\":[\"path\",\"size\"],"
+    "\"properties\":{\"path\":{\"type\":\"string\"},"
+    "\"size\":{\"type\":\"integer\"},\"sample\":{\"type\":\"string\"}}}},"
+    "\"gitAttributes\":{\"type\":\"string\"},"
     "\"gitIgnore\":{\"type\":\"string\"}}}";
 static const char s_commit[] =
-    "{\"type\":\"object\",\"required\":[\"key\",\"value\"],\"properties\":{\"key\":{\"enum\":[\"header\",\"file\","
-    "\"lfsFile\",\"deletedFile\",\"deletedFolder\",\"copyFile\"]},\"value\":{\"type\":\"object\"}}}";
+    "{\"type\":\"object\",\"required\":[\"key\",\"value\"],"
+    "\"properties\":{\"key\":{\"enum\":[\"header\",\"file\","
+    "\"lfsFile\",\"deletedFile\",\"deletedFolder\",\"copyFile\"]},"
+    "\"value\":{\"type\":\"object\"}}}";
 static const char s_committed[] =
-    "{\"type\":\"object\",\"required\":[\"commitOid\",\"commitUrl\"],\"properties\":{\"success\":{\"type\":\"boolean\"},"
-    "\"commitOid\":{\"type\":\"string\"},\"commitUrl\":{\"type\":\"string\"},\"hookOutput\":{\"type\":\"string\"}}}";
+    "{\"type\":\"object\",\"required\":[\"commitOid\",\"commitUrl\"],"
+    "\"properties\":{\"success\":{\"type\":\"boolean\"},"
+    "\"commitOid\":{\"type\":\"string\"},\"commitUrl\":{\"type\":\"string\"},"
+    "\"hookOutput\":{\"type\":\"string\"}}}";
 static const char s_card[] =
-    "{\"type\":\"object\",\"required\":[\"content\"],\"properties\":{\"content\":{\"type\":\"string\"},"
+    "{\"type\":\"object\",\"required\":[\"content\"],"
+    "\"properties\":{\"content\":{\"type\":\"string\"},"
     "\"repoType\":{\"enum\":[\"model\",\"dataset\",\"space\"]}}}";
 static const char s_batch[] =
-    "{\"type\":\"object\",\"required\":[\"operation\",\"objects\"],\"properties\":{\"operation\":{\"enum\":[\"upload\","
-    "\"download\"]},\"transfers\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},\"objects\":{\"type\":\"array\","
-    "\"items\":{\"type\":\"object\",\"required\":[\"oid\",\"size\"],\"properties\":{\"oid\":{\"type\":\"string\"},"
+    "{\"type\":\"object\",\"required\":[\"operation\",\"objects\"],"
+    "\"properties\":{\"operation\":{\"enum\":[\"upload\","
+    "\"download\"]},\"transfers\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+    "\"objects\":{\"type\":\"array\","
+    "\"items\":{\"type\":\"object\",\"required\":[\"oid\",\"size\"],"
+    "\"properties\":{\"oid\":{\"type\":\"string\"},"
     "\"size\":{\"type\":\"integer\"}}}}}}";
 static const char s_pointer[] =
-    "{\"type\":\"object\",\"required\":[\"oid\",\"size\"],\"properties\":{\"oid\":{\"type\":\"string\"},"
+    "{\"type\":\"object\",\"required\":[\"oid\",\"size\"],"
+    "\"properties\":{\"oid\":{\"type\":\"string\"},"
     "\"size\":{\"type\":\"integer\"}}}";
 
-/* ---- documents: id, tag, summary, scope, params, request, response, media, body_max, errors ---- */
+/* ---- documents: id, tag, summary, scope, params, request, response, media, body_max,
+    errors ---- */
 
-static const http_doc d_whoami = {"whoami", "identity", "The account and token of the caller.", "read", p_none, NULL, s_object, NULL, 0, "401"};
-static const http_doc d_auth = {"authCheck", "identity", "Whether the caller may read the repository.", "read", p_repo, NULL, s_object, NULL, 0, "401 404"};
-static const http_doc d_auth_write = {"authCheckWrite", "identity", "Whether the caller may write to the repository.", "write", p_repo, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_whoami = {
+    "whoami", "identity", "The account and token of the caller.",
+    "read", p_none, NULL, s_object, NULL, 0, "401"};
+static const http_doc d_auth = {
+    "authCheck", "identity", "Whether the caller may read the repository.",
+    "read", p_repo, NULL, s_object, NULL, 0, "401 404"};
+static const http_doc d_auth_write = {
+    "authCheckWrite", "identity", "Whether the caller may write to the repository.",
+    "write", p_repo, NULL, s_object, NULL, 0, "401 403 404"};
 
-static const http_doc d_create = {"createRepo", "repos", "Makes a repository with its first commit.", "write", p_none, s_create, s_created, NULL, MIB(32), "400 401 403 409"};
-static const http_doc d_delete = {"deleteRepo", "repos", "Deletes a repository for good.", "write", p_none, s_delete, NULL, NULL, 0, "400 401 403 404"};
-static const http_doc d_move = {"moveRepo", "repos", "Renames a repository; the old address redirects.", "write", p_none, s_move, s_created, NULL, 0, "400 401 403 404 409"};
-static const http_doc d_settings = {"putSettings", "repos", "Changes who may see a repository.", "write", p_repo, s_settings, s_object, NULL, 0, "400 401 403 404 501"};
-static const http_doc d_info = {"getRepo", "repos", "A repository's facts, files and card.", "", p_info, NULL, s_object, NULL, 0, "400 401 404"};
-static const http_doc d_info_rev = {"getRepoAt", "repos", "The same at a revision.", "", p_info_rev, NULL, s_object, NULL, 0, "400 401 404"};
-static const http_doc d_list = {"listRepos", "repos", "Repositories the caller may read, page by page.", "", p_list, NULL, s_array, NULL, 0, "400 501"};
+static const http_doc d_create = {
+    "createRepo", "repos", "Makes a repository with its first commit.",
+    "write", p_none, s_create, s_created, NULL, MIB(32), "400 401 403 409"};
+static const http_doc d_delete = {
+    "deleteRepo", "repos", "Deletes a repository for good.",
+    "write", p_none, s_delete, NULL, NULL, 0, "400 401 403 404"};
+static const http_doc d_move = {
+    "moveRepo", "repos", "Renames a repository; the old address redirects.",
+    "write", p_none, s_move, s_created, NULL, 0, "400 401 403 404 409"};
+static const http_doc d_settings = {
+    "putSettings", "repos", "Changes who may see a repository.",
+    "write", p_repo, s_settings, s_object, NULL, 0, "400 401 403 404 501"};
+static const http_doc d_info = {
+    "getRepo", "repos", "A repository's facts, files and card.",
+    "", p_info, NULL, s_object, NULL, 0, "400 401 404"};
+static const http_doc d_info_rev = {
+    "getRepoAt", "repos", "The same at a revision.",
+    "", p_info_rev, NULL, s_object, NULL, 0, "400 401 404"};
+static const http_doc d_list = {
+    "listRepos", "repos", "Repositories the caller may read, page by page.",
+    "", p_list, NULL, s_array, NULL, 0, "400 501"};
 
-static const http_doc d_tree = {"listTree", "files", "Files and folders of a revision, page by page.", "", p_tree, NULL, s_array, NULL, 0, "400 401 404"};
-static const http_doc d_paths = {"pathsInfo", "files", "Entries of some paths; missing ones are left out.", "", p_repo_rev, s_paths, s_array, NULL, MIB(8), "400 401 404"};
-static const http_doc d_resolve = {"resolve", "files", "The content of a file.", "", p_file, NULL, NULL, NULL, 0, "401 403 404 416"};
-static const http_doc d_resolve_typed = {"resolveTyped", "files", "The content of a file of a dataset or space.", "", p_typed_file, NULL, NULL, NULL, 0, "401 403 404 416"};
-static const http_doc d_raw = {"raw", "files", "What git stores for a file: a pointer for large ones.", "", p_file, NULL, NULL, NULL, 0, "401 404 416"};
-static const http_doc d_raw_typed = {"rawTyped", "files", "The same for a dataset or space.", "", p_typed_file, NULL, NULL, NULL, 0, "401 404 416"};
+static const http_doc d_tree = {
+    "listTree", "files", "Files and folders of a revision, page by page.",
+    "", p_tree, NULL, s_array, NULL, 0, "400 401 404"};
+static const http_doc d_paths = {
+    "pathsInfo", "files", "Entries of some paths; missing ones are left out.",
+    "", p_repo_rev, s_paths, s_array, NULL, MIB(8), "400 401 404"};
+static const http_doc d_resolve = {
+    "resolve", "files", "The content of a file.",
+    "", p_file, NULL, NULL, NULL, 0, "401 403 404 416"};
+static const http_doc d_resolve_typed = {
+    "resolveTyped", "files", "The content of a file of a dataset or space.",
+    "", p_typed_file, NULL, NULL, NULL, 0, "401 403 404 416"};
+static const http_doc d_raw = {
+    "raw", "files", "What git stores for a file: a pointer for large ones.",
+    "", p_file, NULL, NULL, NULL, 0, "401 404 416"};
+static const http_doc d_raw_typed = {
+    "rawTyped", "files", "The same for a dataset or space.",
+    "", p_typed_file, NULL, NULL, NULL, 0, "401 404 416"};
 
-static const http_doc d_refs = {"listRefs", "history", "Branches, tags and converted refs.", "", p_refs, NULL, s_object, NULL, 0, "401 404"};
-static const http_doc d_commits = {"listCommits", "history", "Commits, newest first, page by page.", "", p_commits, NULL, s_array, NULL, 0, "400 401 404"};
-static const http_doc d_branch = {"createBranch", "history", "Makes a branch.", "write", p_repo_rev, s_branch, s_object, NULL, 0, "400 401 403 404 409"};
-static const http_doc d_branch_del = {"deleteBranch", "history", "Deletes a branch.", "write", p_repo_rev, NULL, s_object, NULL, 0, "400 401 403 404"};
-static const http_doc d_tag = {"createTag", "history", "Tags a revision.", "write", p_repo_rev, s_tag, s_object, NULL, 0, "400 401 403 404 409"};
-static const http_doc d_tag_del = {"deleteTag", "history", "Deletes a tag.", "write", p_repo_rev, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_refs = {
+    "listRefs", "history", "Branches, tags and converted refs.",
+    "", p_refs, NULL, s_object, NULL, 0, "401 404"};
+static const http_doc d_commits = {
+    "listCommits", "history", "Commits, newest first, page by page.",
+    "", p_commits, NULL, s_array, NULL, 0, "400 401 404"};
+static const http_doc d_branch = {
+    "createBranch", "history", "Makes a branch.",
+    "write", p_repo_rev, s_branch, s_object, NULL, 0, "400 401 403 404 409"};
+static const http_doc d_branch_del = {
+    "deleteBranch", "history", "Deletes a branch.",
+    "write", p_repo_rev, NULL, s_object, NULL, 0, "400 401 403 404"};
+static const http_doc d_tag = {
+    "createTag", "history", "Tags a revision.",
+    "write", p_repo_rev, s_tag, s_object, NULL, 0, "400 401 403 404 409"};
+static const http_doc d_tag_del = {
+    "deleteTag", "history", "Deletes a tag.",
+    "write", p_repo_rev, NULL, s_object, NULL, 0, "401 403 404"};
 
-static const http_doc d_preupload = {"preupload", "commits", "How each file of a coming commit should travel.", "write", p_commit, s_preupload, s_object, NULL, MIB(16), "400 401 403 404 422"};
-static const http_doc d_commit = {"commit", "commits", "Makes a commit from one JSON object per line.", "write", p_commit, s_commit, s_committed, "application/x-ndjson", API_COMMIT_BODY_MAX, "400 401 403 404 409 412 413 422 501"};
-static const http_doc d_yaml = {"validateYaml", "commits", "Checks the metadata of a README.", "", p_none, s_card, s_object, NULL, MIB(8), "400"};
+static const http_doc d_preupload = {
+    "preupload", "commits", "How each file of a coming commit should travel.",
+    "write", p_commit, s_preupload, s_object, NULL, MIB(16), "400 401 403 404 422"};
+static const http_doc d_commit = {
+    "commit", "commits", "Makes a commit from one JSON object per line.",
+    "write", p_commit, s_commit, s_committed, "application/x-ndjson", API_COMMIT_BODY_MAX,
+    "400 401 403 404 409 412 413 422 501"};
+static const http_doc d_yaml = {
+    "validateYaml", "commits", "Checks the metadata of a README.",
+    "", p_none, s_card, s_object, NULL, MIB(8), "400"};
 
-static const http_doc d_batch = {"lfsBatch", "lfs", "Where to send or fetch large objects.", "", p_web_repo, s_batch, s_object, "application/vnd.git-lfs+json", MIB(2), "401 403 404 413 422"};
-static const http_doc d_batch_typed = {"lfsBatchTyped", "lfs", "The same for a dataset or space.", "", p_repo, s_batch, s_object, "application/vnd.git-lfs+json", MIB(2), "401 403 404 413 422"};
-static const http_doc d_verify = {"lfsVerify", "lfs", "Whether an uploaded object arrived whole.", "read", p_web_repo, s_pointer, s_object, "application/vnd.git-lfs+json", 0, "401 404 422"};
-static const http_doc d_verify_typed = {"lfsVerifyTyped", "lfs", "The same for a dataset or space.", "read", p_repo, s_pointer, s_object, "application/vnd.git-lfs+json", 0, "401 404 422"};
-static const http_doc d_locks = {"lfsLocks", "lfs", "File locking: not supported.", "", p_rest, NULL, NULL, NULL, 0, "404"};
-static const http_doc d_lfs_put = {"lfsPut", "lfs", "Stores an object by a signed address.", "", p_blob, NULL, NULL, "application/octet-stream", API_LFS_OBJECT_MAX, "403 422"};
-static const http_doc d_lfs_part = {"lfsPutPart", "lfs", "Stores a part of an object by a signed address.", "", p_blob, NULL, NULL, "application/octet-stream", API_LFS_OBJECT_MAX, "403 422"};
-static const http_doc d_lfs_done = {"lfsComplete", "lfs", "Puts the parts of an object together.", "", p_blob, s_object, s_object, NULL, MIB(16), "400 403 422"};
-static const http_doc d_lfs_get = {"lfsGet", "lfs", "Fetches an object by a signed address.", "", p_blob, NULL, NULL, NULL, 0, "403 404 416"};
+static const http_doc d_batch = {
+    "lfsBatch", "lfs", "Where to send or fetch large objects.",
+    "", p_web_repo, s_batch, s_object, "application/vnd.git-lfs+json", MIB(2), "401 403 404 413 422"};
+static const http_doc d_batch_typed = {
+    "lfsBatchTyped", "lfs", "The same for a dataset or space.",
+    "", p_repo, s_batch, s_object, "application/vnd.git-lfs+json", MIB(2), "401 403 404 413 422"};
+static const http_doc d_verify = {
+    "lfsVerify", "lfs", "Whether an uploaded object arrived whole.",
+    "read", p_web_repo, s_pointer, s_object, "application/vnd.git-lfs+json", 0, "401 404 422"};
+static const http_doc d_verify_typed = {
+    "lfsVerifyTyped", "lfs", "The same for a dataset or space.",
+    "read", p_repo, s_pointer, s_object, "application/vnd.git-lfs+json", 0, "401 404 422"};
+static const http_doc d_locks = {
+    "lfsLocks", "lfs", "File locking: not supported.",
+    "", p_rest, NULL, NULL, NULL, 0, "404"};
+static const http_doc d_lfs_put = {
+    "lfsPut", "lfs", "Stores an object by a signed address.",
+    "", p_blob, NULL, NULL, "application/octet-stream", API_LFS_OBJECT_MAX, "403 422"};
+static const http_doc d_lfs_part = {
+    "lfsPutPart", "lfs", "Stores a part of an object by a signed address.",
+    "", p_blob, NULL, NULL, "application/octet-stream", API_LFS_OBJECT_MAX, "403 422"};
+static const http_doc d_lfs_done = {
+    "lfsComplete", "lfs", "Puts the parts of an object together.",
+    "", p_blob, s_object, s_object, NULL, MIB(16), "400 403 422"};
+static const http_doc d_lfs_get = {
+    "lfsGet", "lfs", "Fetches an object by a signed address.",
+    "", p_blob, NULL, NULL, NULL, 0, "403 404 416"};
 
-static const http_doc d_health = {"health", "server", "Whether the server answers.", "", p_none, NULL, s_object, NULL, 0, ""};
-static const http_doc d_metrics = {"metrics", "server", "Counters in Prometheus text.", "", p_none, NULL, NULL, NULL, 0, ""};
-static const http_doc d_openapi = {"openapi", "server", "This document.", "", p_none, NULL, s_object, NULL, 0, ""};
-static const http_doc d_telemetry = {"telemetry", "server", "Accepted and forgotten.", "", p_rest, NULL, NULL, NULL, 0, ""};
-static const http_doc d_harnesses = {"agentHarnesses", "server", "Nothing to announce.", "", p_none, NULL, s_object, NULL, 0, ""};
-static const http_doc d_tasks = {"tasks", "server", "Models for inference tasks: none yet.", "", p_none, NULL, s_object, NULL, 0, ""};
+static const http_doc d_health = {
+    "health", "server", "Whether the server answers.",
+    "", p_none, NULL, s_object, NULL, 0, ""};
+static const http_doc d_metrics = {
+    "metrics", "server", "Counters in Prometheus text.",
+    "", p_none, NULL, NULL, NULL, 0, ""};
+static const http_doc d_openapi = {
+    "openapi", "server", "This document.",
+    "", p_none, NULL, s_object, NULL, 0, ""};
+static const http_doc d_telemetry = {
+    "telemetry", "server", "Accepted and forgotten.",
+    "", p_rest, NULL, NULL, NULL, 0, ""};
+static const http_doc d_harnesses = {
+    "agentHarnesses", "server", "Nothing to announce.",
+    "", p_none, NULL, s_object, NULL, 0, ""};
+static const http_doc d_tasks = {
+    "tasks", "server", "Models for inference tasks: none yet.",
+    "", p_none, NULL, s_object, NULL, 0, ""};
 
 #define T "{type:models|datasets|spaces}"
 #define W "{type:datasets|spaces}"
@@ -187,13 +291,15 @@ static const http_doc d_tasks = {"tasks", "server", "Models for inference tasks:
 static const http_route identity_routes[] = {
     {HTTP_GET, "/api/whoami-v2", api_whoami, 0, &d_whoami, NULL},
     {HTTP_GET, "/api/" T "/{ns}/{name}/auth-check", api_auth_check, 0, &d_auth, NULL},
-    {HTTP_GET, "/api/" T "/{ns}/{name}/auth-check/write", api_auth_check_write, 0, &d_auth_write, NULL},
+    {HTTP_GET, "/api/" T "/{ns}/{name}/auth-check/write",
+     api_auth_check_write, 0, &d_auth_write, NULL},
 };
 
 static const http_route repo_routes[] = {
     {HTTP_GET, "/api/" T, api_list, 0, &d_list, NULL},
     {HTTP_GET, "/api/" T "/{ns}/{name}", api_info, 0, &d_info, api_info_fast},
-    {HTTP_GET, "/api/" T "/{ns}/{name}/revision/{rest...}", api_info_rev, 0, &d_info_rev, api_info_fast},
+    {HTTP_GET, "/api/" T "/{ns}/{name}/revision/{rest...}",
+     api_info_rev, 0, &d_info_rev, api_info_fast},
     {HTTP_POST, "/api/repos/create", api_create_repo, ROUTE_WRITE, &d_create, NULL},
     {HTTP_DELETE, "/api/repos/delete", api_delete_repo, ROUTE_WRITE, &d_delete, NULL},
     {HTTP_POST, "/api/repos/move", api_move_repo, ROUTE_WRITE, &d_move, NULL},
@@ -212,30 +318,43 @@ static const http_route file_routes[] = {
 static const http_route history_routes[] = {
     {HTTP_GET, "/api/" T "/{ns}/{name}/refs", api_refs, 0, &d_refs, NULL},
     {HTTP_GET, "/api/" T "/{ns}/{name}/commits/{rest...}", api_commits, 0, &d_commits, NULL},
-    {HTTP_POST, "/api/" T "/{ns}/{name}/branch/{rest...}", api_create_branch, ROUTE_WRITE, &d_branch, NULL},
-    {HTTP_DELETE, "/api/" T "/{ns}/{name}/branch/{rest...}", api_delete_branch, ROUTE_WRITE, &d_branch_del, NULL},
+    {HTTP_POST, "/api/" T "/{ns}/{name}/branch/{rest...}",
+     api_create_branch, ROUTE_WRITE, &d_branch, NULL},
+    {HTTP_DELETE, "/api/" T "/{ns}/{name}/branch/{rest...}",
+     api_delete_branch, ROUTE_WRITE, &d_branch_del, NULL},
     {HTTP_POST, "/api/" T "/{ns}/{name}/tag/{rest...}", api_create_tag, ROUTE_WRITE, &d_tag, NULL},
-    {HTTP_DELETE, "/api/" T "/{ns}/{name}/tag/{rest...}", api_delete_tag, ROUTE_WRITE, &d_tag_del, NULL},
+    {HTTP_DELETE, "/api/" T "/{ns}/{name}/tag/{rest...}",
+     api_delete_tag, ROUTE_WRITE, &d_tag_del, NULL},
 };
 
 static const http_route commit_routes[] = {
     {HTTP_POST, "/api/" T "/{ns}/{name}/preupload/{rest...}", api_preupload, 0, &d_preupload, NULL},
-    {HTTP_POST, "/api/" T "/{ns}/{name}/commit/{rest...}", api_commit, ROUTE_WRITE | ROUTE_STREAM_BODY, &d_commit, NULL},
+    {HTTP_POST, "/api/" T "/{ns}/{name}/commit/{rest...}",
+     api_commit, ROUTE_WRITE | ROUTE_STREAM_BODY, &d_commit, NULL},
     {HTTP_POST, "/api/validate-yaml", api_validate_yaml, 0, &d_yaml, NULL},
 };
 
 static const http_route lfs_routes[] = {
     {HTTP_POST, "/{ns}/{name}/info/lfs/objects/batch", api_lfs_batch, 0, &d_batch, NULL},
-    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/objects/batch", api_lfs_batch, 0, &d_batch_typed, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/objects/batch",
+     api_lfs_batch, 0, &d_batch_typed, NULL},
     {HTTP_POST, "/{ns}/{name}/info/lfs/objects/verify", api_lfs_verify, 0, &d_verify, NULL},
-    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/objects/verify", api_lfs_verify, 0, &d_verify_typed, NULL},
-    {HTTP_GET, "/{ns}/{name}/info/lfs/locks/{rest...}", api_lfs_locks, ROUTE_HIDDEN | ROUTE_INLINE, &d_locks, NULL},
-    {HTTP_POST, "/{ns}/{name}/info/lfs/locks/{rest...}", api_lfs_locks, ROUTE_HIDDEN, &d_locks, NULL},
-    {HTTP_GET, "/" W "/{ns}/{name}/info/lfs/locks/{rest...}", api_lfs_locks, ROUTE_HIDDEN | ROUTE_INLINE, &d_locks, NULL},
-    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/locks/{rest...}", api_lfs_locks, ROUTE_HIDDEN, &d_locks, NULL},
-    {HTTP_PUT, "/api/lfs/put/{row}/{oid}", api_lfs_put, ROUTE_WRITE | ROUTE_STREAM_BODY | ROUTE_HIDDEN, &d_lfs_put, NULL},
-    {HTTP_PUT, "/api/lfs/part/{row}/{oid}/{part}", api_lfs_put_part, ROUTE_WRITE | ROUTE_STREAM_BODY | ROUTE_HIDDEN, &d_lfs_part, NULL},
-    {HTTP_POST, "/api/lfs/complete/{row}/{oid}", api_lfs_complete, ROUTE_WRITE | ROUTE_HIDDEN, &d_lfs_done, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/objects/verify",
+     api_lfs_verify, 0, &d_verify_typed, NULL},
+    {HTTP_GET, "/{ns}/{name}/info/lfs/locks/{rest...}",
+     api_lfs_locks, ROUTE_HIDDEN | ROUTE_INLINE, &d_locks, NULL},
+    {HTTP_POST, "/{ns}/{name}/info/lfs/locks/{rest...}",
+     api_lfs_locks, ROUTE_HIDDEN, &d_locks, NULL},
+    {HTTP_GET, "/" W "/{ns}/{name}/info/lfs/locks/{rest...}",
+     api_lfs_locks, ROUTE_HIDDEN | ROUTE_INLINE, &d_locks, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/locks/{rest...}",
+     api_lfs_locks, ROUTE_HIDDEN, &d_locks, NULL},
+    {HTTP_PUT, "/api/lfs/put/{row}/{oid}",
+     api_lfs_put, ROUTE_WRITE | ROUTE_STREAM_BODY | ROUTE_HIDDEN, &d_lfs_put, NULL},
+    {HTTP_PUT, "/api/lfs/part/{row}/{oid}/{part}",
+     api_lfs_put_part, ROUTE_WRITE | ROUTE_STREAM_BODY | ROUTE_HIDDEN, &d_lfs_part, NULL},
+    {HTTP_POST, "/api/lfs/complete/{row}/{oid}",
+     api_lfs_complete, ROUTE_WRITE | ROUTE_HIDDEN, &d_lfs_done, NULL},
     {HTTP_GET, "/api/lfs/get/{row}/{oid}", api_lfs_get, ROUTE_HIDDEN, &d_lfs_get, NULL},
 };
 
@@ -243,12 +362,15 @@ static const http_route server_routes[] = {
     {HTTP_GET, "/healthz", api_health, ROUTE_INLINE, &d_health, NULL},
     {HTTP_GET, "/metrics", api_metrics, ROUTE_INLINE, &d_metrics, NULL},
     {HTTP_GET, "/openapi.json", api_openapi, 0, &d_openapi, NULL},
-    {HTTP_GET, "/api/telemetry/{rest...}", api_telemetry, ROUTE_INLINE | ROUTE_HIDDEN, &d_telemetry, NULL},
-    {HTTP_GET, "/api/agent-harnesses", api_agent_harnesses, ROUTE_INLINE | ROUTE_HIDDEN, &d_harnesses, NULL},
+    {HTTP_GET, "/api/telemetry/{rest...}",
+     api_telemetry, ROUTE_INLINE | ROUTE_HIDDEN, &d_telemetry, NULL},
+    {HTTP_GET, "/api/agent-harnesses",
+     api_agent_harnesses, ROUTE_INLINE | ROUTE_HIDDEN, &d_harnesses, NULL},
     {HTTP_GET, "/api/tasks", api_tasks, ROUTE_INLINE | ROUTE_HIDDEN, &d_tasks, NULL},
 };
 
-/* ---- known to clients, not built here: one answer, never a 404 that looks like a missing repo ---- */
+/* ---- known to clients, not built here: one answer,
+    never a 404 that looks like a missing repo ---- */
 
 #define NOT_HERE(name, what) \
     static const http_doc name = {"", "", what, "", p_none, NULL, NULL, NULL, 0, "501"}
@@ -272,7 +394,8 @@ NOT_HERE(n_papers, "papers");
 NOT_HERE(n_tags, "the dictionary of tags");
 NOT_HERE(n_oauth, "OAuth");
 
-#define NO(verb, pattern, doc) {verb, pattern, api_not_here, ROUTE_INLINE | ROUTE_HIDDEN, &doc, NULL}
+#define NO(verb, pattern, doc) {verb, pattern, api_not_here, ROUTE_INLINE | ROUTE_HIDDEN, &doc, \
+    NULL}
 /* Not inline: with a body, which has to be read first. */
 #define NO_BODY(verb, pattern, doc) {verb, pattern, api_not_here, ROUTE_HIDDEN, &doc, NULL}
 #define NO_ALL(pattern, doc)                                                                       \
@@ -318,10 +441,14 @@ static const http_route not_here_routes[] = {
     NO(HTTP_GET, "/api/spaces/semantic-search", n_tags),
 };
 
+/* clang-format on */
+
 void api_tables(const http_route *const **tables, const size_t **sizes)
 {
-    static const http_route *const all[] = {identity_routes, repo_routes, file_routes, history_routes,
-                                            commit_routes, lfs_routes, server_routes, not_here_routes, NULL};
+    static const http_route *const all[] = {identity_routes, repo_routes, file_routes,
+        history_routes,
+                                            commit_routes, lfs_routes, server_routes,
+                                                not_here_routes, NULL};
     static const size_t counts[] = {COUNT(identity_routes), COUNT(repo_routes), COUNT(file_routes),
                                     COUNT(history_routes), COUNT(commit_routes), COUNT(lfs_routes),
                                     COUNT(server_routes), COUNT(not_here_routes)};

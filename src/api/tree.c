@@ -95,14 +95,14 @@ snug_status api_tree(http_req *rq, http_res *rs, snug_err *err)
 
     SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
-    bool expand = http_req_query_bool(rq, "expand", false);
-    bool recursive = http_req_query_bool(rq, "recursive", false);
+    bool     expand = http_req_query_bool(rq, "expand", false);
+    bool     recursive = http_req_query_bool(rq, "recursive", false);
     uint64_t most = expand ? API_TREE_PAGE_EXPAND : API_TREE_PAGE;
     SNUG_TRY(api_query_u64(&c, "limit", most, 1, most, &limit, err));
     SNUG_TRY(api_path_file(&c, &commit, &path, err));
     SNUG_TRY(read_cursor(&c, &commit, &after, err));
-    SNUG_TRY(vcs_list_tree(c.git, &commit, path, recursive, after, (size_t)limit, c.a, &list, &count,
-                           &more, err));
+    SNUG_TRY(vcs_list_tree(c.git, &commit, path, recursive, after, (size_t)limit, c.a, &list,
+                           &count, &more, err));
     SNUG_TRY(put_entries(&c, &commit, list, count, expand, &o, err));
     if (more && count > 0) set_next_page(&c, &commit, list[count - 1].path);
     SNUG_TRY(api_reply_json(&c, &b, err));
@@ -129,7 +129,10 @@ static snug_status add_path(path_list *l, snug_slice path, snug_err *err)
     return SNUG_OK;
 }
 
-static bool is_yes(snug_slice s) { return snug_eq_nocase(s, SNUG_LIT("true")) || snug_eq_str(s, "1"); }
+static bool is_yes(snug_slice s)
+{
+    return snug_eq_nocase(s, SNUG_LIT("true")) || snug_eq_str(s, "1");
+}
 
 static snug_status read_form(api_call *c, path_list *l, snug_err *err)
 {
@@ -158,9 +161,11 @@ static snug_status read_json(api_call *c, path_list *l, snug_err *err)
     l->expand = snug_json_bool_or(doc, "expand", false);
     paths = snug_json_get(doc, "paths");
     if (snug_json_to_str(paths, &one)) return add_path(l, one, err);
-    if (!snug_json_is(paths, SNUG_JSON_ARRAY)) SNUG_FAIL(err, SNUG_EINVAL, "\"paths\" must be an array");
+    if (!snug_json_is(paths, SNUG_JSON_ARRAY))
+        SNUG_FAIL(err, SNUG_EINVAL, "\"paths\" must be an array");
     for (snug_json_iter it = snug_json_iter_of(paths); snug_json_next(&it);) {
-        if (!snug_json_to_str(it.value, &one)) SNUG_FAIL(err, SNUG_EINVAL, "\"paths\" must hold strings");
+        if (!snug_json_to_str(it.value, &one))
+            SNUG_FAIL(err, SNUG_EINVAL, "\"paths\" must hold strings");
         SNUG_TRY(add_path(l, one, err));
     }
 done:
@@ -177,8 +182,10 @@ static snug_status find_entries(api_call *c, const vcs_oid *commit, const path_l
     for (size_t i = 0; i < l->count; i++) {
         if (l->paths[i].len == 0) continue;
         snug_status st = vcs_find_entry(c->git, commit, l->paths[i], c->a, &(*out)[*count], err);
-        if (st == SNUG_OK) ++*count;
-        else if (st != SNUG_ENOTFOUND && st != SNUG_EPAYLOAD && st != SNUG_EINVAL) return st;
+        if (st == SNUG_OK)
+            ++*count;
+        else if (st != SNUG_ENOTFOUND && st != SNUG_EPAYLOAD && st != SNUG_EINVAL)
+            return st;
     }
     return SNUG_OK;
 }

@@ -15,7 +15,10 @@ bool blob_id_parse(snug_slice hex, blob_id *out)
     return snug_unhex(hex, out->sha256.b, sizeof out->sha256.b);
 }
 
-void blob_id_hex(const blob_id *id, char out[65]) { snug_hex(id->sha256.b, sizeof id->sha256.b, out); }
+void blob_id_hex(const blob_id *id, char out[65])
+{
+    snug_hex(id->sha256.b, sizeof id->sha256.b, out);
+}
 
 void blob_close(blob_store *s)
 {
@@ -79,12 +82,12 @@ snug_status blob_remove(blob_store *s, const blob_id *id, snug_err *err)
 
 snug_status blob_verify(blob_store *s, const blob_id *id, snug_err *err)
 {
-    snug_status  st = SNUG_OK;
-    uint64_t     size = 0;
-    snug_sha256  got;
-    char         hex[65];
+    snug_status    st = SNUG_OK;
+    uint64_t       size = 0;
+    snug_sha256    got;
+    char           hex[65];
     unsigned char *buf = NULL;
-    snug_hasher *h = snug_hasher_new(SNUG_HASH_SHA256);
+    snug_hasher   *h = snug_hasher_new(SNUG_HASH_SHA256);
 
     blob_id_hex(id, hex);
     SNUG_TRY(s->driver->stat(s, id, &size, err));

@@ -26,17 +26,20 @@ typedef struct blob_driver {
     snug_status (*put_begin)(blob_store *s, blob_writer **out, snug_err *err);
     snug_status (*put_write)(blob_writer *w, const void *p, size_t n, snug_err *err); /* hashes as it goes */
     uint64_t    (*put_size)(const blob_writer *w);
-    snug_status (*put_commit)(blob_writer *w, const blob_id *expect, uint64_t size, blob_id *out, snug_err *err);
+    snug_status (*put_commit)(blob_writer *w, const blob_id *expect, uint64_t size, blob_id *out,
+                              snug_err *err);
     void        (*put_abort)(blob_writer *w);
     snug_status (*stat)(blob_store *s, const blob_id *id, uint64_t *size, snug_err *err);
-    snug_status (*read_at)(blob_store *s, const blob_id *id, uint64_t off, void *buf, size_t n, snug_err *err);
+    snug_status (*read_at)(blob_store *s, const blob_id *id, uint64_t off, void *buf, size_t n,
+                           snug_err *err);
     snug_status (*remove)(blob_store *s, const blob_id *id, snug_err *err); /* only the collector calls it */
     int         (*open_fd)(blob_store *s, const blob_id *id);               /* -1: not a local file */
     snug_status (*presign)(blob_store *s, const blob_id *id, snug_buf *url, snug_err *err); /* may be NULL */
     snug_status (*each)(blob_store *s, blob_visit *fn, void *arg, snug_err *err);
     snug_status (*part_put)(blob_store *s, snug_slice token, unsigned part, uint64_t off, blob_pull *pull,
                             void *arg, uint64_t size, snug_sha256 *etag, snug_err *err);
-    snug_status (*part_finish)(blob_store *s, snug_slice token, const blob_id *expect, uint64_t size, snug_err *err);
+    snug_status (*part_finish)(blob_store *s, snug_slice token, const blob_id *expect, uint64_t size,
+                               snug_err *err);
     void        (*part_drop)(blob_store *s, snug_slice token);
     size_t      (*sweep_tmp)(blob_store *s, uint64_t age_ms);
     void        (*close)(blob_store *s);
@@ -60,7 +63,8 @@ void        blob_put_abort(blob_writer *w); /* NULL is fine */
 
 bool        blob_exists(blob_store *s, const blob_id *id, uint64_t *size); /* size may be NULL */
 /* Exactly n bytes at off; SNUG_ENOTFOUND, or SNUG_ECORRUPT when the object is shorter. */
-snug_status blob_read_at(blob_store *s, const blob_id *id, uint64_t off, void *buf, size_t n, snug_err *err) SNUG_MUST_USE;
+snug_status blob_read_at(blob_store *s, const blob_id *id, uint64_t off, void *buf, size_t n,
+                         snug_err *err) SNUG_MUST_USE;
 int         blob_open_fd(blob_store *s, const blob_id *id); /* the caller closes it; -1: none */
 snug_status blob_remove(blob_store *s, const blob_id *id, snug_err *err) SNUG_MUST_USE; /* absent is fine */
 /* Re-reads one object and compares its hash: SNUG_ECORRUPT on damage. */

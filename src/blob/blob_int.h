@@ -23,9 +23,9 @@ enum {
 
 /* ---- fs.c: a folder ---- */
 typedef struct fs_store {
-    struct blob_store base;
-    char             *dir;     /* no final slash */
-    snug_pool        *pool;    /* writes full buffers while their owner hashes on */
+    struct blob_store    base;
+    char                *dir;               /* no final slash */
+    snug_pool           *pool;              /* writes full buffers while their owner hashes on */
     atomic_uint_fast64_t known[65536 / 64]; /* blobs/aa/bb made durable by us: a bit each */
 } fs_store;
 
@@ -46,13 +46,14 @@ uint64_t    sink_size(const sink *k);
 void        sink_free(sink *k); /* waits for writes under way; NULL is fine */
 
 /* ---- part.c ---- */
-snug_status fs_part_put(blob_store *s, snug_slice token, unsigned part, uint64_t off, blob_pull *pull,
-                        void *arg, uint64_t size, snug_sha256 *etag, snug_err *err);
+snug_status fs_part_put(blob_store *s, snug_slice token, unsigned part, uint64_t off,
+                        blob_pull *pull, void *arg, uint64_t size, snug_sha256 *etag,
+                        snug_err *err);
 snug_status fs_part_finish(blob_store *s, snug_slice token, const blob_id *expect, uint64_t size,
                            snug_err *err);
 void        fs_part_drop(blob_store *s, snug_slice token);
 /* Removes a session folder that nobody holds and nobody touched for age_ms. True: removed. */
-bool        fs_part_sweep(fs_store *s, const char *name, uint64_t age_ms);
+bool fs_part_sweep(fs_store *s, const char *name, uint64_t age_ms);
 /* SHA-256 and length of an open file from its start. */
 snug_status fs_hash_fd(int fd, snug_sha256 *out, uint64_t *size, snug_err *err);
 

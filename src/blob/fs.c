@@ -133,7 +133,8 @@ static snug_status open_temp(fs_store *s, char path[BLOB_PATH_MAX], int *out, sn
 {
     for (int tries = 0; tries < 16; tries++) {
         struct stat sb;
-        snug_status st = fs_path(s, path, err, "tmp/put-%016llx", (unsigned long long)snug_random_u64());
+        snug_status st =
+            fs_path(s, path, err, "tmp/put-%016llx", (unsigned long long)snug_random_u64());
         if (st != SNUG_OK) return st;
         int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         if (fd < 0 && errno == EEXIST) continue;
@@ -211,7 +212,8 @@ static snug_status put_commit(blob_writer *handle, const blob_id *expect, uint64
     SNUG_TRY(fs_name_blob(w->s, w->path, out, err));
     named = true;
 done:
-    free_writer(w, !named); /* after a rename whose folder sync failed, there is nothing to unlink */
+    free_writer(w,
+                !named); /* after a rename whose folder sync failed, there is nothing to unlink */
     return st;
 }
 

@@ -3,7 +3,8 @@
  *
  *      <dir>/tmp/mp-<token>/data      the object, parts at their offsets
  *      <dir>/tmp/mp-<token>/journal   one line per event, appended after the bytes are on the disk:
- *                                       "- <part>\n"                          a part is being written
+ *                                       "- <part>\n"                          a part is being
+ * written
  *                                       "+ <part> <off> <size> <sha256>\n"    a part is complete
  *
  * The last line of a part counts, so a part that was cut while being sent again is missing, and
@@ -108,8 +109,8 @@ static snug_status receive(session *m, uint64_t off, blob_pull *pull, void *arg,
         uint64_t left = size - sink_size(k);
         SNUG_TRY(pull(arg, buf, left < PULL_BYTES ? (size_t)left : PULL_BYTES, &got, err));
         if (got == 0)
-            SNUG_FAIL(err, SNUG_ECORRUPT, "part %u ended after %" PRIu64 " of %" PRIu64 " bytes", part,
-                      sink_size(k), size);
+            SNUG_FAIL(err, SNUG_ECORRUPT, "part %u ended after %" PRIu64 " of %" PRIu64 " bytes",
+                      part, sink_size(k), size);
         SNUG_TRY(sink_write(k, buf, got, err));
     }
     SNUG_TRY(pull(arg, buf, 1, &got, err));
@@ -223,7 +224,8 @@ static snug_status open_to_finish(session *m, snug_err *err)
         return snug_fail(err, SNUG_ENOTFOUND, "no such upload; start again");
     if (m->journal < 0) return snug_fail_sys(err, errno, "open %s", m->journal_path);
     if (flock(m->journal, LOCK_EX | LOCK_NB) != 0)
-        return snug_fail(err, SNUG_EBUSY, "a part of this upload is still being written; try again");
+        return snug_fail(err, SNUG_EBUSY,
+                         "a part of this upload is still being written; try again");
     m->data = open(m->data_path, O_RDWR | O_CLOEXEC);
     if (m->data < 0 && errno == ENOENT)
         return snug_fail(err, SNUG_ENOTFOUND, "no such upload; start again");

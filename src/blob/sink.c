@@ -23,11 +23,11 @@
 enum { SINK_ALIGN = 4096, RANK_SINK = 620 };
 
 typedef struct sink_part {
-    sink         *owner;
+    sink          *owner;
     unsigned char *data; /* SINK_BUFFER bytes, page aligned */
-    size_t        used;
-    uint64_t      off;
-    bool          busy;
+    size_t         used;
+    uint64_t       off;
+    bool           busy;
 } sink_part;
 
 struct sink {
@@ -38,10 +38,10 @@ struct sink {
     uint64_t     start, off; /* first and next file offset */
     size_t       room;       /* bytes the current buffer may take */
     sink_part    parts[SINK_BUFFERS];
-    size_t       at;         /* index of the buffer being filled */
-    snug_mutex   lock;       /* guards busy and error */
+    size_t       at;   /* index of the buffer being filled */
+    snug_mutex   lock; /* guards busy and error */
     snug_cond    idle;
-    int          error;      /* first errno of a write */
+    int          error; /* first errno of a write */
 };
 
 sink *sink_new(snug_pool *pool, int fd, uint64_t off)
@@ -121,7 +121,8 @@ static void send_part(sink *k)
 {
     sink_part *b = &k->parts[k->at];
     bool       aligned = b->off % SINK_ALIGN == 0 && b->used % SINK_ALIGN == 0;
-    if (aligned && !k->direct && k->off - k->start <= 2 * (uint64_t)SINK_BUFFER) set_direct(k, true);
+    if (aligned && !k->direct && k->off - k->start <= 2 * (uint64_t)SINK_BUFFER)
+        set_direct(k, true);
     snug_lock(&k->lock);
     b->busy = true;
     snug_unlock(&k->lock);

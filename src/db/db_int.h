@@ -8,8 +8,8 @@
 #include "db/db.h"
 
 enum {
-    DB_WAIT_MS = 10000,  /* for the writer's turn, a reader, or another process */
-    DB_ARGS_MAX = 32,    /* $1 ... $32 */
+    DB_WAIT_MS = 10000, /* for the writer's turn, a reader, or another process */
+    DB_ARGS_MAX = 32,   /* $1 ... $32 */
     DB_COLUMNS_MAX = 64,
     DB_URL_MAX = 4096
 };

@@ -48,7 +48,7 @@ typedef struct sqlite_db {
     size_t     reader_count;
     snug_mutex lock; /* guards what follows, the taken flags and reader_count */
     snug_cond  reader_free;
-    waiter    *line; /* writers go in order of arrival */
+    waiter    *line;          /* writers go in order of arrival */
     pthread_t  writer_thread; /* while writer.taken and not just handed over */
 } sqlite_db;
 
@@ -64,7 +64,7 @@ typedef struct sqlite_txn {
 
 struct sqlite_rows {
     struct db_rows base;
-    sqlite_txn    *tx;   /* NULL: the transaction ended first */
+    sqlite_txn    *tx; /* NULL: the transaction ended first */
     sqlite3_stmt  *stmt;
     cached        *slot; /* NULL: prepared for this run only */
     sqlite_rows   *prev, *next;
@@ -82,10 +82,14 @@ static snug_status fail_sqlite(sqlite3 *sq, int rc, const char *doing, snug_err 
     const char *text = sq != NULL ? sqlite3_errmsg(sq) : sqlite3_errstr(rc);
     snug_status st = SNUG_EINTERNAL;
 
-    if (primary == SQLITE_CONSTRAINT) st = SNUG_ECONFLICT;
-    else if (primary == SQLITE_BUSY || primary == SQLITE_LOCKED) st = SNUG_EBUSY;
-    else if (primary == SQLITE_NOMEM) st = SNUG_ENOMEM;
-    else if (primary == SQLITE_FULL) return snug_fail_sys(err, ENOSPC, "sqlite %s", doing);
+    if (primary == SQLITE_CONSTRAINT)
+        st = SNUG_ECONFLICT;
+    else if (primary == SQLITE_BUSY || primary == SQLITE_LOCKED)
+        st = SNUG_EBUSY;
+    else if (primary == SQLITE_NOMEM)
+        st = SNUG_ENOMEM;
+    else if (primary == SQLITE_FULL)
+        return snug_fail_sys(err, ENOSPC, "sqlite %s", doing);
     else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN ||
              primary == SQLITE_NOTADB || primary == SQLITE_READONLY)
         st = SNUG_EIO;
@@ -119,8 +123,8 @@ static void close_conn(conn *c)
 static snug_status open_conn(sqlite_db *d, conn *c, bool writes, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    int         flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_CREATE : 0);
-    int         rc = sqlite3_open_v2(d->path, &c->sq, flags, NULL);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_CREATE : 0);
+    int rc = sqlite3_open_v2(d->path, &c->sq, flags, NULL);
 
     if (rc != SQLITE_OK) {
         st = fail_sqlite(c->sq, rc, "open", err);
@@ -129,14 +133,17 @@ static snug_status open_conn(sqlite_db *d, conn *c, bool writes, snug_err *err)
     (void)sqlite3_extended_result_codes(c->sq, 1);
     (void)sqlite3_busy_timeout(c->sq, DB_WAIT_MS);
     (void)sqlite3_db_config(c->sq, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
-    SNUG_TRY(run_plain(c, "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8192;"
-                          "PRAGMA mmap_size=134217728", err));
+    SNUG_TRY(run_plain(c,
+                       "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8192;"
+                       "PRAGMA mmap_size=134217728",
+                       err));
     if (!writes) {
         SNUG_TRY(run_plain(c, "PRAGMA query_only=ON", err));
         goto done;
     }
     SNUG_TRY(run_plain(c, "PRAGMA journal_mode=WAL", err));
-    SNUG_TRY(run_plain(c, d->temp_dir != NULL ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL", err));
+    SNUG_TRY(run_plain(
+        c, d->temp_dir != NULL ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL", err));
 done:
     if (st != SNUG_OK) close_conn(c);
     return st;
@@ -302,8 +309,7 @@ static snug_status begin_sqlite(db *handle, db_mode mode, db_txn **out, snug_err
     conn       *c = NULL;
 
     if (mode == DB_WRITE) {
-        if (!take_writer(d))
-            return snug_fail(err, SNUG_EBUSY, "the database is busy; try again");
+        if (!take_writer(d)) return snug_fail(err, SNUG_EBUSY, "the database is busy; try again");
         c = &d->writer;
     } else {
         st = take_reader(d, &c, err);
@@ -334,8 +340,10 @@ static void detach_rows(sqlite_rows *r)
     } else {
         (void)sqlite3_finalize(r->stmt);
     }
-    if (r->prev != NULL) r->prev->next = r->next;
-    else r->tx->open = r->next;
+    if (r->prev != NULL)
+        r->prev->next = r->next;
+    else
+        r->tx->open = r->next;
     if (r->next != NULL) r->next->prev = r->prev;
     r->tx = NULL;
     r->stmt = NULL;
@@ -348,8 +356,10 @@ static snug_status end_sqlite(db_txn *handle, bool commit, snug_err *err)
 
     while (tx->open != NULL) detach_rows(tx->open);
     if (commit) {
-        if (SNUG_FAULT("db.commit")) st = snug_fail_sys(err, errno, "db.commit");
-        else st = step_plain(tx, "COMMIT", err);
+        if (SNUG_FAULT("db.commit"))
+            st = snug_fail_sys(err, errno, "db.commit");
+        else
+            st = step_plain(tx, "COMMIT", err);
     }
     /* A statement that failed badly may have rolled back already: then there is nothing to end. */
     if (!sqlite3_get_autocommit(tx->c->sq)) (void)!step_plain(tx, "ROLLBACK", NULL);
@@ -411,11 +421,16 @@ static int bind_one(sqlite3_stmt *stmt, int at, const db_val *v)
     static const char none[1] = "";
     const char       *p = v->s.ptr != NULL ? v->s.ptr : none;
     switch (v->kind) {
-    case DB_INT: return sqlite3_bind_int64(stmt, at, v->i);
-    case DB_REAL: return sqlite3_bind_double(stmt, at, v->f);
-    case DB_TEXT: return sqlite3_bind_text64(stmt, at, p, v->s.len, SQLITE_TRANSIENT, SQLITE_UTF8);
-    case DB_BLOB: return sqlite3_bind_blob64(stmt, at, p, v->s.len, SQLITE_TRANSIENT);
-    case DB_NULL: break;
+    case DB_INT:
+        return sqlite3_bind_int64(stmt, at, v->i);
+    case DB_REAL:
+        return sqlite3_bind_double(stmt, at, v->f);
+    case DB_TEXT:
+        return sqlite3_bind_text64(stmt, at, p, v->s.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+    case DB_BLOB:
+        return sqlite3_bind_blob64(stmt, at, p, v->s.len, SQLITE_TRANSIENT);
+    case DB_NULL:
+        break;
     }
     return sqlite3_bind_null(stmt, at);
 }
@@ -469,8 +484,10 @@ static snug_status run_sqlite(db_txn *handle, db_query q, const db_val *args, si
 static db_val read_column(sqlite3_stmt *stmt, int at)
 {
     switch (sqlite3_column_type(stmt, at)) {
-    case SQLITE_INTEGER: return db_int(sqlite3_column_int64(stmt, at));
-    case SQLITE_FLOAT: return db_real(sqlite3_column_double(stmt, at));
+    case SQLITE_INTEGER:
+        return db_int(sqlite3_column_int64(stmt, at));
+    case SQLITE_FLOAT:
+        return db_real(sqlite3_column_double(stmt, at));
     case SQLITE_TEXT: {
         const void *p = sqlite3_column_text(stmt, at);
         return db_text(snug_slice_of(p, (size_t)sqlite3_column_bytes(stmt, at)));
@@ -479,7 +496,8 @@ static db_val read_column(sqlite3_stmt *stmt, int at)
         const void *p = sqlite3_column_blob(stmt, at);
         return db_blob(snug_slice_of(p, (size_t)sqlite3_column_bytes(stmt, at)));
     }
-    default: return db_null();
+    default:
+        return db_null();
     }
 }
 
@@ -507,7 +525,10 @@ static snug_status next_sqlite(db_rows *handle, const db_val **cols, snug_err *e
     return SNUG_OK;
 }
 
-static size_t columns_sqlite(const db_rows *handle) { return ((const sqlite_rows *)handle)->columns; }
+static size_t columns_sqlite(const db_rows *handle)
+{
+    return ((const sqlite_rows *)handle)->columns;
+}
 
 static uint64_t changed_sqlite(const db_rows *handle)
 {

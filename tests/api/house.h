@@ -9,9 +9,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <cmocka.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -26,7 +26,7 @@ typedef struct house {
     http_server *server;
     uint16_t     port;
     char         alice[40], bob[40], reader[40]; /* tokens: two writers, alice's read-only one */
-    snug_arena  *a;                               /* answers live here, until the test ends */
+    snug_arena  *a;                              /* answers live here, until the test ends */
 } house;
 
 typedef struct answer {
@@ -42,8 +42,13 @@ static inline void must(snug_status st, const snug_err *err)
 static inline void start_server(house *h)
 {
     snug_err         err = {0};
-    http_server_opts o = {.listen = "127.0.0.1:0", .io_threads = 1, .workers = 4, .stream_workers = 4,
-                          .app = &h->app, .on_error = api_on_error, .on_reply = api_on_reply};
+    http_server_opts o = {.listen = "127.0.0.1:0",
+                          .io_threads = 1,
+                          .workers = 4,
+                          .stream_workers = 4,
+                          .app = &h->app,
+                          .on_error = api_on_error,
+                          .on_reply = api_on_reply};
     api_app_init(&h->app, h->hub);
     o.tables = h->app.tables;
     o.table_sizes = h->app.table_sizes;
@@ -56,7 +61,8 @@ static inline int house_up(void **state)
     house   *h = snug_zalloc(sizeof *h);
     snug_err err = {0};
     hub_user user;
-    snug_log_setup(&(snug_log_opts){.level = SNUG_LOG_OFF, .fd = 2}); /* refusals are what we test */
+    snug_log_setup(
+        &(snug_log_opts){.level = SNUG_LOG_OFF, .fd = 2}); /* refusals are what we test */
     strncpy(h->dir, "/tmp/snug-test-api-XXXXXX", sizeof h->dir - 1);
     assert_non_null(mkdtemp(h->dir));
     h->a = snug_arena_new();
@@ -64,11 +70,18 @@ static inline int house_up(void **state)
     static const char *const names[] = {"alice", "bob"};
     for (int i = 0; i < 2; i++) {
         char password[] = "correct horse";
-        must(hub_add_user(h->hub, snug_str(names[i]), snug_str(password), SNUG_EMPTY, false, &user, &err), &err);
+        must(hub_add_user(h->hub, snug_str(names[i]), snug_str(password), SNUG_EMPTY, false, &user,
+                          &err),
+             &err);
     }
-    must(hub_create_token(h->hub, SNUG_LIT("alice"), SNUG_LIT("laptop"), HUB_ROLE_WRITE, h->alice, &err), &err);
-    must(hub_create_token(h->hub, SNUG_LIT("alice"), SNUG_LIT("ci"), HUB_ROLE_READ, h->reader, &err), &err);
-    must(hub_create_token(h->hub, SNUG_LIT("bob"), SNUG_LIT("desk"), HUB_ROLE_WRITE, h->bob, &err), &err);
+    must(hub_create_token(h->hub, SNUG_LIT("alice"), SNUG_LIT("laptop"), HUB_ROLE_WRITE, h->alice,
+                          &err),
+         &err);
+    must(
+        hub_create_token(h->hub, SNUG_LIT("alice"), SNUG_LIT("ci"), HUB_ROLE_READ, h->reader, &err),
+        &err);
+    must(hub_create_token(h->hub, SNUG_LIT("bob"), SNUG_LIT("desk"), HUB_ROLE_WRITE, h->bob, &err),
+         &err);
     start_server(h);
     *state = h;
     return 0;
@@ -90,8 +103,10 @@ static inline int house_down(void **state)
 
 static inline int dial(const house *h)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(h->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(h->port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int                fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     struct timeval limit = {.tv_sec = 60};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -128,12 +143,13 @@ static inline void send_all(int fd, snug_slice s)
 }
 
 /* token NULL: anonymous. extra: header lines, each with its CRLF, or "". */
-static inline answer ask_with(house *h, const char *method, const char *target, const char *token, const char *extra,
-                       snug_slice body)
+static inline answer ask_with(house *h, const char *method, const char *target, const char *token,
+                              const char *extra, snug_slice body)
 {
     SNUG_AUTO(snug_buf) b = snug_buf_init(64 << 20);
     int fd = dial(h);
-    snug_buf_printf(&b, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\n%s", method, target, h->port, extra);
+    snug_buf_printf(&b, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\n%s", method,
+                    target, h->port, extra);
     if (token != NULL) snug_buf_printf(&b, "Authorization: Bearer %s\r\n", token);
     if (body.ptr != NULL) snug_buf_printf(&b, "Content-Length: %zu\r\n", body.len);
     snug_buf_puts(&b, "\r\n");
@@ -152,7 +168,8 @@ static inline answer head_of(house *h, const char *target, const char *token)
     return ask_with(h, "HEAD", target, token, "", SNUG_EMPTY);
 }
 
-static inline answer post(house *h, const char *method, const char *target, const char *token, const char *body)
+static inline answer post(house *h, const char *method, const char *target, const char *token,
+                          const char *body)
 {
     return ask_with(h, method, target, token, "Content-Type: application/json\r\n", snug_str(body));
 }
@@ -163,7 +180,8 @@ static inline snug_slice header(answer r, const char *name)
     snug_slice rest = r.head, line;
     while (rest.len > 0 && snug_split(&rest, '\n', &line)) {
         size_t colon = snug_index(line, ':');
-        if (colon == SIZE_MAX || !snug_eq_nocase(snug_sub(line, 0, colon), snug_str(name))) continue;
+        if (colon == SIZE_MAX || !snug_eq_nocase(snug_sub(line, 0, colon), snug_str(name)))
+            continue;
         return snug_trim(snug_sub(line, colon + 1, line.len));
     }
     return SNUG_EMPTY;
@@ -188,7 +206,8 @@ static inline snug_json json_of(house *h, answer r)
 
 static inline void expect_slice(snug_slice got, const char *want, int line)
 {
-    if (!snug_eq_str(got, want)) fail_msg("\"%.*s\" instead of \"%s\" at line %d", SNUG_SLICE(got), want, line);
+    if (!snug_eq_str(got, want))
+        fail_msg("\"%.*s\" instead of \"%s\" at line %d", SNUG_SLICE(got), want, line);
 }
 #define EXPECT_HEADER(r, name, want) expect_slice(header((r), (name)), (want), __LINE__)
 
@@ -202,12 +221,20 @@ static inline snug_slice member(snug_json v, const char *key)
 #define EXPECT_STR(v, key, want) expect_slice(member((v), (key)), (want), __LINE__)
 
 /* An error as stock clients read it: status, code header, text twice. */
-static inline void expect_error(house *h, answer r, int status, const char *code, const char *text, int line)
+static inline void expect_error(house *h, answer r, int status, const char *code, const char *text,
+                                int line)
 {
-    if (r.status != status) fail_msg("status %d instead of %d at line %d: %.*s", r.status, status, line, SNUG_SLICE(r.body));
+    if (r.status != status)
+        fail_msg("status %d instead of %d at line %d: %.*s", r.status, status, line,
+                 SNUG_SLICE(r.body));
     expect_slice(header(r, "X-Error-Code"), code != NULL ? code : "", line);
     if (text != NULL) expect_slice(header(r, "X-Error-Message"), text, line);
-    if (r.body.len > 0) expect_slice(member(json_of(h, r), "error"), header(r, "X-Error-Message").ptr == NULL ? "" : snug_arena_cstr(h->a, header(r, "X-Error-Message")), line);
+    if (r.body.len > 0)
+        expect_slice(member(json_of(h, r), "error"),
+                     header(r, "X-Error-Message").ptr == NULL
+                         ? ""
+                         : snug_arena_cstr(h->a, header(r, "X-Error-Message")),
+                     line);
     assert_true(header(r, "X-Request-Id").len > 0);
 }
 #define EXPECT_ERROR(r, status, code, text) expect_error(h, (r), (status), (code), (text), __LINE__)
@@ -219,17 +246,22 @@ static inline void make_repo(house *h, const char *token, const char *json)
     EXPECT(post(h, "POST", "/api/repos/create", token, json), 200);
 }
 
-static inline answer commit_lines(house *h, const char *target, const char *token, const char *lines)
+static inline answer commit_lines(house *h, const char *target, const char *token,
+                                  const char *lines)
 {
-    return ask_with(h, "POST", target, token, "Content-Type: application/x-ndjson\r\n", snug_str(lines));
+    return ask_with(h, "POST", target, token, "Content-Type: application/x-ndjson\r\n",
+                    snug_str(lines));
 }
 
 /* One text file on main of alice/<repo>. */
 static inline void put_file(house *h, const char *repo, const char *path, const char *text)
 {
-    snug_slice lines = snug_arena_printf(h->a,
+    snug_slice lines = snug_arena_printf(
+        h->a,
         "{\"key\":\"header\",\"value\":{\"summary\":\"Add %s\",\"description\":\"\"}}\n"
-        "{\"key\":\"file\",\"value\":{\"path\":\"%s\",\"content\":\"%s\",\"encoding\":\"utf-8\"}}\n", path, path, text);
+        "{\"key\":\"file\",\"value\":{\"path\":\"%s\",\"content\":\"%s\",\"encoding\":\"utf-8\"}}"
+        "\n",
+        path, path, text);
     snug_slice target = snug_arena_printf(h->a, "/api/models/alice/%s/commit/main", repo);
     EXPECT(commit_lines(h, target.ptr, h->alice, lines.ptr), 200);
 }

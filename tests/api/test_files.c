@@ -9,15 +9,23 @@ static void fill(house *h)
 {
     make_repo(h, h->alice, "{\"name\":\"f\"}");
     EXPECT(commit_lines(h, "/api/models/alice/f/commit/main", h->alice,
-                        HEADER
-                        "{\"key\":\"file\",\"value\":{\"path\":\"README.md\",\"content\":\"Hello\",\"encoding\":\"utf-8\"}}\n"
-                        "{\"key\":\"file\",\"value\":{\"path\":\"a b?.txt\",\"content\":\"odd\",\"encoding\":\"utf-8\"}}\n"
-                        "{\"key\":\"file\",\"value\":{\"path\":\"dir/one.txt\",\"content\":\"one\",\"encoding\":\"utf-8\"}}\n"
-                        "{\"key\":\"file\",\"value\":{\"path\":\"empty\",\"content\":\"\",\"encoding\":\"utf-8\"}}\n"
-                        "{\"key\":\"file\",\"value\":{\"path\":\"page.html\",\"content\":\"<script>1</script>\",\"encoding\":\"utf-8\"}}\n"), 200);
-    EXPECT(commit_lines(h, "/api/models/alice/f/commit/main", h->alice,
-                        "{\"key\":\"header\",\"value\":{\"summary\":\"second\",\"description\":\"\"}}\n"
-                        "{\"key\":\"file\",\"value\":{\"path\":\"dir/sub/two.txt\",\"content\":\"two\",\"encoding\":\"utf-8\"}}\n"), 200);
+                        HEADER "{\"key\":\"file\",\"value\":{\"path\":\"README.md\",\"content\":"
+                               "\"Hello\",\"encoding\":\"utf-8\"}}\n"
+                               "{\"key\":\"file\",\"value\":{\"path\":\"a "
+                               "b?.txt\",\"content\":\"odd\",\"encoding\":\"utf-8\"}}\n"
+                               "{\"key\":\"file\",\"value\":{\"path\":\"dir/"
+                               "one.txt\",\"content\":\"one\",\"encoding\":\"utf-8\"}}\n"
+                               "{\"key\":\"file\",\"value\":{\"path\":\"empty\",\"content\":\"\","
+                               "\"encoding\":\"utf-8\"}}\n"
+                               "{\"key\":\"file\",\"value\":{\"path\":\"page.html\",\"content\":\"<"
+                               "script>1</script>\",\"encoding\":\"utf-8\"}}\n"),
+           200);
+    EXPECT(commit_lines(
+               h, "/api/models/alice/f/commit/main", h->alice,
+               "{\"key\":\"header\",\"value\":{\"summary\":\"second\",\"description\":\"\"}}\n"
+               "{\"key\":\"file\",\"value\":{\"path\":\"dir/sub/"
+               "two.txt\",\"content\":\"two\",\"encoding\":\"utf-8\"}}\n"),
+           200);
 }
 
 static int up(void **state)
@@ -45,10 +53,13 @@ static void tree_lists_one_level_or_all(void **state)
     house *h = *state;
     assert_string_equal(paths_of(h, get(h, "/api/models/alice/f/tree/main", NULL)),
                         ".gitattributes README.md a b?.txt dir/ empty page.html");
-    assert_string_equal(paths_of(h, get(h, "/api/models/alice/f/tree/main?recursive=true&expand=false", NULL)),
-                        ".gitattributes README.md a b?.txt dir/ dir/one.txt dir/sub/ dir/sub/two.txt empty page.html");
+    assert_string_equal(
+        paths_of(h, get(h, "/api/models/alice/f/tree/main?recursive=true&expand=false", NULL)),
+        ".gitattributes README.md a b?.txt dir/ dir/one.txt dir/sub/ dir/sub/two.txt empty "
+        "page.html");
     /* The folder bare and escaped, the revision bare and escaped. */
-    static const char *const same[] = {"main/dir/sub", "main/dir%2Fsub", "refs%2Fheads%2Fmain/dir%2Fsub", "refs/heads/main/dir/sub",
+    static const char *const same[] = {"main/dir/sub", "main/dir%2Fsub",
+                                       "refs%2Fheads%2Fmain/dir%2Fsub", "refs/heads/main/dir/sub",
                                        "HEAD/dir/sub/"};
     for (size_t i = 0; i < 5; i++) {
         snug_slice target = snug_arena_printf(h->a, "/api/models/alice/f/tree/%s", same[i]);
@@ -59,8 +70,10 @@ static void tree_lists_one_level_or_all(void **state)
 static void tree_entries_have_what_clients_read(void **state)
 {
     house    *h = *state;
-    snug_json list = json_of(h, get(h, "/api/models/alice/f/tree/main?expand=true&recursive=true", NULL));
-    snug_json readme = snug_json_at(list, 1), dir = snug_json_at(list, 3), two = snug_json_at(list, 6);
+    snug_json list =
+        json_of(h, get(h, "/api/models/alice/f/tree/main?expand=true&recursive=true", NULL));
+    snug_json readme = snug_json_at(list, 1), dir = snug_json_at(list, 3),
+              two = snug_json_at(list, 6);
     EXPECT_STR(readme, "type", "file");
     EXPECT_STR(readme, "oid", "5ab2f8a4323abafb10abb68657d9d39f1a775057"); /* git's id of "Hello" */
     assert_int_equal(snug_json_i64_or(readme, "size", -1), 5);
@@ -75,8 +88,9 @@ static void tree_entries_have_what_clients_read(void **state)
 
 static void tree_pages_by_link(void **state)
 {
-    house *h = *state;
-    snug_slice target = SNUG_LIT("/api/models/alice/f/tree/main?recursive=true&expand=false&limit=2");
+    house     *h = *state;
+    snug_slice target =
+        SNUG_LIT("/api/models/alice/f/tree/main?recursive=true&expand=false&limit=2");
     SNUG_AUTO(snug_buf) seen = snug_buf_init(1 << 20);
     int        pages = 0;
     snug_slice base = snug_arena_printf(h->a, "<http://127.0.0.1:%u", h->port);
@@ -93,8 +107,8 @@ static void tree_pages_by_link(void **state)
         assert_true(snug_find(target, SNUG_LIT("recursive=true")) != SIZE_MAX);
     }
     assert_int_equal(pages, 5);
-    assert_string_equal(snug_buf_cstr(&seen),
-                        ".gitattributes README.md a b?.txt dir/ dir/one.txt dir/sub/ dir/sub/two.txt empty page.html ");
+    assert_string_equal(snug_buf_cstr(&seen), ".gitattributes README.md a b?.txt dir/ dir/one.txt "
+                                              "dir/sub/ dir/sub/two.txt empty page.html ");
 }
 
 static void tree_says_what_is_missing(void **state)
@@ -102,7 +116,8 @@ static void tree_says_what_is_missing(void **state)
     house *h = *state;
     EXPECT_ERROR(get(h, "/api/models/alice/f/tree/nope", NULL), 404, "RevisionNotFound", NULL);
     EXPECT_ERROR(get(h, "/api/models/alice/f/tree/main/nope", NULL), 404, "EntryNotFound", NULL);
-    EXPECT_ERROR(get(h, "/api/models/alice/f/tree/main/README.md", NULL), 404, "EntryNotFound", NULL);
+    EXPECT_ERROR(get(h, "/api/models/alice/f/tree/main/README.md", NULL), 404, "EntryNotFound",
+                 NULL);
     EXPECT_ERROR(get(h, "/api/models/alice/none/tree/main", h->alice), 404, "RepoNotFound", NULL);
     EXPECT(get(h, "/api/models/alice/f/tree/main?limit=x", NULL), 400);
     EXPECT(get(h, "/api/models/alice/f/tree/main?cursor=x", NULL), 400);
@@ -111,16 +126,19 @@ static void tree_says_what_is_missing(void **state)
 static void paths_info_by_form_and_by_json(void **state)
 {
     house *h = *state;
-    answer r = ask_with(h, "POST", "/api/models/alice/f/paths-info/main", NULL,
-                        "Content-Type: application/x-www-form-urlencoded\r\n",
-                        SNUG_LIT("paths=dir%2Fone.txt&paths=nope&paths=dir&paths=a+b%3F.txt&expand=false"));
+    answer r = ask_with(
+        h, "POST", "/api/models/alice/f/paths-info/main", NULL,
+        "Content-Type: application/x-www-form-urlencoded\r\n",
+        SNUG_LIT("paths=dir%2Fone.txt&paths=nope&paths=dir&paths=a+b%3F.txt&expand=false"));
     assert_string_equal(paths_of(h, r), "dir/one.txt dir/ a b?.txt");
-    assert_true(snug_json_is(snug_json_get(snug_json_at(json_of(h, r), 0), "lastCommit"), SNUG_JSON_ABSENT));
+    assert_true(snug_json_is(snug_json_get(snug_json_at(json_of(h, r), 0), "lastCommit"),
+                             SNUG_JSON_ABSENT));
     r = post(h, "POST", "/api/models/alice/f/paths-info/refs%2Fheads%2Fmain", NULL,
              "{\"paths\":[\"dir/\",\"README.md\"],\"expand\":true}");
     assert_string_equal(paths_of(h, r), "dir/ README.md");
     EXPECT_STR(snug_json_get(snug_json_at(json_of(h, r), 0), "lastCommit"), "title", "second");
-    EXPECT_ERROR(post(h, "POST", "/api/models/alice/f/paths-info/nope", NULL, "{\"paths\":[]}"), 404, "RevisionNotFound", NULL);
+    EXPECT_ERROR(post(h, "POST", "/api/models/alice/f/paths-info/nope", NULL, "{\"paths\":[]}"),
+                 404, "RevisionNotFound", NULL);
     EXPECT(post(h, "POST", "/api/models/alice/f/paths-info/main", NULL, "{\"paths\":7}"), 400);
     EXPECT(post(h, "POST", "/api/models/alice/f/paths-info/main", NULL, "{\"paths\":[7]}"), 400);
 
@@ -133,12 +151,13 @@ static void paths_info_by_form_and_by_json(void **state)
     assert_string_equal(paths_of(h, r), "empty");
     for (int i = 0; i < 600; i++) snug_buf_puts(&body, "&paths=x");
     EXPECT(ask_with(h, "POST", "/api/models/alice/f/paths-info/main", NULL,
-                    "Content-Type: application/x-www-form-urlencoded\r\n", snug_buf_slice(&body)), 400);
+                    "Content-Type: application/x-www-form-urlencoded\r\n", snug_buf_slice(&body)),
+           400);
 }
 
 static void resolve_gives_bytes_and_the_headers_clients_need(void **state)
 {
-    house *h = *state;
+    house     *h = *state;
     snug_slice sha = member(json_of(h, get(h, "/api/models/alice/f", NULL)), "sha");
     answer     r = get(h, "/alice/f/resolve/main/README.md", NULL);
     EXPECT(r, 200);
@@ -147,32 +166,37 @@ static void resolve_gives_bytes_and_the_headers_clients_need(void **state)
     EXPECT_HEADER(r, "ETag", "\"5ab2f8a4323abafb10abb68657d9d39f1a775057\"");
     EXPECT_HEADER(r, "Accept-Ranges", "bytes");
     EXPECT_HEADER(r, "Content-Length", "5");
-    EXPECT_HEADER(r, "Content-Disposition", "inline; filename*=UTF-8''README.md; filename=\"README.md\";");
+    EXPECT_HEADER(r, "Content-Disposition",
+                  "inline; filename*=UTF-8''README.md; filename=\"README.md\";");
     r = head_of(h, "/alice/f/resolve/main/README.md", NULL);
     EXPECT(r, 200);
     assert_int_equal(r.body.len, 0);
     EXPECT_HEADER(r, "Content-Length", "5");
     EXPECT_HEADER(r, "ETag", "\"5ab2f8a4323abafb10abb68657d9d39f1a775057\"");
-    static const char *const same[] = {"main/a%20b%3F.txt", "refs%2Fheads%2Fmain/a%20b%3F.txt", "refs/heads/main/a%20b%3F.txt"};
+    static const char *const same[] = {"main/a%20b%3F.txt", "refs%2Fheads%2Fmain/a%20b%3F.txt",
+                                       "refs/heads/main/a%20b%3F.txt"};
     for (size_t i = 0; i < 3; i++) {
         snug_slice target = snug_arena_printf(h->a, "/alice/f/resolve/%s?download=true", same[i]);
         r = get(h, target.ptr, NULL);
         expect_slice(r.body, "odd", __LINE__);
-        EXPECT_HEADER(r, "Content-Disposition", "attachment; filename*=UTF-8''a%20b%3F.txt; filename=\"a b?.txt\";");
+        EXPECT_HEADER(r, "Content-Disposition",
+                      "attachment; filename*=UTF-8''a%20b%3F.txt; filename=\"a b?.txt\";");
     }
-    snug_slice target = snug_arena_printf(h->a, "/alice/f/resolve/%.*s/dir/one.txt?noContentDisposition=1", SNUG_SLICE(sha));
+    snug_slice target = snug_arena_printf(
+        h->a, "/alice/f/resolve/%.*s/dir/one.txt?noContentDisposition=1", SNUG_SLICE(sha));
     r = get(h, target.ptr, NULL);
     expect_slice(r.body, "one", __LINE__);
     assert_null(header(r, "Content-Disposition").ptr);
-    target = snug_arena_printf(h->a, "/alice/f/resolve/%.*s/dir/one.txt", 7, sha.ptr); /* short id */
+    target =
+        snug_arena_printf(h->a, "/alice/f/resolve/%.*s/dir/one.txt", 7, sha.ptr); /* short id */
     EXPECT(get(h, target.ptr, NULL), 200);
 }
 
 static void resolve_answers_ranges_and_conditions(void **state)
 {
-    house *h = *state;
+    house      *h = *state;
     const char *file = "/alice/f/resolve/main/README.md";
-    answer r = ask_with(h, "GET", file, NULL, "Range: bytes=1-3\r\n", SNUG_EMPTY);
+    answer      r = ask_with(h, "GET", file, NULL, "Range: bytes=1-3\r\n", SNUG_EMPTY);
     EXPECT(r, 206);
     expect_slice(r.body, "ell", __LINE__);
     EXPECT_HEADER(r, "Content-Range", "bytes 1-3/5");
@@ -181,7 +205,8 @@ static void resolve_answers_ranges_and_conditions(void **state)
     r = ask_with(h, "GET", file, NULL, "Range: bytes=5-\r\n", SNUG_EMPTY);
     EXPECT(r, 416);
     EXPECT_HEADER(r, "Content-Range", "bytes */5");
-    r = ask_with(h, "GET", file, NULL, "If-None-Match: \"5ab2f8a4323abafb10abb68657d9d39f1a775057\"\r\n", SNUG_EMPTY);
+    r = ask_with(h, "GET", file, NULL,
+                 "If-None-Match: \"5ab2f8a4323abafb10abb68657d9d39f1a775057\"\r\n", SNUG_EMPTY);
     EXPECT(r, 304);
     assert_int_equal(r.body.len, 0);
     assert_int_equal(header(r, "X-Repo-Commit").len, 40);
@@ -197,13 +222,15 @@ static void resolve_says_which_layer_is_missing(void **state)
     house *h = *state;
     answer r = head_of(h, "/alice/f/resolve/main/optional.json", NULL);
     EXPECT_ERROR(r, 404, "EntryNotFound", NULL);
-    assert_int_equal(header(r, "X-Repo-Commit").len, 40); /* so that clients may remember the absence */
+    assert_int_equal(header(r, "X-Repo-Commit").len,
+                     40); /* so that clients may remember the absence */
     assert_true(header(r, "X-Error-Message").len > 0);
     EXPECT_ERROR(get(h, "/alice/f/resolve/main/dir", NULL), 404, "EntryNotFound", NULL);
     EXPECT_ERROR(get(h, "/alice/f/resolve/nope/README.md", NULL), 404, "RevisionNotFound", NULL);
     EXPECT_ERROR(get(h, "/alice/none/resolve/main/README.md", NULL), 401, "RepoNotFound", NULL);
     EXPECT_ERROR(get(h, "/alice/none/resolve/main/README.md", h->bob), 404, "RepoNotFound", NULL);
-    EXPECT_ERROR(get(h, "/datasets/alice/f/resolve/main/README.md", h->bob), 404, "RepoNotFound", NULL);
+    EXPECT_ERROR(get(h, "/datasets/alice/f/resolve/main/README.md", h->bob), 404, "RepoNotFound",
+                 NULL);
 }
 
 static void what_users_upload_runs_nothing(void **state)
@@ -231,11 +258,13 @@ static void raw_is_what_git_has(void **state)
 static void private_bytes_stay_out_of_shared_caches(void **state)
 {
     house *h = *state;
-    EXPECT_HEADER(get(h, "/alice/f/resolve/main/README.md", NULL), "Cache-Control", "public, max-age=0, must-revalidate");
+    EXPECT_HEADER(get(h, "/alice/f/resolve/main/README.md", NULL), "Cache-Control",
+                  "public, max-age=0, must-revalidate");
     EXPECT(post(h, "PUT", "/api/models/alice/f/settings", h->alice, "{\"private\":true}"), 200);
     EXPECT(get(h, "/alice/f/resolve/main/README.md", NULL), 401);
     EXPECT(get(h, "/alice/f/resolve/main/README.md", h->bob), 404);
-    EXPECT_HEADER(get(h, "/alice/f/resolve/main/README.md", h->reader), "Cache-Control", "private, no-cache");
+    EXPECT_HEADER(get(h, "/alice/f/resolve/main/README.md", h->reader), "Cache-Control",
+                  "private, no-cache");
 }
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, up, house_down)

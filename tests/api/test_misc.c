@@ -19,22 +19,28 @@ static void fill(house *h)
     make_repo(h, h->alice, "{\"name\":\"hidden\",\"private\":true}");
     make_repo(h, h->alice, "{\"name\":\"data\",\"type\":\"dataset\"}");
     make_repo(h, h->alice, "{\"name\":\"app\",\"type\":\"space\",\"sdk\":\"gradio\"}");
-    put_file(h, "one", "README.md", "---\\nlicense: mit\\npipeline_tag: text-generation\\ntags: [tiny]\\n---\\n");
+    put_file(h, "one", "README.md",
+             "---\\nlicense: mit\\npipeline_tag: text-generation\\ntags: [tiny]\\n---\\n");
 }
 
 static void lists_show_what_the_caller_may_see(void **state)
 {
     house *h = *state;
     fill(h);
-    assert_string_equal(ids_of(h, get(h, "/api/models?sort=id&direction=-1", NULL)), "bob/three alice/two alice/one");
-    assert_string_equal(ids_of(h, get(h, "/api/models?author=alice&sort=createdAt", h->reader)), "alice/hidden alice/two alice/one");
-    assert_string_equal(ids_of(h, get(h, "/api/models?author=alice&sort=createdAt", h->bob)), "alice/two alice/one");
+    assert_string_equal(ids_of(h, get(h, "/api/models?sort=id&direction=-1", NULL)),
+                        "bob/three alice/two alice/one");
+    assert_string_equal(ids_of(h, get(h, "/api/models?author=alice&sort=createdAt", h->reader)),
+                        "alice/hidden alice/two alice/one");
+    assert_string_equal(ids_of(h, get(h, "/api/models?author=alice&sort=createdAt", h->bob)),
+                        "alice/two alice/one");
     assert_string_equal(ids_of(h, get(h, "/api/datasets", NULL)), "alice/data");
     assert_string_equal(ids_of(h, get(h, "/api/spaces", NULL)), "alice/app");
     assert_string_equal(ids_of(h, get(h, "/api/models?search=thr", NULL)), "bob/three");
-    assert_string_equal(ids_of(h, get(h, "/api/models?filter=license%3Amit&filter=tiny", NULL)), "alice/one");
+    assert_string_equal(ids_of(h, get(h, "/api/models?filter=license%3Amit&filter=tiny", NULL)),
+                        "alice/one");
     assert_string_equal(ids_of(h, get(h, "/api/models?filter=tiny&filter=nope", NULL)), "");
-    assert_string_equal(ids_of(h, get(h, "/api/models?pipeline_tag=text-generation", NULL)), "alice/one");
+    assert_string_equal(ids_of(h, get(h, "/api/models?pipeline_tag=text-generation", NULL)),
+                        "alice/one");
     assert_string_equal(ids_of(h, get(h, "/api/models?gated=true", NULL)), "");
 }
 
@@ -61,7 +67,8 @@ static void list_items_have_their_shapes(void **state)
     EXPECT(get(h, "/api/models?sort=beauty", NULL), 400);
     EXPECT(get(h, "/api/spaces?sort=downloads", NULL), 400);
     EXPECT(get(h, "/api/models?limit=0", NULL), 400);
-    EXPECT_ERROR(get(h, "/api/models?num_parameters=min:6B", NULL), 501, "NotImplemented", "not implemented here: lists filtered by num_parameters");
+    EXPECT_ERROR(get(h, "/api/models?num_parameters=min:6B", NULL), 501, "NotImplemented",
+                 "not implemented here: lists filtered by num_parameters");
 }
 
 static void lists_page_by_link(void **state)
@@ -70,10 +77,14 @@ static void lists_page_by_link(void **state)
     fill(h);
     answer r = get(h, "/api/models?limit=2&sort=createdAt&author=", NULL);
     assert_string_equal(ids_of(h, r), "bob/three alice/two");
-    snug_slice link = header(r, "Link"), base = snug_arena_printf(h->a, "<http://127.0.0.1:%u", h->port);
+    snug_slice link = header(r, "Link"),
+               base = snug_arena_printf(h->a, "<http://127.0.0.1:%u", h->port);
     assert_true(snug_starts_with(link, base.ptr));
     assert_true(snug_ends_with(link, ">; rel=\"next\""));
-    r = get(h, snug_arena_cstr(h->a, snug_sub(link, base.len, link.len - base.len - strlen(">; rel=\"next\""))), NULL);
+    r = get(h,
+            snug_arena_cstr(
+                h->a, snug_sub(link, base.len, link.len - base.len - strlen(">; rel=\"next\""))),
+            NULL);
     assert_string_equal(ids_of(h, r), "alice/one");
     assert_null(header(r, "Link").ptr);
     EXPECT(get(h, "/api/models?cursor=garbage%00", NULL), 400);
@@ -84,7 +95,8 @@ static void small_endpoints(void **state)
     house *h = *state;
     answer r = get(h, "/api/agent-harnesses", NULL);
     EXPECT(r, 200);
-    assert_true(snug_json_is(json_of(h, r), SNUG_JSON_OBJECT)); /* an array would break every client */
+    assert_true(
+        snug_json_is(json_of(h, r), SNUG_JSON_OBJECT)); /* an array would break every client */
     EXPECT(head_of(h, "/api/telemetry/some/topic", NULL), 200);
     EXPECT(get(h, "/healthz", NULL), 200);
     r = get(h, "/metrics", NULL);
@@ -94,21 +106,27 @@ static void small_endpoints(void **state)
     EXPECT(r, 200);
     snug_json paths = snug_json_get(json_of(h, r), "paths");
     assert_true(snug_json_is(snug_json_get(paths, "/api/whoami-v2"), SNUG_JSON_OBJECT));
-    assert_true(snug_json_is(snug_json_get(json_of(h, get(h, "/api/tasks", NULL)), "x"), SNUG_JSON_ABSENT));
+    assert_true(
+        snug_json_is(snug_json_get(json_of(h, get(h, "/api/tasks", NULL)), "x"), SNUG_JSON_ABSENT));
 }
 
 static void what_is_not_built_says_so(void **state)
 {
     house *h = *state;
     make_repo(h, h->alice, "{\"name\":\"n\"}");
-    EXPECT_ERROR(get(h, "/api/models/alice/n/discussions", NULL), 501, "NotImplemented", "not implemented here: discussions and pull requests");
-    EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/discussions", h->alice, "{\"title\":\"x\"}"), 501, "NotImplemented", NULL);
-    EXPECT_ERROR(post(h, "DELETE", "/api/models/alice/n/like", h->alice, ""), 501, "NotImplemented", "not implemented here: likes");
+    EXPECT_ERROR(get(h, "/api/models/alice/n/discussions", NULL), 501, "NotImplemented",
+                 "not implemented here: discussions and pull requests");
+    EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/discussions", h->alice, "{\"title\":\"x\"}"),
+                 501, "NotImplemented", NULL);
+    EXPECT_ERROR(post(h, "DELETE", "/api/models/alice/n/like", h->alice, ""), 501, "NotImplemented",
+                 "not implemented here: likes");
     answer r = get(h, "/api/models/alice/n/xet-write-token/main", h->alice);
     EXPECT_ERROR(r, 501, "NotImplemented", NULL);
-    assert_true(snug_find(header(r, "X-Error-Message"), SNUG_LIT("HF_HUB_DISABLE_XET=1")) != SIZE_MAX);
+    assert_true(snug_find(header(r, "X-Error-Message"), SNUG_LIT("HF_HUB_DISABLE_XET=1")) !=
+                SIZE_MAX);
     EXPECT_ERROR(get(h, "/api/users/alice/overview", NULL), 501, "NotImplemented", NULL);
-    EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/super-squash/main", h->alice, "{}"), 501, "NotImplemented", NULL);
+    EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/super-squash/main", h->alice, "{}"), 501,
+                 "NotImplemented", NULL);
     /* What nobody knows is simply not there, and no repository either. */
     r = get(h, "/api/nonsense", NULL);
     EXPECT(r, 404);
@@ -118,9 +136,11 @@ static void what_is_not_built_says_so(void **state)
 static void browsers_may_read_the_headers(void **state)
 {
     house *h = *state;
-    answer r = ask_with(h, "GET", "/api/agent-harnesses", NULL, "Origin: https://example.org\r\n", SNUG_EMPTY);
+    answer r = ask_with(h, "GET", "/api/agent-harnesses", NULL, "Origin: https://example.org\r\n",
+                        SNUG_EMPTY);
     EXPECT_HEADER(r, "Access-Control-Allow-Origin", "*");
-    assert_true(snug_find(header(r, "Access-Control-Expose-Headers"), SNUG_LIT("X-Repo-Commit")) != SIZE_MAX);
+    assert_true(snug_find(header(r, "Access-Control-Expose-Headers"), SNUG_LIT("X-Repo-Commit")) !=
+                SIZE_MAX);
     r = get(h, "/api/agent-harnesses", NULL);
     assert_null(header(r, "Access-Control-Allow-Origin").ptr);
 }
@@ -130,8 +150,10 @@ static void request_ids_come_back(void **state)
     house *h = *state;
     answer r = ask_with(h, "GET", "/healthz", NULL, "X-Request-Id: my-own-id\r\n", SNUG_EMPTY);
     EXPECT_HEADER(r, "X-Request-Id", "my-own-id");
-    r = ask_with(h, "GET", "/healthz", NULL, "X-Amzn-Trace-Id: 11111111-2222-3333-4444-555555555555\r\n", SNUG_EMPTY);
-    assert_true(snug_find(header(r, "X-Request-Id"), SNUG_LIT("11111111-2222-3333-4444-555555555555")) != SIZE_MAX);
+    r = ask_with(h, "GET", "/healthz", NULL,
+                 "X-Amzn-Trace-Id: 11111111-2222-3333-4444-555555555555\r\n", SNUG_EMPTY);
+    assert_true(snug_find(header(r, "X-Request-Id"),
+                          SNUG_LIT("11111111-2222-3333-4444-555555555555")) != SIZE_MAX);
 }
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, house_up, house_down)

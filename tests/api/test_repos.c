@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/api/test_repos.c - whoami, create, info, settings, move, delete, as stock clients call them. */
+/* tests/api/test_repos.c - whoami, create, info, settings, move, delete, as stock clients call
+ * them. */
 #include "house.h"
 
 static void whoami_knows_names_and_roles(void **state)
 {
-    house    *h = *state;
-    answer    r = get(h, "/api/whoami-v2", h->alice);
+    house *h = *state;
+    answer r = get(h, "/api/whoami-v2", h->alice);
     EXPECT(r, 200);
-    snug_json v = json_of(h, r), auth = snug_json_get(v, "auth"), token = snug_json_get(auth, "accessToken");
+    snug_json v = json_of(h, r), auth = snug_json_get(v, "auth"),
+              token = snug_json_get(auth, "accessToken");
     EXPECT_STR(v, "name", "alice");
     EXPECT_STR(v, "type", "user");
     assert_true(snug_json_is(snug_json_get(v, "orgs"), SNUG_JSON_ARRAY));
@@ -15,7 +17,8 @@ static void whoami_knows_names_and_roles(void **state)
     EXPECT_STR(token, "displayName", "laptop");
     EXPECT_STR(token, "role", "write");
     assert_true(snug_ends_with(member(token, "createdAt"), "Z"));
-    token = snug_json_get(snug_json_get(json_of(h, get(h, "/api/whoami-v2", h->reader)), "auth"), "accessToken");
+    token = snug_json_get(snug_json_get(json_of(h, get(h, "/api/whoami-v2", h->reader)), "auth"),
+                          "accessToken");
     EXPECT_STR(token, "role", "read");
 }
 
@@ -24,13 +27,17 @@ static void whoami_refuses_the_rest(void **state)
     house *h = *state;
     answer r = get(h, "/api/whoami-v2", NULL);
     EXPECT_ERROR(r, 401, NULL, "Invalid username or password.");
-    EXPECT_HEADER(r, "WWW-Authenticate", "Bearer realm=\"Authentication required\", charset=\"UTF-8\"");
+    EXPECT_HEADER(r, "WWW-Authenticate",
+                  "Bearer realm=\"Authentication required\", charset=\"UTF-8\"");
     /* Must not look like a missing repository. */
-    EXPECT_ERROR(get(h, "/api/whoami-v2", "hf_nonsense"), 401, NULL, "Invalid credentials in Authorization header");
-    EXPECT_ERROR(ask_with(h, "GET", "/api/whoami-v2", NULL, "Authorization: Digest x\r\n", SNUG_EMPTY), 401, NULL,
+    EXPECT_ERROR(get(h, "/api/whoami-v2", "hf_nonsense"), 401, NULL,
                  "Invalid credentials in Authorization header");
-    EXPECT_ERROR(ask_with(h, "GET", "/api/whoami-v2", NULL, "Authorization: Basic !!!\r\n", SNUG_EMPTY), 401, NULL,
-                 "Invalid credentials in Authorization header");
+    EXPECT_ERROR(
+        ask_with(h, "GET", "/api/whoami-v2", NULL, "Authorization: Digest x\r\n", SNUG_EMPTY), 401,
+        NULL, "Invalid credentials in Authorization header");
+    EXPECT_ERROR(
+        ask_with(h, "GET", "/api/whoami-v2", NULL, "Authorization: Basic !!!\r\n", SNUG_EMPTY), 401,
+        NULL, "Invalid credentials in Authorization header");
 }
 
 static void basic_carries_the_token_as_password(void **state)
@@ -47,23 +54,27 @@ static void basic_carries_the_token_as_password(void **state)
 
 static void create_answers_with_the_url_on_this_host(void **state)
 {
-    house    *h = *state;
-    answer    r = post(h, "POST", "/api/repos/create", h->alice, "{\"name\":\"m1\",\"organization\":null,\"type\":\"model\"}");
+    house *h = *state;
+    answer r = post(h, "POST", "/api/repos/create", h->alice,
+                    "{\"name\":\"m1\",\"organization\":null,\"type\":\"model\"}");
     EXPECT(r, 200);
     snug_json v = json_of(h, r);
     EXPECT_STR(v, "name", "alice/m1");
     EXPECT_STR(v, "url", snug_arena_printf(h->a, "http://127.0.0.1:%u/alice/m1", h->port).ptr);
 
     /* Again, and in another case: a conflict that carries the url as it is. */
-    r = post(h, "POST", "/api/repos/create", h->alice, "{\"name\":\"M1\",\"organization\":\"alice\"}");
+    r = post(h, "POST", "/api/repos/create", h->alice,
+             "{\"name\":\"M1\",\"organization\":\"alice\"}");
     EXPECT(r, 409);
     v = json_of(h, r);
     EXPECT_STR(v, "error", "You already created this model repo");
     EXPECT_STR(v, "url", snug_arena_printf(h->a, "http://127.0.0.1:%u/alice/m1", h->port).ptr);
 
-    r = post(h, "POST", "/api/repos/create", h->alice, "{\"name\":\"alice/d1\",\"type\":\"dataset\",\"private\":true}");
+    r = post(h, "POST", "/api/repos/create", h->alice,
+             "{\"name\":\"alice/d1\",\"type\":\"dataset\",\"private\":true}");
     EXPECT(r, 200);
-    EXPECT_STR(json_of(h, r), "url", snug_arena_printf(h->a, "http://127.0.0.1:%u/datasets/alice/d1", h->port).ptr);
+    EXPECT_STR(json_of(h, r), "url",
+               snug_arena_printf(h->a, "http://127.0.0.1:%u/datasets/alice/d1", h->port).ptr);
     /* A new repository has one commit and its .gitattributes. */
     v = json_of(h, get(h, "/api/datasets/alice/d1", h->alice));
     assert_int_equal(member(v, "sha").len, 40);
@@ -72,17 +83,18 @@ static void create_answers_with_the_url_on_this_host(void **state)
 
 static void create_checks_who_and_what(void **state)
 {
-    house *h = *state;
+    house      *h = *state;
     const char *path = "/api/repos/create";
-    EXPECT_ERROR(post(h, "POST", path, NULL, "{\"name\":\"x\"}"), 401, NULL, "Invalid username or password.");
+    EXPECT_ERROR(post(h, "POST", path, NULL, "{\"name\":\"x\"}"), 401, NULL,
+                 "Invalid username or password.");
     EXPECT(post(h, "POST", path, h->reader, "{\"name\":\"x\"}"), 403);
     EXPECT(post(h, "POST", path, h->bob, "{\"name\":\"x\",\"organization\":\"alice\"}"), 403);
     EXPECT(post(h, "POST", path, h->alice, "{\"name\":\"a--b\"}"), 400);
     EXPECT(post(h, "POST", path, h->alice, "{\"name\":\"x\",\"type\":\"space\"}"), 400);
     EXPECT(post(h, "POST", path, h->alice, "{\"name\":\"x\",\"type\":\"toaster\"}"), 400);
     EXPECT(post(h, "POST", path, h->alice, "{\"name\":\"x\",\"visibility\":\"secret\"}"), 400);
-    EXPECT_ERROR(post(h, "POST", path, h->alice, "{\"name\":\"x\",\"type\":\"kernel\"}"), 501, "NotImplemented",
-                 "not implemented here: kernel repositories");
+    EXPECT_ERROR(post(h, "POST", path, h->alice, "{\"name\":\"x\",\"type\":\"kernel\"}"), 501,
+                 "NotImplemented", "not implemented here: kernel repositories");
     EXPECT(post(h, "POST", path, h->alice, "{\"name\":7}"), 400);
     EXPECT(post(h, "POST", path, h->alice, "[]"), 400);
     EXPECT(post(h, "POST", path, h->alice, "{"), 400);
@@ -92,8 +104,10 @@ static void create_checks_who_and_what(void **state)
 static void first_files_come_along(void **state)
 {
     house *h = *state;
-    make_repo(h, h->alice, "{\"name\":\"js\",\"files\":[{\"path\":\"README.md\",\"content\":\"SGk=\",\"encoding\":\"base64\"},"
-                           "{\"path\":\"b.txt\",\"content\":\"plain\"}]}");
+    make_repo(h, h->alice,
+              "{\"name\":\"js\",\"files\":[{\"path\":\"README.md\",\"content\":\"SGk=\","
+              "\"encoding\":\"base64\"},"
+              "{\"path\":\"b.txt\",\"content\":\"plain\"}]}");
     expect_slice(get(h, "/alice/js/resolve/main/README.md", NULL).body, "Hi", __LINE__);
     expect_slice(get(h, "/alice/js/resolve/main/b.txt", NULL).body, "plain", __LINE__);
 }
@@ -102,8 +116,12 @@ static void info_shapes(void **state)
 {
     house *h = *state;
     make_repo(h, h->alice, "{\"name\":\"facts\"}");
-    put_file(h, "facts", "README.md", "---\\nlicense: mit\\npipeline_tag: text-generation\\nlibrary_name: transformers\\n---\\nHello");
-    put_file(h, "facts", "config.json", "{\\\"architectures\\\":[\\\"LlamaForCausalLM\\\"],\\\"model_type\\\":\\\"llama\\\",\\\"secret\\\":1}");
+    put_file(h, "facts", "README.md",
+             "---\\nlicense: mit\\npipeline_tag: text-generation\\nlibrary_name: "
+             "transformers\\n---\\nHello");
+    put_file(h, "facts", "config.json",
+             "{\\\"architectures\\\":[\\\"LlamaForCausalLM\\\"],\\\"model_type\\\":\\\"llama\\\","
+             "\\\"secret\\\":1}");
     answer r = get(h, "/api/models/alice/facts", NULL);
     EXPECT(r, 200);
     EXPECT_HEADER(r, "Content-Type", "application/json; charset=utf-8");
@@ -115,7 +133,8 @@ static void info_shapes(void **state)
     EXPECT_STR(v, "library_name", "transformers");
     EXPECT_STR(snug_json_get(v, "cardData"), "license", "mit");
     EXPECT_STR(snug_json_get(v, "config"), "model_type", "llama");
-    assert_true(snug_json_is(snug_json_get(snug_json_get(v, "config"), "secret"), SNUG_JSON_ABSENT));
+    assert_true(
+        snug_json_is(snug_json_get(snug_json_get(v, "config"), "secret"), SNUG_JSON_ABSENT));
     EXPECT_STR(snug_json_get(v, "transformersInfo"), "auto_model", "AutoModelForCausalLM");
     assert_int_equal(member(v, "_id").len, 24);
     assert_int_equal(member(v, "sha").len, 40);
@@ -123,7 +142,8 @@ static void info_shapes(void **state)
     assert_true(snug_json_is(snug_json_get(v, "private"), SNUG_JSON_BOOL));
     assert_true(snug_json_is(snug_json_get(v, "gated"), SNUG_JSON_BOOL));
     assert_int_equal(snug_json_count(snug_json_get(v, "siblings")), 3);
-    assert_true(snug_json_is(snug_json_get(snug_json_at(snug_json_get(v, "siblings"), 0), "size"), SNUG_JSON_ABSENT));
+    assert_true(snug_json_is(snug_json_get(snug_json_at(snug_json_get(v, "siblings"), 0), "size"),
+                             SNUG_JSON_ABSENT));
 
     v = json_of(h, get(h, "/api/models/alice/facts?blobs=true&securityStatus=true", NULL));
     snug_json readme = snug_json_at(snug_json_get(v, "siblings"), 1);
@@ -139,7 +159,8 @@ static void info_shapes(void **state)
     assert_int_equal(member(v, "sha").len, 40);
     r = get(h, "/api/models/alice/facts?expand=nonsense", NULL);
     EXPECT(r, 400);
-    assert_true(snug_starts_with(member(json_of(h, r), "error"), "\"expand\" must be one of [author, baseModels, cardData, "));
+    assert_true(snug_starts_with(member(json_of(h, r), "error"),
+                                 "\"expand\" must be one of [author, baseModels, cardData, "));
     assert_true(snug_ends_with(member(json_of(h, r), "error"), ", widgetData, xetEnabled]"));
 }
 
@@ -149,7 +170,8 @@ static void info_at_a_revision(void **state)
     make_repo(h, h->alice, "{\"name\":\"revs\"}");
     snug_slice first = member(json_of(h, get(h, "/api/models/alice/revs", NULL)), "sha");
     put_file(h, "revs", "README.md", "---\\nlicense: mit\\n---\\n");
-    snug_slice second = member(json_of(h, get(h, "/api/models/alice/revs/revision/main", NULL)), "sha");
+    snug_slice second =
+        member(json_of(h, get(h, "/api/models/alice/revs/revision/main", NULL)), "sha");
     assert_false(snug_eq(first, second));
     char target[128];
     snprintf(target, sizeof target, "/api/models/alice/revs/revision/%.*s", SNUG_SLICE(first));
@@ -157,7 +179,8 @@ static void info_at_a_revision(void **state)
     assert_true(snug_eq(member(v, "sha"), first));
     assert_int_equal(snug_json_count(snug_json_get(v, "siblings")), 1);
     assert_true(snug_json_is(snug_json_get(v, "cardData"), SNUG_JSON_ABSENT));
-    static const char *const spellings[] = {"HEAD", "refs%2Fheads%2Fmain", "refs/heads/main", "main"};
+    static const char *const spellings[] = {"HEAD", "refs%2Fheads%2Fmain", "refs/heads/main",
+                                            "main"};
     for (size_t i = 0; i < 4; i++) {
         snprintf(target, sizeof target, "/api/models/alice/revs/revision/%s", spellings[i]);
         assert_true(snug_eq(member(json_of(h, get(h, target, NULL)), "sha"), second));
@@ -170,9 +193,10 @@ static void absent_and_private_look_the_same(void **state)
 {
     house *h = *state;
     make_repo(h, h->alice, "{\"name\":\"secret\",\"private\":true}");
-    static const char *const paths[] = {"/api/models/alice/secret", "/api/models/alice/nothing", "/api/models/alice/a--b",
-                                        "/api/models/alice/secret/tree/main", "/alice/secret/resolve/main/x",
-                                        "/api/models/alice/secret/auth-check"};
+    static const char *const paths[] = {
+        "/api/models/alice/secret",     "/api/models/alice/nothing",
+        "/api/models/alice/a--b",       "/api/models/alice/secret/tree/main",
+        "/alice/secret/resolve/main/x", "/api/models/alice/secret/auth-check"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         EXPECT_ERROR(get(h, paths[i], NULL), 401, "RepoNotFound", "Invalid username or password.");
         EXPECT_ERROR(get(h, paths[i], h->bob), 404, "RepoNotFound", "Repository not found");
@@ -195,7 +219,9 @@ static void answers_from_memory_are_never_stale(void **state)
     put_file(h, "fast", "new.txt", "x");
     assert_false(snug_eq(get(h, "/api/models/alice/fast", NULL).body, before));
     EXPECT(get(h, "/api/models/alice/fast", NULL), 200);
-    EXPECT(post(h, "PUT", "/api/models/alice/fast/settings", h->alice, "{\"visibility\":\"private\"}"), 200);
+    EXPECT(
+        post(h, "PUT", "/api/models/alice/fast/settings", h->alice, "{\"visibility\":\"private\"}"),
+        200);
     EXPECT(get(h, "/api/models/alice/fast", NULL), 401);
     EXPECT(get(h, "/api/models/alice/fast", h->alice), 200);
     EXPECT(get(h, "/api/models/alice/fast", NULL), 401);
@@ -203,12 +229,13 @@ static void answers_from_memory_are_never_stale(void **state)
 
 static void settings_change_who_sees(void **state)
 {
-    house *h = *state;
+    house      *h = *state;
     const char *path = "/api/models/alice/set/settings";
     make_repo(h, h->alice, "{\"name\":\"set\"}");
     EXPECT(post(h, "PUT", path, NULL, "{\"private\":true}"), 401);
     EXPECT(post(h, "PUT", path, h->bob, "{\"private\":true}"), 403);
-    EXPECT(post(h, "PUT", path, h->alice, "{\"visibility\":7}"), 200); /* of no known type: nothing asked */
+    EXPECT(post(h, "PUT", path, h->alice, "{\"visibility\":7}"),
+           200); /* of no known type: nothing asked */
     EXPECT(post(h, "PUT", path, h->alice, "{\"visibility\":\"upside-down\"}"), 400);
     EXPECT_ERROR(post(h, "PUT", path, h->alice, "{\"gated\":\"auto\"}"), 501, "NotImplemented",
                  "not implemented here: gated repositories");
@@ -227,9 +254,15 @@ static void other_spellings_and_old_names_redirect(void **state)
     EXPECT(r, 307);
     EXPECT_HEADER(r, "Location", "/api/models/alice/Old?blobs=true");
 
-    EXPECT(post(h, "POST", "/api/repos/move", h->bob, "{\"fromRepo\":\"alice/Old\",\"toRepo\":\"bob/New\"}"), 403);
-    EXPECT(post(h, "POST", "/api/repos/move", h->alice, "{\"fromRepo\":\"alice/Old\",\"toRepo\":\"new\"}"), 400);
-    EXPECT(post(h, "POST", "/api/repos/move", h->alice, "{\"fromRepo\":\"alice/Old\",\"toRepo\":\"alice/new\",\"type\":\"model\"}"), 200);
+    EXPECT(post(h, "POST", "/api/repos/move", h->bob,
+                "{\"fromRepo\":\"alice/Old\",\"toRepo\":\"bob/New\"}"),
+           403);
+    EXPECT(post(h, "POST", "/api/repos/move", h->alice,
+                "{\"fromRepo\":\"alice/Old\",\"toRepo\":\"new\"}"),
+           400);
+    EXPECT(post(h, "POST", "/api/repos/move", h->alice,
+                "{\"fromRepo\":\"alice/Old\",\"toRepo\":\"alice/new\",\"type\":\"model\"}"),
+           200);
     r = head_of(h, "/alice/Old/resolve/main/a.txt", NULL);
     EXPECT(r, 307);
     EXPECT_HEADER(r, "Location", "/alice/new/resolve/main/a.txt");
@@ -240,8 +273,12 @@ static void other_spellings_and_old_names_redirect(void **state)
     EXPECT(r, 307);
     EXPECT_HEADER(r, "Location", "/alice/new.git/info/lfs/objects/batch");
     make_repo(h, h->alice, "{\"name\":\"taken\"}");
-    EXPECT(post(h, "POST", "/api/repos/move", h->alice, "{\"fromRepo\":\"alice/new\",\"toRepo\":\"alice/taken\"}"), 409);
-    EXPECT(post(h, "POST", "/api/repos/move", h->alice, "{\"fromRepo\":\"alice/new\",\"toRepo\":\"alice/Old\"}"), 200);
+    EXPECT(post(h, "POST", "/api/repos/move", h->alice,
+                "{\"fromRepo\":\"alice/new\",\"toRepo\":\"alice/taken\"}"),
+           409);
+    EXPECT(post(h, "POST", "/api/repos/move", h->alice,
+                "{\"fromRepo\":\"alice/new\",\"toRepo\":\"alice/Old\"}"),
+           200);
     EXPECT(get(h, "/api/models/alice/Old", NULL), 200);
 }
 
@@ -250,7 +287,9 @@ static void private_names_do_not_redirect_strangers(void **state)
 {
     house *h = *state;
     make_repo(h, h->alice, "{\"name\":\"Hidden\",\"private\":true}");
-    EXPECT(post(h, "POST", "/api/repos/move", h->alice, "{\"fromRepo\":\"alice/Hidden\",\"toRepo\":\"alice/Moved\"}"), 200);
+    EXPECT(post(h, "POST", "/api/repos/move", h->alice,
+                "{\"fromRepo\":\"alice/Hidden\",\"toRepo\":\"alice/Moved\"}"),
+           200);
     EXPECT_ERROR(get(h, "/api/models/alice/Hidden", h->bob), 404, "RepoNotFound", NULL);
     EXPECT_ERROR(get(h, "/api/models/alice/hidden", NULL), 401, "RepoNotFound", NULL);
     EXPECT_ERROR(get(h, "/api/models/alice/moved", NULL), 401, "RepoNotFound", NULL);
@@ -259,16 +298,19 @@ static void private_names_do_not_redirect_strangers(void **state)
 
 static void delete_is_for_good(void **state)
 {
-    house *h = *state;
+    house      *h = *state;
     const char *path = "/api/repos/delete";
     make_repo(h, h->alice, "{\"name\":\"gone\"}");
     EXPECT(post(h, "DELETE", path, NULL, "{\"name\":\"gone\",\"organization\":\"alice\"}"), 401);
     EXPECT(post(h, "DELETE", path, h->bob, "{\"name\":\"gone\",\"organization\":\"alice\"}"), 403);
     EXPECT(post(h, "DELETE", path, h->alice, "{}"), 400);
-    answer r = post(h, "DELETE", path, h->alice, "{\"name\":\"gone\",\"organization\":null,\"type\":\"model\"}");
+    answer r = post(h, "DELETE", path, h->alice,
+                    "{\"name\":\"gone\",\"organization\":null,\"type\":\"model\"}");
     EXPECT(r, 200);
     expect_slice(r.body, "OK", __LINE__);
-    EXPECT_ERROR(post(h, "DELETE", path, h->alice, "{\"name\":\"gone\",\"organization\":\"alice\"}"), 404, "RepoNotFound", NULL);
+    EXPECT_ERROR(
+        post(h, "DELETE", path, h->alice, "{\"name\":\"gone\",\"organization\":\"alice\"}"), 404,
+        "RepoNotFound", NULL);
     EXPECT_ERROR(get(h, "/api/models/alice/gone", h->alice), 404, "RepoNotFound", NULL);
     make_repo(h, h->alice, "{\"name\":\"gone\"}");
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/blob/test_fs.c - the promises of blob.h on a real folder: verified, durable, all or nothing. */
+/* tests/blob/test_fs.c - the promises of blob.h on a real folder: verified, durable, all or
+ * nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -98,7 +100,10 @@ static unsigned char *make_bytes(size_t n, uint64_t seed)
     return p;
 }
 
-static blob_id id_of(const void *p, size_t n) { return (blob_id){snug_sha256_of(snug_slice_of(p, n))}; }
+static blob_id id_of(const void *p, size_t n)
+{
+    return (blob_id){snug_sha256_of(snug_slice_of(p, n))};
+}
 
 static void ids_are_lowercase_hex_only(void **state)
 {
@@ -108,10 +113,12 @@ static void ids_are_lowercase_hex_only(void **state)
     assert_true(blob_id_parse(snug_str(hello_hex), &id));
     blob_id_hex(&id, hex);
     assert_string_equal(hex, hello_hex);
-    assert_false(blob_id_parse(SNUG_LIT("2CF24DBA5FB0A30E26E83B2AC5B9E29E1B161E5C1FA7425E73043362938B9824"), &id));
+    assert_false(blob_id_parse(
+        SNUG_LIT("2CF24DBA5FB0A30E26E83B2AC5B9E29E1B161E5C1FA7425E73043362938B9824"), &id));
     assert_false(blob_id_parse(snug_sub(snug_str(hello_hex), 0, 63), &id));
     assert_false(blob_id_parse(SNUG_LIT(""), &id));
-    assert_false(blob_id_parse(SNUG_LIT("../24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"), &id));
+    assert_false(blob_id_parse(
+        SNUG_LIT("../24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"), &id));
 }
 
 static void small_objects_go_in_and_come_out(void **state)
@@ -157,9 +164,10 @@ static void the_empty_object_is_an_object(void **state)
 /* Sizes around every edge of the 1 MiB buffers and the pages, in odd pieces. */
 static void every_edge_of_the_buffers_is_right(void **state)
 {
-    fixture     *f = *state;
-    static const size_t sizes[] = {1,           4095,        4096,        4097,           (1u << 20) - 1,
-                                   1u << 20,    (1u << 20) + 1, 4u << 20, (4u << 20) + 1, (5u << 20) + 12345};
+    fixture            *f = *state;
+    static const size_t sizes[] = {
+        1,        4095,           4096,     4097,           (1u << 20) - 1,
+        1u << 20, (1u << 20) + 1, 4u << 20, (4u << 20) + 1, (5u << 20) + 12345};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         snug_err       err = {0};
         unsigned char *p = make_bytes(sizes[i], i);
@@ -291,9 +299,9 @@ static void foreign_files_are_no_blobs(void **state)
 
 static void each_failing_call_is_reported_and_leaves_nothing(void **state)
 {
-    fixture            *f = *state;
-    static const char  *points[] = {"blob.write=fail@1", "blob.fsync=fail@1", "blob.rename=fail@1",
-                                    "blob.dirsync=fail@1"};
+    fixture           *f = *state;
+    static const char *points[] = {"blob.write=fail@1", "blob.fsync=fail@1", "blob.rename=fail@1",
+                                   "blob.dirsync=fail@1"};
     for (size_t i = 0; i < 4; i++) {
         unsigned char *p = make_bytes(3u << 20, 60 + i); /* a folder not seen before */
         snug_err       err = {0};
@@ -315,10 +323,10 @@ static void a_death_at_any_step_leaves_whole_or_nothing(void **state)
     skip(); /* a fork of a process with threads: not under this sanitizer */
 #endif
     fixture           *f = *state;
-    static const char *points[] = {"blob.write=kill@1", "blob.write=kill@2", "blob.fsync=kill@1",
-                                   "blob.rename=kill@1", "blob.dirsync=kill@1", "blob.dirsync=kill@2",
-                                   "blob.dirsync=kill@3"};
-    size_t             n = 3u << 20;
+    static const char *points[] = {
+        "blob.write=kill@1",   "blob.write=kill@2",   "blob.fsync=kill@1",  "blob.rename=kill@1",
+        "blob.dirsync=kill@1", "blob.dirsync=kill@2", "blob.dirsync=kill@3"};
+    size_t n = 3u << 20;
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
         unsigned char *p = make_bytes(n, 100 + i);
         blob_id        id = id_of(p, n);
@@ -333,9 +341,12 @@ static void a_death_at_any_step_leaves_whole_or_nothing(void **state)
         }
         int status = 0;
         assert_int_equal(waitpid(pid, &status, 0), pid);
-        if (!WIFSIGNALED(status) && WEXITSTATUS(status) == 0) fail_msg("%s was not reached", points[i]);
-        if (blob_exists(f->s, &id, NULL)) must(blob_verify(f->s, &id, &err), &err);
-        else assert_true(i < 6); /* only the last point lies behind the rename */
+        if (!WIFSIGNALED(status) && WEXITSTATUS(status) == 0)
+            fail_msg("%s was not reached", points[i]);
+        if (blob_exists(f->s, &id, NULL))
+            must(blob_verify(f->s, &id, &err), &err);
+        else
+            assert_true(i < 6); /* only the last point lies behind the rename */
         /* The next start removes what the dead left. */
         blob_store *again;
         must(blob_open_fs(f->dir, &again, &err), &err);

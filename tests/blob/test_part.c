@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -76,7 +77,8 @@ static snug_status send(fixture *f, unsigned part, const unsigned char *p, size_
 {
     snug_sha256 etag;
     source      src = {p, n, 70001, SNUG_OK};
-    return blob_part_put(f->s, TOKEN, part, (uint64_t)(part - 1) * CHUNK, pull, &src, part_size(part), &etag, err);
+    return blob_part_put(f->s, TOKEN, part, (uint64_t)(part - 1) * CHUNK, pull, &src,
+                         part_size(part), &etag, err);
 }
 
 static void send_part(fixture *f, unsigned part)
@@ -166,7 +168,8 @@ static void a_part_cut_while_sent_again_counts_as_missing(void **state)
     snug_sha256 etag;
     source      cut = {f->p, 5000, 0, SNUG_ECANCELED};
     for (unsigned i = 1; i <= 4; i++) send_part(f, i);
-    assert_int_equal(blob_part_put(f->s, TOKEN, 2, CHUNK, pull, &cut, CHUNK, &etag, &err), SNUG_ECANCELED);
+    assert_int_equal(blob_part_put(f->s, TOKEN, 2, CHUNK, pull, &cut, CHUNK, &etag, &err),
+                     SNUG_ECANCELED);
     assert_int_equal(blob_part_finish(f->s, TOKEN, &f->id, SIZE, &err), SNUG_EINVAL);
     assert_string_equal(err.msg, "part 2 is missing");
     send_part(f, 2);
@@ -214,18 +217,22 @@ static void gaps_and_tails_are_seen(void **state)
 
 static void bad_tokens_and_numbers_are_refused(void **state)
 {
-    fixture    *f = *state;
-    snug_err    err = {0};
-    snug_sha256 etag;
-    source      src = {f->p, 10, 0, SNUG_OK};
-    static const char *bad[] = {"", "short", "../../../../etc/passwd", "ABCDEFGHIJKLMNOPQR", "abcdefghijklmnop/1"};
+    fixture           *f = *state;
+    snug_err           err = {0};
+    snug_sha256        etag;
+    source             src = {f->p, 10, 0, SNUG_OK};
+    static const char *bad[] = {"", "short", "../../../../etc/passwd", "ABCDEFGHIJKLMNOPQR",
+                                "abcdefghijklmnop/1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_int_equal(blob_part_put(f->s, snug_str(bad[i]), 1, 0, pull, &src, 10, &etag, &err), SNUG_EINVAL);
+        assert_int_equal(blob_part_put(f->s, snug_str(bad[i]), 1, 0, pull, &src, 10, &etag, &err),
+                         SNUG_EINVAL);
         assert_int_equal(blob_part_finish(f->s, snug_str(bad[i]), &f->id, 10, &err), SNUG_EINVAL);
     }
     assert_int_equal(blob_part_put(f->s, TOKEN, 0, 0, pull, &src, 10, &etag, &err), SNUG_EINVAL);
-    assert_int_equal(blob_part_put(f->s, TOKEN, 1, UINT64_MAX, pull, &src, 10, &etag, &err), SNUG_EINVAL);
-    assert_int_equal(blob_part_put(f->s, TOKEN, 2000000, 0, pull, &src, 10, &etag, &err), SNUG_ELIMIT);
+    assert_int_equal(blob_part_put(f->s, TOKEN, 1, UINT64_MAX, pull, &src, 10, &etag, &err),
+                     SNUG_EINVAL);
+    assert_int_equal(blob_part_put(f->s, TOKEN, 2000000, 0, pull, &src, 10, &etag, &err),
+                     SNUG_ELIMIT);
     assert_false(session_exists(f));
 }
 
@@ -248,7 +255,8 @@ static void a_death_while_finishing_can_be_repeated(void **state)
     skip(); /* a fork of a process with threads: not under this sanitizer */
 #endif
     fixture           *f = *state;
-    static const char *points[] = {"blob.fsync=kill@1", "blob.rename=kill@1", "blob.dirsync=kill@3"};
+    static const char *points[] = {"blob.fsync=kill@1", "blob.rename=kill@1",
+                                   "blob.dirsync=kill@3"};
     snug_err           err = {0};
     for (unsigned i = 1; i <= 4; i++) send_part(f, i);
     for (size_t i = 0; i < 3; i++) {
@@ -262,7 +270,8 @@ static void a_death_while_finishing_can_be_repeated(void **state)
         }
         int status = 0;
         assert_int_equal(waitpid(pid, &status, 0), pid);
-        if (!WIFSIGNALED(status) && WEXITSTATUS(status) == 0) fail_msg("%s was not reached", points[i]);
+        if (!WIFSIGNALED(status) && WEXITSTATUS(status) == 0)
+            fail_msg("%s was not reached", points[i]);
         assert_int_equal(blob_exists(f->s, &f->id, NULL), i == 2);
     }
     must(blob_part_finish(f->s, TOKEN, &f->id, SIZE, &err), &err);

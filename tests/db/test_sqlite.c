@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -11,7 +12,8 @@
 #include "db/db.h"
 
 static const db_migration steps[] = {
-    {1, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, size BIGINT CHECK (size >= 0))"},
+    {1, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, size BIGINT CHECK "
+        "(size >= 0))"},
     {2, "CREATE TABLE child (id INTEGER PRIMARY KEY, parent BIGINT NOT NULL REFERENCES t(id));"
         "CREATE INDEX child_parent ON child(parent)"},
 };
@@ -89,11 +91,11 @@ static int64_t count_now(db *d)
 
 static void binds_by_number_and_reads_all_kinds(void **state)
 {
-    fixture      *f = *state;
-    snug_err      err = {0};
-    db_txn       *tx;
-    db_rows      *rows;
-    const db_val *cols;
+    fixture              *f = *state;
+    snug_err              err = {0};
+    db_txn               *tx;
+    db_rows              *rows;
+    const db_val         *cols;
     static const db_query kinds = {"SELECT $3, $1, $2, $5, $4, $1"};
 
     must(db_begin(f->d, DB_READ, &tx, &err), &err);
@@ -123,11 +125,11 @@ static void binds_by_number_and_reads_all_kinds(void **state)
 
 static void empty_text_is_not_null(void **state)
 {
-    fixture      *f = *state;
-    snug_err      err = {0};
-    db_txn       *tx;
-    const db_val *cols;
-    snug_arena   *a = snug_arena_new();
+    fixture              *f = *state;
+    snug_err              err = {0};
+    db_txn               *tx;
+    const db_val         *cols;
+    snug_arena           *a = snug_arena_new();
     static const db_query q = {"SELECT $1"};
     must(db_begin(f->d, DB_READ, &tx, &err), &err);
     db_val arg = db_text(SNUG_EMPTY);
@@ -149,8 +151,8 @@ static void commits_and_rolls_back(void **state)
     must(db_begin(f->d, DB_WRITE, &tx, &err), &err);
     db_val args[] = {db_int(2), db_text(SNUG_LIT("b"))};
     must(db_exec(tx, q_insert, args, 2, NULL, &err), &err);
-    assert_int_equal(count_rows(tx), 2);     /* seen inside */
-    assert_int_equal(count_now(f->d), 1);    /* not outside */
+    assert_int_equal(count_rows(tx), 2);  /* seen inside */
+    assert_int_equal(count_now(f->d), 1); /* not outside */
     db_rollback(tx);
     assert_int_equal(count_now(f->d), 1);
 }
@@ -172,9 +174,9 @@ static void a_reader_sees_one_moment(void **state)
 
 static void broken_rules_are_conflicts(void **state)
 {
-    fixture *f = *state;
-    snug_err err = {0};
-    db_txn  *tx;
+    fixture              *f = *state;
+    snug_err              err = {0};
+    db_txn               *tx;
     static const db_query orphan = {"INSERT INTO child (parent) VALUES (77)"};
 
     add(f->d, "a", 1);
@@ -192,10 +194,10 @@ static void broken_rules_are_conflicts(void **state)
 
 static void bad_sql_says_internal_and_logs_why(void **state)
 {
-    fixture *f = *state;
-    snug_err err = {0};
-    db_txn  *tx;
-    db_rows *rows;
+    fixture              *f = *state;
+    snug_err              err = {0};
+    db_txn               *tx;
+    db_rows              *rows;
     static const db_query bad = {"SELECT nothing FROM nowhere"};
     must(db_begin(f->d, DB_READ, &tx, &err), &err);
     assert_int_equal(db_run(tx, bad, NULL, 0, &rows, &err), SNUG_EINTERNAL);
@@ -240,8 +242,8 @@ static void the_same_statement_may_be_open_twice(void **state)
     assert_int_equal(seen, 2);
     must(db_next(outer, &cols, &err), &err);
     assert_true(snug_eq_str(cols[1].s, "b"));
-    db_rollback(tx);       /* closes them underneath */
-    db_rows_close(outer);  /* and this still frees */
+    db_rollback(tx);      /* closes them underneath */
+    db_rows_close(outer); /* and this still frees */
     db_rows_close(inner);
 }
 
@@ -282,10 +284,12 @@ static void returning_gives_the_row_and_writes_it(void **state)
 
 static void migrations_run_once_and_newer_is_refused(void **state)
 {
-    fixture *f = *state;
-    snug_err err = {0};
+    fixture                  *f = *state;
+    snug_err                  err = {0};
     static const db_migration more[] = {
-        {1, "not sql"}, {2, "not sql"}, {3, "CREATE TABLE third (id INTEGER); INSERT INTO third VALUES (5)"}};
+        {1, "not sql"},
+        {2, "not sql"},
+        {3, "CREATE TABLE third (id INTEGER); INSERT INTO third VALUES (5)"}};
     static const db_migration broken[] = {
         {4, "CREATE TABLE fourth (id INTEGER); INSERT INTO nowhere VALUES (1)"}};
     static const db_migration fixed[] = {{4, "CREATE TABLE fourth (id INTEGER)"}};
@@ -293,14 +297,15 @@ static void migrations_run_once_and_newer_is_refused(void **state)
     must(db_migrate(f->d, more, 3, &err), &err);
     must(db_migrate(f->d, more, 3, &err), &err);
     assert_int_equal(db_migrate(f->d, steps, 2, &err), SNUG_EINVAL);
-    assert_string_equal(err.msg, "the database has version 3 and this program knows 2: use a newer snug");
+    assert_string_equal(err.msg,
+                        "the database has version 3 and this program knows 2: use a newer snug");
     assert_int_equal(db_migrate(f->d, broken, 1, &err), SNUG_EINTERNAL);
     must(db_migrate(f->d, fixed, 1, &err), &err); /* the broken one left nothing */
 }
 
 typedef struct hammer {
-    db      *d;
-    int      id, writes;
+    db *d;
+    int id, writes;
 } hammer;
 
 static void write_many(void *arg)
