@@ -20,7 +20,7 @@
 #include <stdlib.h>
 
 enum { READ_BYTES = 256 << 10, PARTS_PER_OBJECT_MAX = 10000, TOKEN_CHARS = 40 };
-enum { PUT_HOURS = 12, PART_HOURS = 72, GET_HOURS = 6 };
+enum { PUT_HOURS = 12, PART_HOURS = 72, GET_HOURS = 1 };
 
 static snug_slice lfs_media(void) { return SNUG_LIT("application/vnd.git-lfs+json"); }
 
@@ -489,7 +489,8 @@ snug_status api_lfs_get(http_req *rq, http_res *rs, snug_err *err)
 
     SNUG_TRY(read_grant(rq, "get", &g, err));
     blob_id_hex(&g.oid, hex);
-    int fd = blob_open_fd(hub_blobs(h), &g.oid);
+    /* The repository may have gone, or let go of the object, since this was signed. */
+    int fd = hub_has_lfs(h, g.row, &g.oid, NULL) ? blob_open_fd(hub_blobs(h), &g.oid) : -1;
     if (fd < 0) SNUG_FAIL(err, SNUG_ENOTFOUND, "Object does not exist on this server");
     http_set_header(rs, "X-Content-Type-Options", SNUG_LIT("nosniff"));
     http_set_header(rs, "Content-Security-Policy", SNUG_LIT("default-src 'none'; sandbox"));

@@ -50,7 +50,6 @@ snug_status api_info_fast(http_req *rq, http_res *rs, snug_err *err)
     snug_buf b = snug_buf_init(CACHED_BODY_MAX);
     if (!api_cache_get(app->cache, http_req_target(rq), hub_epoch(app->hub), &b)) {
         snug_buf_deinit(&b);
-        snug_metric_add(SNUG_M_REPO_CACHE_MISSES, 1);
         return SNUG_EAGAIN;
     }
     snug_metric_add(SNUG_M_REPO_CACHE_HITS, 1);
