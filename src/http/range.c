@@ -90,7 +90,7 @@ bool http_etag_matches(snug_slice if_none_match, snug_slice etag)
         if (tag.len == 0) continue;
         if (snug_eq_str(tag, "*")) return true;
         tag = without_weak(tag);
-        if (snug_eq(tag, want) || (tag.ptr[0] != '"' && snug_eq(tag, bare))) return true;
+        if (snug_eq(tag, want) || (tag.len > 0 && tag.ptr[0] != '"' && snug_eq(tag, bare))) return true;
     }
     return false;
 }
