@@ -72,7 +72,7 @@ typedef struct vcs_commit {
     vcs_oid    parent; /* first one */
 } vcs_commit;
 snug_status vcs_read_commit(vcs_repo *r, const vcs_oid *id, snug_arena *a, vcs_commit *out, snug_err *err) SNUG_MUST_USE;
-/* First-parent order by time, newest first; skips `skip`, at most n. *more: there are others. */
+/* As `git rev-list`: all parents, newest first; skips `skip`, at most n. *more: there are others. */
 snug_status vcs_log(vcs_repo *r, const vcs_oid *from, size_t skip, size_t n, snug_arena *a,
                     vcs_commit **out, size_t *count, bool *more, snug_err *err) SNUG_MUST_USE;
 snug_status vcs_count_commits(vcs_repo *r, const vcs_oid *from, uint64_t *out, snug_err *err) SNUG_MUST_USE;
@@ -85,7 +85,8 @@ snug_status vcs_find_entry(vcs_repo *r, const vcs_oid *commit, snug_slice path, 
 snug_status vcs_list_tree(vcs_repo *r, const vcs_oid *commit, snug_slice path, bool recursive,
                           snug_slice after, size_t n, snug_arena *a, vcs_entry **out, size_t *count,
                           bool *more, snug_err *err) SNUG_MUST_USE;
-/* The last commit that touched each of the n paths (all under one commit). Bounded walk. */
+/* The last commit that touched each of the n paths (all under one commit): `git log -1 -- path`.
+ * After 10,000 commits the walk ends and the commit reached stands for older ones. */
 snug_status vcs_last_commits(vcs_repo *r, const vcs_oid *commit, const snug_slice *paths, size_t n,
                              snug_arena *a, vcs_commit *out, snug_err *err) SNUG_MUST_USE;
 /* Blob content of at most max bytes, in the arena. */
@@ -98,7 +99,9 @@ snug_status vcs_each_lfs(vcs_repo *r, bool (*fn)(void *arg, const vcs_lfs *lfs),
 typedef struct vcs_draft vcs_draft;
 snug_status vcs_draft_new(vcs_repo *r, const vcs_oid *base_or_null, vcs_draft **out, snug_err *err) SNUG_MUST_USE;
 void        vcs_draft_free(vcs_draft *d);
-/* Blob from memory, or from an open file (offset 0, size bytes). Returns its id. */
+/* Blob from memory, or from an open file (offset 0, size bytes). Returns its id. It stays pending
+ * in this handle, readable through it, until vcs_draft_commit or vcs_update_ref writes everything
+ * pending; vcs_release, or a failure of those two, forgets it (and drafts begun before it). */
 snug_status vcs_put_blob(vcs_repo *r, snug_slice bytes, vcs_oid *out, snug_err *err) SNUG_MUST_USE;
 snug_status vcs_put_blob_fd(vcs_repo *r, int fd, uint64_t size, vcs_oid *out, snug_err *err) SNUG_MUST_USE;
 snug_status vcs_draft_put(vcs_draft *d, snug_slice path, const vcs_oid *blob, snug_err *err) SNUG_MUST_USE;
