@@ -18,12 +18,8 @@ snug_status cfg_size(snug_json config, cfg_range r, size_t *out, snug_err *err)
         v = snug_json_get(config, r.alias);
         if (!snug_json_is(v, SNUG_JSON_ABSENT)) key = r.alias;
     }
-    if (snug_json_is(v, SNUG_JSON_ABSENT) || snug_json_is(v, SNUG_JSON_NULL)) {
-        *out = r.dflt;
-        return SNUG_OK;
-    }
-    uint64_t n;
-    if (!snug_json_to_u64(v, &n))
+    uint64_t n = r.dflt; /* may be derived from other members, so it is checked too */
+    if (!snug_json_is(v, SNUG_JSON_ABSENT) && !snug_json_is(v, SNUG_JSON_NULL) && !snug_json_to_u64(v, &n))
         return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\" must be a whole number, not negative", key);
     if (n < r.min || n > r.max)
         return snug_fail(err, SNUG_ELIMIT, "config.json: \"%s\" is %llu; it must lie between %zu and %zu", key,

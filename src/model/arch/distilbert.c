@@ -41,6 +41,8 @@ static snug_status parse(snug_json config, model_shape *s, snug_err *err)
         SNUG_FAIL(err, SNUG_EINVAL, "config.json: \"dim\" %zu is no multiple of \"n_heads\" %zu", s->hidden, s->heads);
     s->kv_heads = s->heads;
     s->head_dim = s->hidden / s->heads;
+    if (s->head_dim > MODEL_HEAD_DIM_MAX)
+        SNUG_FAIL(err, SNUG_ELIMIT, "config.json: heads of %zu dimensions; at most %d", s->head_dim, MODEL_HEAD_DIM_MAX);
     s->eps = EPS;
     SNUG_TRY(cfg_act(config, "activation", "gelu", &s->act, err));
     SNUG_TRY(cfg_bool(config, "tie_word_embeddings", true, &s->tied, err));
