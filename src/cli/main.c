@@ -71,8 +71,11 @@ static int no_command(cli *c, int argc, char **argv)
 
 static int run_command(cli *c, const cli_command *cmd, int argc, char **argv)
 {
-    snug_err    err = {0};
-    cli_args    a;
+    snug_err err = {0};
+    cli_args a;
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--json") == 0) c->json = true; /* for errors of the parsing itself */
+    }
     snug_status st = cli_parse_args(cmd, argc, argv, c->arena, &a, &err);
     if (st == SNUG_OK) st = set_globals(c, &a, &err);
     if (st == SNUG_OK && cli_flag_given(&a, "help"))

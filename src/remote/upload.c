@@ -384,6 +384,10 @@ static snug_status commit(upload *up, remote_crew *c, remote_uploaded *out, snug
     snug_status st = SNUG_OK;
     commit_job  cj = {up, snug_buf_init(ANSWER_MAX)};
     snug_json   v;
+    if (SNUG_FAULT("remote.commit")) {
+        st = snug_fail_sys(err, errno, "commit");
+        goto done;
+    }
     SNUG_TRY(remote_crew_run(c, 1, 1, send_commit, &cj, err));
     SNUG_TRY(snug_json_parse(up->a, snug_buf_slice(&cj.body), NULL, &v, err));
     SNUG_TRY(snug_json_need_str(v, "commitOid", &out->commit_oid, err));
