@@ -217,7 +217,7 @@ def fault_points():
     for f in (ROOT / "src").rglob("*.c"):
         if "remote" in f.parts or "cli" in f.parts or f.name == "fault.c":
             continue
-        names |= set(re.findall(r'(?:SNUG|HUB)_FAULT\("([^"]+)"\)', f.read_text()))
+        names |= set(re.findall(r'(?:SNUG|HUB)_FAULT\("([^"]+)"', f.read_text()))
     return sorted(names)
 
 
