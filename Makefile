@@ -11,12 +11,12 @@ CMAKE   := cmake -G Ninja -DCMAKE_C_COMPILER=$(or $(CC_NAME),gcc)
 .PHONY: all run demo test asan tsan fuzz fmt lint bench stats hooks openapi docs setup setup-test clean
 
 all: $(BUILD)/build.ninja ## build the release binary build/snug
-	@cmake --build $(BUILD) --target snug
+	@cmake --build $(BUILD) --target snug -- --quiet
+	@ln -sf $(BUILD)/compile_commands.json compile_commands.json
 
 $(BUILD)/build.ninja: | setup
 	@$(CMAKE) -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@mv $(BUILD).log $(BUILD)/configure.log
-	@ln -sf $(BUILD)/compile_commands.json compile_commands.json
 
 setup: ## install what building needs from Debian's packages
 	@tools/setup.sh build

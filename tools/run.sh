@@ -53,7 +53,7 @@ answers || { echo "run: the hub did not answer within 10 seconds" >&2; exit 1; }
 secret=
 token_file=$data/run-token
 if [ ! -s "$token_file" ]; then
-  if ! "$snug" user list --data "$data" | grep -qw "$account"; then
+  if ! "$snug" --quiet user list --data "$data" | grep -qw "$account"; then
     secret=$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')
     printf '%s' "$secret" | "$snug" user add "$account" --password-stdin --admin --data "$data"
   fi

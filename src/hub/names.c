@@ -83,7 +83,7 @@ static const char *const reserved[] = {
     "new-space", "notifications", "oauth", "openapi.json", "organizations", "orgs", "papers",
     "ping", "posts", "pricing", "privacy", "profile", "public", "raw", "ready", "register",
     "report", "repos", "reset", "resolve", "robots.txt", "root", "rows", "search", "security",
-    "security.txt", "settings", "setup", "signin", "signout", "signup", "sitemap.xml", "snug",
+    "security.txt", "settings", "setup", "signin", "signout", "signup", "sitemap.xml",
     "space", "spaces", "ssh", "static", "status", "support", "sw.js", "system", "tasks", "teams",
     "terms", "token", "tokens", "trending", "user", "users", "v1", "v2", "webhooks", "well-known",
     "whoami", "xet",
