@@ -19,7 +19,7 @@ add() { # add the three counts of a part
   passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 }
 
-configure=(-G Ninja -S . -B "$build" -DCMAKE_C_COMPILER=gcc)
+configure=(-G Ninja -S . -B "$build" -DCMAKE_C_COMPILER=gcc -DSNUG_TESTS=ON)
 if [ -n "$sanitize" ]; then
   configure+=(-DCMAKE_BUILD_TYPE=Debug "-DSNUG_SANITIZE=$sanitize")
   # libgit2, SQLite and libmicrohttpd are not instrumented; what TSan says about them is listed there.
