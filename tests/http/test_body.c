@@ -36,6 +36,12 @@ static void gate_await(unsigned n)
     snug_unlock(&gate_lock);
 }
 
+static void await_queued(int64_t n)
+{
+    for (int i = 0; i < 5000 && snug_metric_get(SNUG_M_WORKERS_QUEUED) != n; i++) t_sleep_ms(1);
+    assert_int_equal(snug_metric_get(SNUG_M_WORKERS_QUEUED), n);
+}
+
 static snug_status length_of(http_req *rq, http_res *rs, snug_err *err)
 {
     (void)err;
@@ -455,9 +461,10 @@ static void vanishing_clients(void **state)
     (void)state;
     for (int reset = 0; reset < 2; reset++) {
         unsigned before = atomic_load(&finished);
+        int64_t  in = snug_metric_get(SNUG_M_HTTP_BYTES_IN);
         t_conn  *c = t_connect(server);
         t_send(c, "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nabcdef");
-        t_sleep_ms(50);
+        for (int i = 0; i < 300 && snug_metric_get(SNUG_M_HTTP_BYTES_IN) < in + 6; i++) t_sleep_ms(1);
         struct linger hard = {1, 0};
         if (reset) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
         t_close(c);
@@ -508,8 +515,10 @@ static void full_queue_answers_at_once(void **state)
     for (int i = 2; i < 12; i++) {
         c[i] = t_connect(s);
         t_send(c[i], "GET /blocked HTTP/1.1\r\nHost: t\r\n\r\n");
-        struct pollfd pf = {.fd = c[i]->fd, .events = POLLIN};
-        if (poll(&pf, 1, i < 5 ? 50 : 5000) != 1) continue;
+        if (i < 5) {
+            await_queued(i - 1);
+            continue;
+        }
         t_reply *r = t_reply_of(c[i], false);
         assert_int_equal(r->status, 503);
         assert_header(r, "Retry-After", "1");
@@ -546,7 +555,7 @@ static void full_stream_queue(void **state)
         c[i] = t_connect(s);
         t_send(c[i], "PUT /blocked HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc");
         if (i == 0) gate_await(1);
-        else t_sleep_ms(50);
+        if (i == 1) await_queued(1);
     }
     t_reply *r = t_reply_of(c[2], false);
     assert_int_equal(r->status, 503);
@@ -581,6 +590,7 @@ static void stop_lets_requests_finish(void **state)
     free(t_reply_of(idle, false));
     t_send(partial, "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\n\r\nabc");
     gate_await(1);
+    while (snug_metric_get(SNUG_M_STREAMS_BUSY) == 0) t_sleep_ms(1); /* its headers are in */
     uint16_t port = http_server_port(s);
     pthread_create(&thread, NULL, stop_main, s);
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -676,7 +686,7 @@ static void stop_cuts_what_hangs(void **state)
     t_conn      *c = t_connect(s);
     unsigned     before = atomic_load(&finished);
     t_send(c, "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: 600\r\n\r\nabc");
-    t_sleep_ms(100);
+    while (snug_metric_get(SNUG_M_STREAMS_BUSY) == 0) t_sleep_ms(1);
     uint64_t begun = snug_mono_ms();
     http_server_stop(s, 100);
     assert_true(snug_mono_ms() - begun < 3000);
