@@ -98,8 +98,7 @@ static const char *const bad[] = {"",
                                   "\xff",
                                   "a\xc3",
                                   "\xed\xa0\x80",
-                                  "a\xc0\xaf"
-                                  "b"};
+                                  "a\xc0\xaf/b"};
 
 static void test_lists(void **state)
 {

@@ -263,7 +263,6 @@ static void test_broken_tree(void **state)
     commit[40] = '\0';
     vcs_oid c;
     assert_true(vcs_oid_parse(snug_str(commit), &c));
-    SNUG_AUTO(snug_buf) got = snug_buf_init(1 << 16);
     size_t     seen = 0;
     snug_slice after = SNUG_EMPTY;
     bool       more = true;
