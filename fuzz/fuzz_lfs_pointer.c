@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t    n = 0;
     if (!vcs_lfs_parse(text, &oid, &n)) return 0;
     SNUG_ASSERT(size < 1024 && n <= INT64_MAX);
-    if (!snug_starts_with(text, "version https://git-lfs") || snug_find(text, SNUG_LIT("ext-")) != SIZE_MAX) {
+    if (!snug_starts_with(text, "version https://git-lfs") ||
+        snug_find(text, SNUG_LIT("ext-")) != SIZE_MAX) {
         return 0;
     }
     SNUG_AUTO(snug_buf) b = snug_buf_init(4096);

@@ -25,12 +25,12 @@ typedef struct node {
 } node;
 
 struct dir {
-    node   **v; /* unsorted; removed ones stay, for their slot */
-    size_t   count, cap;
+    node    **v; /* unsorted; removed ones stay, for their slot */
+    size_t    count, cap;
     uint32_t *index; /* open addressing over v: position + 1 */
-    size_t   mask, live;
-    bool     dirty; /* differs from its id, here or below */
-    dir     *next; /* all dirs of the draft, for freeing */
+    size_t    mask, live;
+    bool      dirty; /* differs from its id, here or below */
+    dir      *next;  /* all dirs of the draft, for freeing */
 };
 
 struct vcs_draft {

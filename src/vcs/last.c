@@ -26,10 +26,10 @@ typedef struct want {
 } want;
 
 typedef struct group {
-    git_commit *c;
-    int64_t     when;
-    size_t     *v; /* positions in wants[], rising: the wants are sorted */
-    size_t      n;
+    git_commit   *c;
+    int64_t       when;
+    size_t       *v; /* positions in wants[], rising: the wants are sorted */
+    size_t        n;
     struct group *next;
 } group;
 
@@ -156,8 +156,8 @@ static void wait_at(search *s, git_commit *c, const size_t *v, size_t n)
 static snug_status answer(search *s, const git_oid *commit, const size_t *v, size_t n,
                           snug_err *err)
 {
-    vcs_commit  c;
-    vcs_oid     id = vcs_oid_of(commit);
+    vcs_commit c;
+    vcs_oid    id = vcs_oid_of(commit);
     if (n == 0) return SNUG_OK;
     snug_status st = vcs_read_commit(s->r, &id, s->a, &c, err);
     for (size_t i = 0; st == SNUG_OK && i < n; i++) s->out[s->wants[v[i]].index] = c;
@@ -185,8 +185,10 @@ static snug_status try_parent(search *s, group *g, const git_tree *mine, unsigne
         SNUG_TRY(compare_folder(s, mine, theirs, g->v, g->n, 0, same, err));
     }
     for (size_t i = 0; i < g->n; i++) {
-        if (same[i]) moved[moved_count++] = g->v[i];
-        else g->v[left++] = g->v[i];
+        if (same[i])
+            moved[moved_count++] = g->v[i];
+        else
+            g->v[left++] = g->v[i];
     }
     g->n = left;
     wait_at(s, parent, moved, moved_count);
@@ -226,8 +228,8 @@ static snug_status prepare(search *s, const git_tree *root, const snug_slice *pa
         }
         snug_status st = vcs_find_path(s->r, root, paths[i], &id, &mode, err);
         if (st != SNUG_OK) return st;
-        *w = (want){.text = snug_strdup(paths[i]), .len = paths[i].len, .index = i, .id = id,
-                    .mode = mode};
+        *w = (want){
+            .text = snug_strdup(paths[i]), .len = paths[i].len, .index = i, .id = id, .mode = mode};
         for (char *p = w->text; (p = strchr(p, '/')) != NULL; parts++) *p++ = '\0';
         if (parts > VCS_DEPTH_MAX) {
             return snug_fail(err, SNUG_ELIMIT, "a path with more than %d parts",

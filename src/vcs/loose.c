@@ -25,7 +25,8 @@ static unsigned char *deflate_object(const vcs_object *o, size_t *n_out)
 {
     char head[64];
     int  head_size = snprintf(head, sizeof head, "%s %llu", git_object_type2string(o->type),
-                              (unsigned long long)o->size) + 1;
+                              (unsigned long long)o->size) +
+                    1;
     z_stream z = {0};
     SNUG_ASSERT(deflateInit(&z, LOOSE_LEVEL) == Z_OK);
     uLong          cap = deflateBound(&z, (uLong)o->size + (uLong)head_size);

@@ -46,10 +46,7 @@ static bool in_class(snug_slice name, unsigned char c, bool *known)
     return false;
 }
 
-static unsigned char at(snug_slice s, size_t i)
-{
-    return i < s.len ? (unsigned char)s.ptr[i] : 0;
-}
+static unsigned char at(snug_slice s, size_t i) { return i < s.len ? (unsigned char)s.ptr[i] : 0; }
 
 /* [:name:] at *i, which stands on the inner '['. False when there is no ":]": a plain '[' then. */
 static bool match_class(snug_slice p, size_t *i, unsigned char c, bool *hit, bool *valid)
@@ -98,8 +95,10 @@ static bool match_set(snug_slice p, size_t *i, unsigned char c, bool *valid)
             hit = hit || (c >= prev && c <= x);
             x = 0;
         } else if (x == '[' && at(p, k + 1) == ':') {
-            if (match_class(p, &k, c, &hit, valid)) x = 0;
-            else hit = hit || c == '[';
+            if (match_class(p, &k, c, &hit, valid))
+                x = 0;
+            else
+                hit = hit || c == '[';
             if (!*valid) return false;
         } else {
             hit = hit || c == x;
@@ -116,13 +115,19 @@ static bool match_one(const matcher *m, size_t *p, unsigned char c, bool *valid)
     unsigned char x = at(m->p, *p);
     bool          ok = false;
     switch (x) {
-    case '?': ok = !(m->path && c == '/'); break;
-    case '[': ok = match_set(m->p, p, c, valid) && !(m->path && c == '/'); break;
+    case '?':
+        ok = !(m->path && c == '/');
+        break;
+    case '[':
+        ok = match_set(m->p, p, c, valid) && !(m->path && c == '/');
+        break;
     case '\\':
         (*p)++;
         ok = *p < m->p.len && at(m->p, *p) == c;
         break;
-    default: ok = x == c; break;
+    default:
+        ok = x == c;
+        break;
     }
     (*p)++;
     return ok;
@@ -163,7 +168,8 @@ static star_kind read_star(const matcher *m, size_t *p)
 static bool extend(const matcher *m, retry *r)
 {
     switch (r->kind) {
-    case STAR_NONE: return false;
+    case STAR_NONE:
+        return false;
     case STAR_PART:
         if (r->t >= m->t.len || m->t.ptr[r->t] == '/') break;
         r->t++;

@@ -38,7 +38,8 @@ static void start_library(void)
     (void)git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
     (void)git_libgit2_opts(GIT_OPT_DISABLE_PACK_KEEP_FILE_CHECKS, 1);
     (void)git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, (ssize_t)(64 << 20));
-    (void)git_libgit2_opts(GIT_OPT_SET_CACHE_OBJECT_LIMIT, (int)GIT_OBJECT_TREE, (size_t)(64 << 10));
+    (void)git_libgit2_opts(GIT_OPT_SET_CACHE_OBJECT_LIMIT, (int)GIT_OBJECT_TREE,
+                           (size_t)(64 << 10));
     (void)git_libgit2_opts(GIT_OPT_SET_MWINDOW_FILE_LIMIT, (size_t)256);
 }
 
@@ -189,10 +190,10 @@ static snug_status put_file(const char *folder, const char *name, snug_slice byt
 
 static snug_status build_repo(const char *folder, snug_err *err)
 {
-    static const char *const folders[] = {"objects/pack", "objects/info", "refs/heads", "refs/tags",
-                                          "objects",      "refs",         ""};
-    snug_status              st = SNUG_OK;
-    char                     path[VCS_PATH_MAX];
+    static const char *const folders[] = {
+        "objects/pack", "objects/info", "refs/heads", "refs/tags", "objects", "refs", ""};
+    snug_status st = SNUG_OK;
+    char        path[VCS_PATH_MAX];
 
     for (size_t i = 0; i < 4; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", folder, folders[i]);

@@ -262,11 +262,11 @@ static snug_status write_index(const char *path, snug_slice bytes, snug_err *err
 
 snug_status vcs_pack_finish(vcs_repo *r, snug_err *err)
 {
-    snug_status    st = SNUG_OK;
-    vcs_pending   *p = &r->pending;
-    unsigned char  sum[20];
-    char           hex[41], folder[VCS_PATH_MAX];
-    char           pack[VCS_PATH_MAX + 64], idx[VCS_PATH_MAX + 64], tmp[VCS_PATH_MAX + 8];
+    snug_status   st = SNUG_OK;
+    vcs_pending  *p = &r->pending;
+    unsigned char sum[20];
+    char          hex[41], folder[VCS_PATH_MAX];
+    char          pack[VCS_PATH_MAX + 64], idx[VCS_PATH_MAX + 64], tmp[VCS_PATH_MAX + 8];
     SNUG_AUTO(snug_buf) index = snug_buf_init(SIZE_MAX);
 
     (void)snprintf(tmp, sizeof tmp, "%s.idx", p->path);

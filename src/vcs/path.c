@@ -39,7 +39,7 @@ static bool is_ntfs_dotgit(snug_slice name)
 {
     size_t n = snug_eq_nocase(snug_sub(name, 0, 4), SNUG_LIT(".git"))    ? 4
                : snug_eq_nocase(snug_sub(name, 0, 5), SNUG_LIT("git~1")) ? 5
-                                                                        : 0;
+                                                                         : 0;
     if (n == 0) return false;
     while (n < name.len && (name.ptr[n] == '.' || name.ptr[n] == ' ')) n++;
     return n == name.len || name.ptr[n] == ':';
@@ -48,7 +48,8 @@ static bool is_ntfs_dotgit(snug_slice name)
 /* A part between two separators of any system. */
 static const char *check_piece(snug_slice piece)
 {
-    if (snug_eq_str(piece, "..") || snug_eq_str(piece, ".")) return "\".\" and \"..\" lead elsewhere";
+    if (snug_eq_str(piece, "..") || snug_eq_str(piece, "."))
+        return "\".\" and \"..\" lead elsewhere";
     if (is_hfs_dotgit(piece) || is_ntfs_dotgit(piece)) return "it would write into .git";
     return NULL;
 }
@@ -86,8 +87,8 @@ snug_status vcs_check_path(snug_slice path, snug_err *err)
     size_t     parts = 0;
     snug_slice rest = path, part;
     while (snug_split(&rest, '/', &part)) {
-        const char *why = ++parts > VCS_PART_COUNT_MAX ? "it has more than 256 parts"
-                                                       : check_part(part);
+        const char *why =
+            ++parts > VCS_PART_COUNT_MAX ? "it has more than 256 parts" : check_part(part);
         if (why != NULL) return refuse(path, why, err);
     }
     return SNUG_OK;

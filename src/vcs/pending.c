@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LOOSE_COUNT_MAX = 16, LOOSE_BYTES_MAX = 1 << 20, FD_IN_MEMORY_MAX = 256 << 10 };
+enum { LOOSE_COUNT_MAX = 8, LOOSE_BYTES_MAX = 1 << 20, FD_IN_MEMORY_MAX = 256 << 10 };
 
 void vcs_pending_init(vcs_pending *p)
 {

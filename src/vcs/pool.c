@@ -94,8 +94,17 @@ static bool first_visit_locked(vcs *v, snug_slice key)
 
 /* ---- in and out ---- */
 
+static struct timespec packs_time(const vcs_repo *r)
+{
+    char        path[VCS_PATH_MAX];
+    struct stat sb;
+    (void)snprintf(path, sizeof path, "%s/objects/pack", r->path);
+    return stat(path, &sb) == 0 ? sb.st_mtim : (struct timespec){0};
+}
+
 static snug_status open_handle(vcs_repo *r, snug_err *err)
 {
+    r->packs_at = packs_time(r);
     int rc = git_repository_open_bare(&r->git, r->path);
     if (rc == 0) rc = git_repository_odb(&r->odb, r->git);
     if (rc == GIT_ENOTFOUND) {
@@ -103,6 +112,29 @@ static snug_status open_handle(vcs_repo *r, snug_err *err)
                               "there is no such git repository");
     }
     return rc == 0 ? SNUG_OK : vcs_fail_git(err, r->path);
+}
+
+/* libgit2 notices packs that are added, but not ones that a repack took away; a handle from before
+ * that is opened afresh. */
+static snug_status freshen(vcs_repo *r, snug_err *err)
+{
+    struct timespec now = packs_time(r);
+    if (now.tv_sec == r->packs_at.tv_sec && now.tv_nsec == r->packs_at.tv_nsec) return SNUG_OK;
+    git_odb_free(r->odb);
+    git_repository_free(r->git);
+    r->odb = NULL;
+    r->git = NULL;
+    return open_handle(r, err);
+}
+
+/* Closes a handle that could not be opened. */
+static snug_status give_up(vcs *v, vcs_repo *r, snug_status st)
+{
+    snug_lock(&v->mutex);
+    unlink_locked(v, r);
+    snug_unlock(&v->mutex);
+    close_handle(r);
+    return st;
 }
 
 snug_status vcs_acquire(vcs *v, snug_slice key, vcs_repo **out, snug_err *err)
@@ -116,6 +148,8 @@ snug_status vcs_acquire(vcs *v, snug_slice key, vcs_repo **out, snug_err *err)
     if (r != NULL) {
         r->busy = true;
         snug_unlock(&v->mutex);
+        snug_status st = freshen(r, err);
+        if (st != SNUG_OK) return give_up(v, r, st);
         *out = r;
         return SNUG_OK;
     }
@@ -143,13 +177,7 @@ snug_status vcs_acquire(vcs *v, snug_slice key, vcs_repo **out, snug_err *err)
     r->path = vcs_key_path(v, key);
     if (sweep) vcs_sweep_repo(v, r->path);
     snug_status st = open_handle(r, err);
-    if (st != SNUG_OK) {
-        snug_lock(&v->mutex);
-        unlink_locked(v, r);
-        snug_unlock(&v->mutex);
-        close_handle(r);
-        return st;
-    }
+    if (st != SNUG_OK) return give_up(v, r, st);
     *out = r;
     return SNUG_OK;
 }

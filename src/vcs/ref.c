@@ -52,13 +52,15 @@ static snug_status sync_folders(vcs_repo *r, const char *ref, snug_err *err)
 
 /* ---- the steps ---- */
 
-typedef struct ref_move { const git_oid *from, *to; } ref_move;
+typedef struct ref_move {
+    const git_oid *from, *to;
+} ref_move;
 
 static int step_move(vcs_repo *r, const char *ref, const void *arg)
 {
     const ref_move *m = arg;
     git_reference  *out = NULL;
-    int rc = git_reference_create_matching(&out, r->git, ref, m->to, 1, m->from, NULL);
+    int             rc = git_reference_create_matching(&out, r->git, ref, m->to, 1, m->from, NULL);
     git_reference_free(out);
     return rc;
 }

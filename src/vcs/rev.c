@@ -230,10 +230,10 @@ static int by_name(const void *a, const void *b)
 snug_status vcs_list_refs(vcs_repo *r, snug_arena *a, vcs_refs *out, snug_err *err)
 {
     *out = (vcs_refs){0};
-    ref_group groups[] = {{"refs/heads/", &out->branches, &out->branch_count, 0},
-                          {"refs/tags/", &out->tags, &out->tag_count, 0},
-                          {"refs/convert/", &out->converts, &out->convert_count, 0},
-                          {"refs/pr/", &out->prs, &out->pr_count, 0}};
+    ref_group               groups[] = {{"refs/heads/", &out->branches, &out->branch_count, 0},
+                                        {"refs/tags/", &out->tags, &out->tag_count, 0},
+                                        {"refs/convert/", &out->converts, &out->convert_count, 0},
+                                        {"refs/pr/", &out->prs, &out->pr_count, 0}};
     git_reference_iterator *it = NULL;
     const char             *name = NULL;
     int                     rc = git_reference_iterator_new(&it, r->git);

@@ -17,9 +17,9 @@
 
 enum {
     RULES_MAX = 20000,
-    ATTRS_MAX = 256,      /* distinct names; also bounds macros in macros */
+    ATTRS_MAX = 256,       /* distinct names; also bounds macros in macros */
     LINE_MAX_BYTES = 2048, /* git ignores longer lines of attributes */
-    STEPS_MAX = 4000000   /* per question */
+    STEPS_MAX = 4000000    /* per question */
 };
 
 enum { NO_SLASH = 1u, ENDS_WITH = 2u, ONLY_FOLDER = 4u, NEGATIVE = 8u };
@@ -67,7 +67,7 @@ vcs_rules *vcs_rules_new(snug_arena *a)
 {
     static const char *const known[] = {"filter", "binary", "diff", "merge", "text"};
     static const setting     binary[] = {
-        {ATTR_DIFF, V_FALSE}, {ATTR_MERGE, V_FALSE}, {ATTR_TEXT, V_FALSE}};
+            {ATTR_DIFF, V_FALSE}, {ATTR_MERGE, V_FALSE}, {ATTR_TEXT, V_FALSE}};
     vcs_rules *r = SNUG_NEW(a, vcs_rules);
     r->a = a;
     for (; r->attr_count < sizeof known / sizeof known[0]; r->attr_count++) {
@@ -184,7 +184,8 @@ static int unescape(snug_slice *s)
     if (s->len == 0) return -1;
     char c = s->ptr[0];
     if (c >= '0' && c <= '3') {
-        if (s->len < 3 || s->ptr[1] < '0' || s->ptr[1] > '7' || s->ptr[2] < '0' || s->ptr[2] > '7') {
+        if (s->len < 3 || s->ptr[1] < '0' || s->ptr[1] > '7' || s->ptr[2] < '0' ||
+            s->ptr[2] > '7') {
             return -1;
         }
         int v = (c - '0') * 64 + (s->ptr[1] - '0') * 8 + (s->ptr[2] - '0');
@@ -360,8 +361,10 @@ void vcs_rules_add(vcs_rules *r, snug_slice folder, snug_slice text, bool attrib
     if (snug_starts_with(text, "\xef\xbb\xbf")) text = snug_sub(text, 3, text.len);
     snug_slice line;
     while (r->rule_count < RULES_MAX && snug_split(&text, '\n', &line)) {
-        if (attributes) add_attribute_line(r, f, line);
-        else add_ignore_line(r, f, line);
+        if (attributes)
+            add_attribute_line(r, f, line);
+        else
+            add_ignore_line(r, f, line);
     }
 }
 

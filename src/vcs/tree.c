@@ -14,9 +14,8 @@
 
 static snug_status entry_not_found(snug_slice path, snug_err *err)
 {
-    return snug_fail_code(err, SNUG_ENOTFOUND, "EntryNotFound",
-                          "Entry not found: \"%.*s\"", path.len > 300 ? 300 : (int)path.len,
-                          path.ptr);
+    return snug_fail_code(err, SNUG_ENOTFOUND, "EntryNotFound", "Entry not found: \"%.*s\"",
+                          path.len > 300 ? 300 : (int)path.len, path.ptr);
 }
 
 static snug_status open_tree(vcs_repo *r, const git_oid *id, git_tree **out, snug_err *err)
@@ -264,8 +263,8 @@ static snug_slice full_path(snug_arena *a, const walk *w, const char *name)
 }
 
 snug_status vcs_list_tree(vcs_repo *r, const vcs_oid *commit, snug_slice path, bool recursive,
-                          snug_slice after, size_t n, snug_arena *a, vcs_entry **out,
-                          size_t *count, bool *more, snug_err *err)
+                          snug_slice after, size_t n, snug_arena *a, vcs_entry **out, size_t *count,
+                          bool *more, snug_err *err)
 {
     snug_status           st = SNUG_OK;
     walk                  w = {.r = r, .recursive = recursive, .path = snug_buf_init(1u << 16)};
@@ -290,8 +289,8 @@ snug_status vcs_list_tree(vcs_repo *r, const vcs_oid *commit, snug_slice path, b
             *out = bigger;
         }
         vcs_entry *to = &(*out)[*count];
-        SNUG_TRY(vcs_fill_entry(r, git_tree_entry_id(e), (unsigned)git_tree_entry_filemode(e), to,
-                                err));
+        SNUG_TRY(
+            vcs_fill_entry(r, git_tree_entry_id(e), (unsigned)git_tree_entry_filemode(e), to, err));
         to->path = full_path(a, &w, git_tree_entry_name(e));
         (*count)++;
         if (recursive && is_tree(e)) SNUG_TRY(enter(&w, e, err));

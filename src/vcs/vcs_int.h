@@ -64,9 +64,10 @@ struct vcs_repo {
     git_repository *git;
     git_odb        *odb;
     char            key[VCS_KEY_MAX + 1];
-    char           *path; /* <dir>/<xx>/<key>.git */
+    char           *path;     /* <dir>/<xx>/<key>.git */
+    struct timespec packs_at; /* time stamp of objects/pack when the handle was opened */
     vcs_pending     pending;
-    unsigned        losses; /* how often pending objects were dropped; drafts notice */
+    unsigned        losses;       /* how often pending objects were dropped; drafts notice */
     bool            busy, doomed; /* doomed: the repository was removed meanwhile */
     uint64_t        used;         /* pool clock at release, for eviction */
     vcs_repo       *next;         /* all handles of the vcs */
@@ -81,7 +82,11 @@ typedef struct vcs_info {
 } vcs_info;
 
 enum { VCS_INFO_SLOTS = 1u << 15, VCS_COUNT_SLOTS = 1024 };
-typedef struct vcs_count { git_oid id; uint64_t n; bool used; } vcs_count;
+typedef struct vcs_count {
+    git_oid  id;
+    uint64_t n;
+    bool     used;
+} vcs_count;
 
 struct vcs {
     char           *dir;
@@ -119,7 +124,7 @@ static inline bool vcs_time_before(const struct timespec *a, const struct timesp
 }
 
 /* open.c */
-bool vcs_key_ok(snug_slice key);
+bool  vcs_key_ok(snug_slice key);
 char *vcs_key_path(const vcs *v, snug_slice key); /* free() */
 /* "internal error" outside; libgit2's words in the cause. Returns SNUG_EIO (ENOSPC is named). */
 snug_status vcs_fail_git(snug_err *err, const char *what);
@@ -135,38 +140,47 @@ void vcs_pool_forget(vcs *v, snug_slice key);
 void vcs_pool_close(vcs *v);
 
 /* pending.c */
-void        vcs_pending_init(vcs_pending *p);
-void        vcs_pending_drop(vcs_pending *p); /* forgets all, removes the unfinished pack */
+void              vcs_pending_init(vcs_pending *p);
+void              vcs_pending_drop(vcs_pending *p); /* forgets all, removes the unfinished pack */
 const vcs_object *vcs_pending_find(const vcs_pending *p, const git_oid *id);
-snug_status vcs_write_object(vcs_repo *r, git_object_t type, snug_slice bytes, git_oid *out, snug_err *err) SNUG_MUST_USE;
+snug_status       vcs_write_object(vcs_repo *r, git_object_t type, snug_slice bytes, git_oid *out,
+                                   snug_err *err) SNUG_MUST_USE;
 /* Makes all pending objects part of the repository, durably. */
 snug_status vcs_flush_objects(vcs_repo *r, snug_err *err) SNUG_MUST_USE;
 /* Reading that sees pending objects too. */
-snug_status vcs_object_header(vcs_repo *r, const git_oid *id, git_object_t *type, uint64_t *size, snug_err *err) SNUG_MUST_USE;
-snug_status vcs_object_read(vcs_repo *r, const git_oid *id, uint64_t max, snug_arena *a, snug_slice *out, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_object_header(vcs_repo *r, const git_oid *id, git_object_t *type, uint64_t *size,
+                              snug_err *err) SNUG_MUST_USE;
+snug_status vcs_object_read(vcs_repo *r, const git_oid *id, uint64_t max, snug_arena *a,
+                            snug_slice *out, snug_err *err) SNUG_MUST_USE;
 
 /* loose.c, pack.c: the two ways out of the pending store */
-snug_status vcs_loose_write(vcs_repo *r, const vcs_object *v, size_t n, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_loose_write(vcs_repo *r, const vcs_object *v, size_t n,
+                            snug_err *err) SNUG_MUST_USE;
 snug_status vcs_pack_begin(vcs_repo *r, snug_err *err) SNUG_MUST_USE;
 snug_status vcs_pack_add(vcs_repo *r, vcs_object *o, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
 snug_status vcs_pack_add_fd(vcs_repo *r, vcs_object *o, int fd, snug_err *err) SNUG_MUST_USE;
-snug_status vcs_pack_read(vcs_repo *r, const vcs_object *o, unsigned char *out, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_pack_read(vcs_repo *r, const vcs_object *o, unsigned char *out,
+                          snug_err *err) SNUG_MUST_USE;
 snug_status vcs_pack_finish(vcs_repo *r, snug_err *err) SNUG_MUST_USE;
 
 /* info.c */
-snug_status vcs_fill_entry(vcs_repo *r, const git_oid *id, unsigned mode, vcs_entry *out, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_fill_entry(vcs_repo *r, const git_oid *id, unsigned mode, vcs_entry *out,
+                           snug_err *err) SNUG_MUST_USE;
 
 /* tree.c */
-snug_status vcs_open_root(vcs_repo *r, const vcs_oid *commit, git_tree **out, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_open_root(vcs_repo *r, const vcs_oid *commit, git_tree **out,
+                          snug_err *err) SNUG_MUST_USE;
 
 /* What one path of a tree is, mode as stored; the tree itself for the empty path. */
-snug_status vcs_find_path(vcs_repo *r, const git_tree *root, snug_slice path, git_oid *id, unsigned *mode, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_find_path(vcs_repo *r, const git_tree *root, snug_slice path, git_oid *id,
+                          unsigned *mode, snug_err *err) SNUG_MUST_USE;
 
 /* rev.c */
 void vcs_start_library(void); /* libgit2, once per process; before any other call of it */
 bool vcs_ref_name_ok(snug_slice ref); /* "refs/..." by git's rules, bounded */
 
-/* draft.c: the text forms shared by commits and annotated tags, cleaned of what would break them. */
+/* draft.c: the text forms shared by commits and annotated tags, cleaned of what would break them.
+ */
 void vcs_put_signature(snug_buf *b, const vcs_who *who);
 void vcs_put_message(snug_buf *b, snug_slice message);
 

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <errno.h>
@@ -39,13 +40,13 @@ static inline void ok_at(snug_status st, const snug_err *err, const char *file, 
 }
 #define OK(call)                                                                                   \
     do {                                                                                           \
-        snug_err err_ = {0};                                                                       \
+        snug_err  err_ = {0};                                                                      \
         snug_err *err = &err_;                                                                     \
         ok_at((call), err, __FILE__, __LINE__);                                                    \
     } while (0)
 #define FAILS(want_, call)                                                                         \
     do {                                                                                           \
-        snug_err err_ = {0};                                                                       \
+        snug_err  err_ = {0};                                                                      \
         snug_err *err = &err_;                                                                     \
         assert_string_equal(snug_status_name(call), snug_status_name(want_));                      \
         assert_int_equal(err->status, want_);                                                      \

@@ -31,8 +31,8 @@ static void test_first_commit(void **state)
 
 static void test_edit(void **state)
 {
-    fixture   *f = *state;
-    vcs_draft *d = draft_on(f->r, NULL);
+    fixture    *f = *state;
+    vcs_draft  *d = draft_on(f->r, NULL);
     const char *files[] = {"a/1", "a/2", "b/c/1", "b/c/2", "b/d", "e"};
     for (size_t i = 0; i < 6; i++) draft_text(f->r, d, files[i], files[i]);
     vcs_oid one = land(f->r, d, "refs/heads/main", NULL, "1", 1);
@@ -107,7 +107,8 @@ static void test_conflicts(void **state)
         FAILS(SNUG_EPAYLOAD, vcs_draft_put(d, snug_str(bad[i]), &blob, err));
     }
     FAILS(SNUG_ENOTFOUND, vcs_draft_put(d, SNUG_LIT("y"), &none, err));
-    const char *missing[] = {"nope", "file/x", "dir/nope", "dir/sub/file/", "file/", "", "/", "dir//sub"};
+    const char *missing[] = {"nope",  "file/x", "dir/nope", "dir/sub/file/",
+                             "file/", "",       "/",        "dir//sub"};
     for (size_t i = 0; i < 8; i++) {
         snug_err err = {0};
         assert_int_equal(vcs_draft_remove(d, snug_str(missing[i]), &err), SNUG_ENOTFOUND);
@@ -183,8 +184,8 @@ static void test_random_edits(void **state)
     unsigned seed = 7;
     (void)snprintf(work, sizeof work, "%s/work", f->root);
     GIT_RUN(f->root, "init", "-q", work);
-    vcs_oid  at, old;
-    bool     there[27] = {false};
+    vcs_oid at, old;
+    bool    there[27] = {false};
     for (unsigned round = 0; round < 12; round++) {
         vcs_draft *d = draft_on(f->r, round == 0 ? NULL : &at);
         for (unsigned k = 0; k < 15; k++) {

@@ -6,7 +6,10 @@
 #define V1 "version https://git-lfs.github.com/spec/v1\n"
 #define OID "oid sha256:" HASH "\n"
 
-static const struct { const char *text; uint64_t size; } good[] = {
+static const struct {
+    const char *text;
+    uint64_t    size;
+} good[] = {
     {V1 OID "size 12345\n", 12345},
     {V1 OID "size 0\n", 0},
     {V1 OID "size 9223372036854775807\n", INT64_MAX},
@@ -14,31 +17,60 @@ static const struct { const char *text; uint64_t size; } good[] = {
     {"version http://git-media.io/v/2\n" OID "size 7\n", 7},
     {V1 "ext-0-foo sha256:" HASH "\n" OID "size 1\n", 1},
     {V1 "ext-0-foo sha256:" HASH "\next-1-bar-2 sha256:" HASH "\next-9-z sha256:" HASH "\n" OID
-        "size 1\n", 1},
+        "size 1\n",
+     1},
 };
 
 static const char *const bad[] = {
-    "", "\n", V1, V1 OID, OID "size 1\n", V1 "size 1\n", V1 "size 1\n" OID,
-    V1 OID "size 1", V1 OID "size 1\r\n", V1 OID "size 1\n\n", V1 OID "size 1\nx y\n",
-    "\n" V1 OID "size 1\n", " " V1 OID "size 1\n", V1 "\n" OID "size 1\n",
-    V1 OID "size -1\n", V1 OID "size +1\n", V1 OID "size  1\n", V1 OID "size 1 \n",
-    V1 OID "size 01\n", V1 OID "size \n", V1 OID "size\n", V1 OID "size 1x\n", V1 OID "size 0x1\n",
-    V1 OID "size 9223372036854775808\n", V1 OID "size 99999999999999999999999\n",
+    "",
+    "\n",
+    V1,
+    V1 OID,
+    OID "size 1\n",
+    V1 "size 1\n",
+    V1 "size 1\n" OID,
+    V1      OID "size 1",
+    V1      OID "size 1\r\n",
+    V1      OID "size 1\n\n",
+    V1      OID "size 1\nx y\n",
+    "\n" V1 OID "size 1\n",
+    " " V1  OID "size 1\n",
+    V1 "\n" OID "size 1\n",
+    V1 OID "size -1\n",
+    V1 OID "size +1\n",
+    V1 OID "size  1\n",
+    V1 OID "size 1 \n",
+    V1 OID "size 01\n",
+    V1 OID "size \n",
+    V1 OID "size\n",
+    V1 OID "size 1x\n",
+    V1 OID "size 0x1\n",
+    V1 OID "size 9223372036854775808\n",
+    V1 OID "size 99999999999999999999999\n",
     "version https://git-lfs.github.com/spec/v2\n" OID "size 1\n",
     "version https://git-lfs.github.com/spec/v1 \n" OID "size 1\n",
     "version  https://git-lfs.github.com/spec/v1\n" OID "size 1\n",
     "Version https://git-lfs.github.com/spec/v1\n" OID "size 1\n",
     V1 "oid sha256:4D7A214614AB2935C943F9E0FF69D22EADBB8F32B1258DAAA5E2CA24D17E2393\nsize 1\n",
-    V1 "oid sha256:4d7a\nsize 1\n", V1 "oid sha1:" HASH "\nsize 1\n", V1 "oid " HASH "\nsize 1\n",
-    V1 "oid sha256:" HASH "0\nsize 1\n", V1 "oid sha256:" HASH " \nsize 1\n",
-    V1 "oid sha256: " HASH "\nsize 1\n", V1 "oid  sha256:" HASH "\nsize 1\n",
+    V1 "oid sha256:4d7a\nsize 1\n",
+    V1 "oid sha1:" HASH "\nsize 1\n",
+    V1 "oid " HASH "\nsize 1\n",
+    V1 "oid sha256:" HASH "0\nsize 1\n",
+    V1 "oid sha256:" HASH " \nsize 1\n",
+    V1 "oid sha256: " HASH "\nsize 1\n",
+    V1 "oid  sha256:" HASH "\nsize 1\n",
     V1 "ext-1-a sha256:" HASH "\next-0-b sha256:" HASH "\n" OID "size 1\n", /* not sorted */
     V1 "ext-0-a sha256:" HASH "\next-0-b sha256:" HASH "\n" OID "size 1\n", /* same priority */
-    V1 "ext-x-a sha256:" HASH "\n" OID "size 1\n", V1 "ext-10-a sha256:" HASH "\n" OID "size 1\n",
-    V1 "ext-0- sha256:" HASH "\n" OID "size 1\n", V1 "ext-0 sha256:" HASH "\n" OID "size 1\n",
-    V1 "ext-0-a b sha256:" HASH "\n" OID "size 1\n", V1 "ext-0-a sha256:x\n" OID "size 1\n",
-    V1 OID "ext-0-a sha256:" HASH "\nsize 1\n", V1 "ext-0-a sha256:" HASH "\n",
-    V1 "aaa b\n" OID "size 1\n", V1 OID OID "size 1\n",
+    V1 "ext-x-a sha256:" HASH "\n" OID "size 1\n",
+    V1 "ext-10-a sha256:" HASH "\n" OID "size 1\n",
+    V1 "ext-0- sha256:" HASH "\n" OID "size 1\n",
+    V1 "ext-0 sha256:" HASH "\n" OID "size 1\n",
+    V1 "ext-0-a b sha256:" HASH "\n" OID "size 1\n",
+    V1 "ext-0-a sha256:x\n" OID "size 1\n",
+    V1 OID "ext-0-a sha256:" HASH "\nsize 1\n",
+    V1 "ext-0-a sha256:" HASH "\n",
+    V1 "aaa b\n" OID "size 1\n",
+    V1 OID OID "size 1\n",
 };
 
 static void test_parse(void **state)
@@ -47,7 +79,8 @@ static void test_parse(void **state)
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         snug_sha256 oid;
         uint64_t    size = 99;
-        if (!vcs_lfs_parse(snug_str(good[i].text), &oid, &size)) fail_msg("refused:\n%s", good[i].text);
+        if (!vcs_lfs_parse(snug_str(good[i].text), &oid, &size))
+            fail_msg("refused:\n%s", good[i].text);
         char hex[65];
         snug_hex(oid.b, 32, hex);
         assert_string_equal(hex, HASH);

@@ -4,8 +4,8 @@
 
 enum { COMMITS = 160, PATHS = 14 };
 
-static const char *const paths[PATHS] = {"README",  "a",     "b",       "d/x",   "d/y",
-                                         "d/e/z",   "d/e/w", "d-f",     "d.g",   "q/r/s/t",
+static const char *const paths[PATHS] = {"README",  "a",     "b",        "d/x",  "d/y",
+                                         "d/e/z",   "d/e/w", "d-f",      "d.g",  "q/r/s/t",
                                          "q/r/s/u", "q/v",   "late/one", "never"};
 
 /* A random history with merges: at each commit some files change; a merge takes each file from one
@@ -32,7 +32,7 @@ static void choose_parents(history *h, int i)
     h->parent[i][h->parents[i]++] = rng(3) != 0 ? i - 1 : (int)rng((unsigned)i);
     int more = rng(4) == 0 && i > 2 ? 1 + (int)rng(2) : 0;
     for (int k = 0; k < more; k++) {
-        int p = (int)rng((unsigned)i);
+        int  p = (int)rng((unsigned)i);
         bool dup = false;
         for (int j = 0; j < h->parents[i]; j++) dup = dup || h->parent[i][j] == p;
         if (!dup) h->parent[i][h->parents[i]++] = p;
@@ -42,8 +42,8 @@ static void choose_parents(history *h, int i)
 static void choose_files(history *h, int i)
 {
     for (int p = 0; p < PATHS; p++) {
-        int from = h->parents[i] > 0 ? h->parent[i][rng((unsigned)h->parents[i])] : -1;
-        int v = from >= 0 ? h->version[from][p] : 0;
+        int      from = h->parents[i] > 0 ? h->parent[i][rng((unsigned)h->parents[i])] : -1;
+        int      v = from >= 0 ? h->version[from][p] : 0;
         unsigned chance = h->parents[i] > 1 ? 30 : 6;
         if (rng(chance) == 0) v = rng(5) == 0 ? 0 : 1 + (int)rng(4); /* reverts happen too */
         h->version[i][p] = v;
@@ -78,7 +78,7 @@ static void write_stream(history *h, bool same_times)
 
 static void make_history(fixture *f, unsigned seed, bool same_times)
 {
-    history *h = calloc(1, sizeof *h);
+    history    *h = calloc(1, sizeof *h);
     const char *more = getenv("HISTORY_SEED"); /* for a longer search by hand */
     rng_state = seed + (more != NULL ? 1000u * (unsigned)strtoul(more, NULL, 10) : 0);
     for (int i = 0; i < COMMITS; i++) {
@@ -148,8 +148,8 @@ static void test_log(void **state)
     expect_log(f, "c40");
     expect_log(f, "c0");
     for (int i = COMMITS - 1; i > 0; i -= 7) { /* counts, meeting what is remembered */
-        char    rev[16];
-        vcs_oid id;
+        char     rev[16];
+        vcs_oid  id;
         uint64_t n;
         (void)snprintf(rev, sizeof rev, "c%d", i);
         OK(vcs_resolve_rev(f->r, snug_str(rev), &id, err));
@@ -170,14 +170,15 @@ static void test_equal_times(void **state)
 static void expect_last(fixture *f, const char *rev)
 {
     static const char *const folders[] = {"d", "d/e", "q", "q/r", "q/r/s", "late"};
-    vcs_oid    tip;
-    snug_slice ask[PATHS + 6];
-    size_t     n = 0;
+    vcs_oid                  tip;
+    snug_slice               ask[PATHS + 6];
+    size_t                   n = 0;
     OK(vcs_resolve_rev(f->r, snug_str(rev), &tip, err));
     for (size_t i = 0; i < PATHS + 6; i++) {
         vcs_entry   e;
         const char *p = i < PATHS ? paths[i] : folders[i - PATHS];
-        if (vcs_find_entry(f->r, &tip, snug_str(p), f->a, &e, NULL) == SNUG_OK) ask[n++] = snug_str(p);
+        if (vcs_find_entry(f->r, &tip, snug_str(p), f->a, &e, NULL) == SNUG_OK)
+            ask[n++] = snug_str(p);
     }
     vcs_commit got[PATHS + 6];
     OK(vcs_last_commits(f->r, &tip, ask, n, f->a, got, err));
@@ -222,7 +223,9 @@ static void test_last_commits_skewed(void **state)
 static void test_messages(void **state)
 {
     fixture *f = *state;
-    const struct { const char *text, *title, *message; } rows[] = {
+    const struct {
+        const char *text, *title, *message;
+    } rows[] = {
         {"Only a title", "Only a title", ""},
         {"Title\n\nBody\nmore", "Title", "Body\nmore"},
         {"Title\nno blank line", "Title", "no blank line"},
@@ -234,7 +237,8 @@ static void test_messages(void **state)
         vcs_draft *d = draft_on(f->r, i == 0 ? NULL : &at);
         draft_text(f->r, d, "x", rows[i].text);
         old = at;
-        at = land(f->r, d, "refs/heads/main", i == 0 ? NULL : &old, rows[i].text, 1700000000 + (int64_t)i);
+        at = land(f->r, d, "refs/heads/main", i == 0 ? NULL : &old, rows[i].text,
+                  1700000000 + (int64_t)i);
         vcs_commit c;
         OK(vcs_read_commit(f->r, &at, f->a, &c, err));
         assert_true(snug_eq_str(c.title, rows[i].title));

@@ -77,6 +77,37 @@ static void test_loose_and_pack(void **state)
     vcs_release(other);
 }
 
+/* A repack behind our back (a maintenance job) takes packs away; idle handles must cope. */
+static void test_repack(void **state)
+{
+    fixture *f = *state;
+    vcs_oid  c = commit_files(f, NULL, 50, "one");
+    c = commit_files(f, &c, 60, "two");
+    c = commit_files(f, &c, 70, "three");
+    vcs_repo *idle = NULL;
+    OK(vcs_acquire(f->v, KEY, &idle, err));
+    vcs_commit commit;
+    OK(vcs_read_commit(idle, &c, f->a, &commit, err)); /* knows the packs, read from one only */
+    vcs_release(idle);
+    vcs_release(f->r);
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/ab/abcdefgh01.git", f->git_dir);
+    GIT_RUN(path, "repack", "-a", "-d", "-q");
+    OK(vcs_acquire(f->v, KEY, &f->r, err));
+    assert_int_equal(count_packs(f->r, ".pack"), 1);
+    vcs_entry *v = NULL;
+    size_t     n = 0;
+    bool       more = false;
+    OK(vcs_list_tree(f->r, &c, SNUG_EMPTY, true, SNUG_EMPTY, 1000, f->a, &v, &n, &more, err));
+    assert_int_equal(n, 80);
+    for (size_t i = 0; i < n; i++) {
+        snug_slice text;
+        if (v[i].kind == VCS_FILE) OK(vcs_read_blob(f->r, &v[i].oid, 100, f->a, &text, err));
+    }
+    (void)commit_files(f, &c, 80, "four");
+    assert_fsck_clean(f->r);
+}
+
 /* Bytes that do not compress, of any size. */
 static int noise_file(const char *root, uint64_t size, unsigned seed)
 {
@@ -102,10 +133,10 @@ static int noise_file(const char *root, uint64_t size, unsigned seed)
 static void test_files(void **state)
 {
     fixture              *f = *state;
-    static const uint64_t sizes[] = {0,       1,       1023,          262144,       262145,
-                                     1048576, 1048577, 5 * 1048576 + 3, 65536 * 5};
-    vcs_draft            *d = draft_on(f->r, NULL);
-    vcs_oid               ids[9];
+    static const uint64_t sizes[] = {
+        0, 1, 1023, 262144, 262145, 1048576, 1048577, 5 * 1048576 + 3, 65536 * 5};
+    vcs_draft *d = draft_on(f->r, NULL);
+    vcs_oid    ids[9];
     for (size_t i = 0; i < 9; i++) {
         int  fd = noise_file(f->root, sizes[i], (unsigned)i);
         char name[32];
@@ -181,9 +212,9 @@ static void killed_commit(fixture *f, const vcs_oid *base, const kill_case *k)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) { /* as a server that dies: its own vcs and handles */
-        vcs      *v = NULL;
-        fixture   mine = {0};
-        snug_err  err;
+        vcs     *v = NULL;
+        fixture  mine = {0};
+        snug_err err;
         if (vcs_open(f->git_dir, &v, &err) != SNUG_OK) _exit(3);
         if (vcs_acquire(v, KEY, &mine.r, &err) != SNUG_OK) _exit(4);
         snug_faults_setup(k->faults);
@@ -201,10 +232,10 @@ static void test_kills(void **state)
 {
     fixture               *f = *state;
     static const kill_case cases[] = {
-        {"vcs.objects=kill@1", 1, false},       {"vcs.objects=kill@1", 100, false},
-        {"vcs.loose.rename=kill@1", 1, false},  {"vcs.pack.rename=kill@1", 100, false},
-        {"vcs.ref.before=kill@1", 1, false},    {"vcs.ref.before=kill@1", 100, false},
-        {"vcs.ref.after=kill@1", 1, true},      {"vcs.ref.after=kill@1", 100, true}};
+        {"vcs.objects=kill@1", 1, false},      {"vcs.objects=kill@1", 100, false},
+        {"vcs.loose.rename=kill@1", 1, false}, {"vcs.pack.rename=kill@1", 100, false},
+        {"vcs.ref.before=kill@1", 1, false},   {"vcs.ref.before=kill@1", 100, false},
+        {"vcs.ref.after=kill@1", 1, true},     {"vcs.ref.after=kill@1", 100, true}};
     vcs_oid at = commit_files(f, NULL, 3, "base");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         vcs_release(f->r);
@@ -234,12 +265,12 @@ static void test_kills(void **state)
 /* A failing step (not a kill) reports, changes nothing, and can be tried again. */
 static void test_failures(void **state)
 {
-    fixture    *f = *state;
+    fixture                 *f = *state;
     static const char *const faults[] = {"vcs.objects=fail@1", "vcs.loose.rename=fail@1",
                                          "vcs.ref.before=fail@1"};
     static const char *const pack_faults[] = {"vcs.objects=fail@1", "vcs.pack.rename=fail@1",
                                               "vcs.ref.before=fail@1"};
-    vcs_oid base = commit_files(f, NULL, 2, "base"), now;
+    vcs_oid                  base = commit_files(f, NULL, 2, "base"), now;
     for (size_t i = 0; i < 6; i++) {
         vcs_draft *d = draft_on(f->r, &base);
         char       name[32];
@@ -247,17 +278,16 @@ static void test_failures(void **state)
             (void)snprintf(name, sizeof name, "n%u", k);
             draft_text(f->r, d, name, name);
         }
-        vcs_oid     id;
-        bool        unchanged;
-        snug_err    why = {0};
+        vcs_oid  id;
+        bool     unchanged;
+        snug_err why = {0};
         snug_faults_setup(i < 3 ? faults[i] : pack_faults[i - 3]);
         snug_status st = vcs_draft_commit(d, SNUG_LIT("m"), &ada, &id, &unchanged, &why);
         if (st == SNUG_OK) st = vcs_update_ref(f->r, SNUG_LIT("refs/heads/main"), &base, &id, &why);
         snug_faults_setup(NULL);
         assert_int_equal(st, SNUG_EIO);
         if (i % 3 != 2) { /* its objects are gone, so the draft cannot be finished any more */
-            FAILS(SNUG_EINTERNAL,
-                  vcs_draft_commit(d, SNUG_LIT("m"), &ada, &id, &unchanged, err));
+            FAILS(SNUG_EINTERNAL, vcs_draft_commit(d, SNUG_LIT("m"), &ada, &id, &unchanged, err));
         }
         vcs_draft_free(d);
         OK(vcs_resolve_rev(f->r, SNUG_LIT("main"), &now, err));
@@ -271,6 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_loose_and_pack, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_repack, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_files, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_release_forgets, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_kills, fixture_setup, fixture_teardown),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/vcs/test_open.c - repositories come and go; handles; leftovers; no foreign configuration. */
+/* tests/vcs/test_open.c - repositories come and go; handles; leftovers; no foreign configuration.
+ */
 #include "fixture.h"
 
 #include <dirent.h>
@@ -61,9 +62,10 @@ static void test_create_and_remove(void **state)
 static void test_bad_keys(void **state)
 {
     fixture          *f = *state;
-    static const char long_key[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    const char       *bad[] = {"",          "short12",   "../../../../etc", "ABCDEFGH1",
-                               "abcd/efgh", "abcdefg.h", "abcdefgh\n",      long_key};
+    static const char long_key[] =
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const char *bad[] = {"",          "short12",   "../../../../etc", "ABCDEFGH1",
+                         "abcd/efgh", "abcdefg.h", "abcdefgh\n",      long_key};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         vcs_repo *r = NULL;
         FAILS(SNUG_EINTERNAL, vcs_create_repo(f->v, snug_str(bad[i]), err));

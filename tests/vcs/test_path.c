@@ -1,21 +1,104 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/vcs/test_path.c - paths that may be written; all that git refuses on any system is refused. */
+/* tests/vcs/test_path.c - paths that may be written; all that git refuses on any system is refused.
+ */
 #include "fixture.h"
 
-static const char *const good[] = {
-    "a", "a/b/c", ".gitattributes", ".gitignore", ".github/workflows/x.yml", ".gitx", "x.git",
-    "git", "gi", ".gi", "a.git/b", "..a", "...", "a..b", "a...", " ", "a b", "-x", "~", "git~2",
-    "a\\b", "a\\.gitx", "folder\\", "caf\xc3\xa9", "\xe6\x97\xa5\xe6\x9c\xac", "a:b", "a:b/c", "c:x",
-    ".git\xc3\xa9", "#", "*", "CON", "aux.txt", "a\tb", "\xe2\x80\x8c", ".gitmodules", ".git2", ".git_"};
+static const char *const good[] = {"a",
+                                   "a/b/c",
+                                   ".gitattributes",
+                                   ".gitignore",
+                                   ".github/workflows/x.yml",
+                                   ".gitx",
+                                   "x.git",
+                                   "git",
+                                   "gi",
+                                   ".gi",
+                                   "a.git/b",
+                                   "..a",
+                                   "...",
+                                   "a..b",
+                                   "a...",
+                                   " ",
+                                   "a b",
+                                   "-x",
+                                   "~",
+                                   "git~2",
+                                   "a\\b",
+                                   "a\\.gitx",
+                                   "folder\\",
+                                   "caf\xc3\xa9",
+                                   "\xe6\x97\xa5\xe6\x9c\xac",
+                                   "a:b",
+                                   "a:b/c",
+                                   "c:x",
+                                   ".git\xc3\xa9",
+                                   "#",
+                                   "*",
+                                   "CON",
+                                   "aux.txt",
+                                   "a\tb",
+                                   "\xe2\x80\x8c",
+                                   ".gitmodules",
+                                   ".git2",
+                                   ".git_"};
 
-static const char *const bad[] = {
-    "", "/", "/a", "//", "a/", "a//b", ".", "..", "./a", "../a", "a/.", "a/..", "a/./b", "a/../b",
-    ".git", ".git/config", ".GIT/config", ".gIt", "a/.git", "a/.Git/b", ".git.", ".git ", ".git. .",
-    ".git ./x", "git~1", "GIT~1/x", "a/git~1", "git~1.", "git~1 ", ".git:stream", ".git::$INDEX_ALLOCATION",
-    ".git:x/y", "git~1:x", ".g\xe2\x80\x8cit", "\xe2\x80\x8d.git", ".git\xe2\x80\x8e", ".gi\xe2\x80\xaat/x",
-    "\xef\xbb\xbf.git", ".\xe2\x81\xaaGIT", "\\a", "\\\\server\\share", "..\\a", "a\\..\\b", "a\\..", "..\\",
-    ".\\a", "a\\.git", "a\\.GIT\\b", "a\\git~1", ".git\\config", "c:/x", "C:\\x", "a/..\\b",
-    "\xff", "a\xc3", "\xed\xa0\x80", "a\xc0\xaf" "b"};
+static const char *const bad[] = {"",
+                                  "/",
+                                  "/a",
+                                  "//",
+                                  "a/",
+                                  "a//b",
+                                  ".",
+                                  "..",
+                                  "./a",
+                                  "../a",
+                                  "a/.",
+                                  "a/..",
+                                  "a/./b",
+                                  "a/../b",
+                                  ".git",
+                                  ".git/config",
+                                  ".GIT/config",
+                                  ".gIt",
+                                  "a/.git",
+                                  "a/.Git/b",
+                                  ".git.",
+                                  ".git ",
+                                  ".git. .",
+                                  ".git ./x",
+                                  "git~1",
+                                  "GIT~1/x",
+                                  "a/git~1",
+                                  "git~1.",
+                                  "git~1 ",
+                                  ".git:stream",
+                                  ".git::$INDEX_ALLOCATION",
+                                  ".git:x/y",
+                                  "git~1:x",
+                                  ".g\xe2\x80\x8cit",
+                                  "\xe2\x80\x8d.git",
+                                  ".git\xe2\x80\x8e",
+                                  ".gi\xe2\x80\xaat/x",
+                                  "\xef\xbb\xbf.git",
+                                  ".\xe2\x81\xaaGIT",
+                                  "\\a",
+                                  "\\\\server\\share",
+                                  "..\\a",
+                                  "a\\..\\b",
+                                  "a\\..",
+                                  "..\\",
+                                  ".\\a",
+                                  "a\\.git",
+                                  "a\\.GIT\\b",
+                                  "a\\git~1",
+                                  ".git\\config",
+                                  "c:/x",
+                                  "C:\\x",
+                                  "a/..\\b",
+                                  "\xff",
+                                  "a\xc3",
+                                  "\xed\xa0\x80",
+                                  "a\xc0\xaf/b"};
 
 static void test_lists(void **state)
 {
@@ -58,9 +141,18 @@ static bool git_accepts(const char *repo, const char *path)
 {
     char info[512];
     (void)snprintf(info, sizeof info, "100644,0123456789012345678901234567890123456789,%s", path);
-    const char *argv[] = {"git",  "-c",  "core.protectHFS=true", "-c", "core.protectNTFS=true",
-                          "update-index", "--add", "--replace", "--cacheinfo", info, NULL};
-    pid_t pid = fork();
+    const char *argv[] = {"git",
+                          "-c",
+                          "core.protectHFS=true",
+                          "-c",
+                          "core.protectNTFS=true",
+                          "update-index",
+                          "--add",
+                          "--replace",
+                          "--cacheinfo",
+                          info,
+                          NULL};
+    pid_t       pid = fork();
     if (pid == 0) {
         int null = open("/dev/null", O_WRONLY);
         if (chdir(repo) != 0) _exit(126);
@@ -76,9 +168,10 @@ static bool git_accepts(const char *repo, const char *path)
 
 static void test_against_git(void **state)
 {
-    fixture *f = *state;
-    static const char *const pieces[] = {".git", ".GiT", "git~1", ".", "..", "/", "/", "\\", ":",
-                                         " ", "x", "\xe2\x80\x8c", ".gitmodules", "it", ".g", "\xef\xbb\xbf"};
+    fixture                 *f = *state;
+    static const char *const pieces[] = {
+        ".git", ".GiT", "git~1",        ".",           "..", "/",  "/",           "\\", ":",
+        " ",    "x",    "\xe2\x80\x8c", ".gitmodules", "it", ".g", "\xef\xbb\xbf"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(git_accepts(vcs_repo_path(f->r), good[i]));
     }

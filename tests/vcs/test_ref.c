@@ -83,10 +83,11 @@ static void test_resolve(void **state)
     expect_no_rev(f->r, snug_str(text));
     free(text);
 
-    const char *bad[] = {"main~0",   "main^",  "main^{commit}", "main@{0}", "@",      ":/a",
-                         "main:",    "..",     "-",             "",         "heads/main",
-                         "pr/7",     "refs",   "refs/",         "HEAD~1",   "refs/../HEAD",
-                         "ffffffff", "../HEAD", "main.lock",    "convert/parquet"};
+    const char *bad[] = {"main~0",   "main^",   "main^{commit}", "main@{0}",
+                         "@",        ":/a",     "main:",         "..",
+                         "-",        "",        "heads/main",    "pr/7",
+                         "refs",     "refs/",   "HEAD~1",        "refs/../HEAD",
+                         "ffffffff", "../HEAD", "main.lock",     "convert/parquet"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) expect_no_rev(f->r, snug_str(bad[i]));
     expect_no_rev(f->r, SNUG_LIT("main\0x"));
     expect_no_rev(f->r, SNUG_LIT("0000000000000000000000000000000000000000"));
@@ -102,13 +103,13 @@ static void test_ambiguous_short(void **state)
     (void)snprintf(want, sizeof want, "%.5s", hex_of(&c));
     bool met = false;
     for (unsigned i = 0; !met && i < 8000000; i++) {
-        char text[32];
-        int  n = snprintf(text, sizeof text, "blob %u", i);
+        char      text[32];
+        int       n = snprintf(text, sizeof text, "blob %u", i);
         snug_sha1 id = snug_git_blob_id(snug_slice_of(text, (size_t)n));
         char      hex[41];
         snug_hex(id.b, 20, hex);
         if (strncmp(hex, want, 5) != 0) continue;
-        vcs_oid blob = put(f->r, text);
+        vcs_oid    blob = put(f->r, text);
         vcs_draft *d = draft_on(f->r, &c);
         OK(vcs_draft_put(d, SNUG_LIT("blob"), &blob, err));
         c = land(f->r, d, "refs/heads/main", &c, "blob", 2);
@@ -139,8 +140,7 @@ static void test_resolve_branch(void **state)
     }
     const char *bad[] = {"v1", "refs/tags/v1", hex_of(&a), "nope", "refs/pr/4", "refs/notes/x", ""};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        FAILS(SNUG_ENOTFOUND,
-              vcs_resolve_branch(f->r, snug_str(bad[i]), f->a, &ref, &tip, err));
+        FAILS(SNUG_ENOTFOUND, vcs_resolve_branch(f->r, snug_str(bad[i]), f->a, &ref, &tip, err));
     }
 }
 
@@ -148,11 +148,34 @@ static void test_branch_names(void **state)
 {
     (void)state;
     const char *good[] = {"main", "feature/x", "v1.0", "a-b_c", "deadbeef", "\xc3\xa9t\xc3\xa9"};
-    const char *bad[] = {"",        "HEAD",     "refs/heads/x", "refs/pr/5", "-x",    "a..b",
-                         "a b",     "a~b",      "a^",           "a:b",       "a?b",   "a*",
-                         "a[b",     "a\\b",     "/a",           "a/",        "a//b",  ".a",
-                         "a/.b",    "a.lock",   "a/b.lock/c",   "a.",        "@{x",   "a@{b",
-                         "\x7f",    "a\nb",     "refs",         "\xff\xfe",
+    const char *bad[] = {"",
+                         "HEAD",
+                         "refs/heads/x",
+                         "refs/pr/5",
+                         "-x",
+                         "a..b",
+                         "a b",
+                         "a~b",
+                         "a^",
+                         "a:b",
+                         "a?b",
+                         "a*",
+                         "a[b",
+                         "a\\b",
+                         "/a",
+                         "a/",
+                         "a//b",
+                         ".a",
+                         "a/.b",
+                         "a.lock",
+                         "a/b.lock/c",
+                         "a.",
+                         "@{x",
+                         "a@{b",
+                         "\x7f",
+                         "a\nb",
+                         "refs",
+                         "\xff\xfe",
                          "0123456789abcdef0123456789abcdef01234567"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(vcs_branch_name_ok(snug_str(good[i])));
@@ -206,8 +229,8 @@ static void test_compare_and_swap(void **state)
     OK(vcs_update_ref(f->r, SNUG_LIT("refs/heads/d/x"), &a, NULL, err));
     OK(vcs_update_ref(f->r, SNUG_LIT("refs/heads/d"), NULL, &a, err)); /* the folder is gone */
 
-    const char *bad[] = {"HEAD", "heads/main", "refs/heads/../x", "refs/heads/a..b", "config",
-                         "refs/heads/x.lock", "refs/heads/"};
+    const char *bad[] = {"HEAD",   "heads/main",        "refs/heads/../x", "refs/heads/a..b",
+                         "config", "refs/heads/x.lock", "refs/heads/"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         FAILS(SNUG_EINVAL, vcs_update_ref(f->r, snug_str(bad[i]), NULL, &a, err));
     }
@@ -231,7 +254,8 @@ static void race(void *arg)
     vcs_repo *repo = NULL;
     OK(vcs_acquire(r->f->v, KEY, &repo, err));
     atomic_fetch_sub(r->gate, 1);
-    while (atomic_load(r->gate) > 0) {}
+    while (atomic_load(r->gate) > 0) {
+    }
     snug_err err;
     r->st = vcs_update_ref(repo, snug_str(r->ref), r->create ? NULL : &r->old,
                            r->remove ? NULL : &r->to, &err);
@@ -365,10 +389,11 @@ static void put_list(snug_buf *b, const vcs_ref *v, size_t n)
 
 static void test_list(void **state)
 {
-    fixture *f = *state;
-    vcs_oid  a = commit_on(f->r, NULL, "a", 1), b = commit_on(f->r, &a, "b", 2);
+    fixture    *f = *state;
+    vcs_oid     a = commit_on(f->r, NULL, "a", 1), b = commit_on(f->r, &a, "b", 2);
     const char *names[] = {"refs/heads/main", "refs/heads/zeta", "refs/heads/dev/one",
-                           "refs/pr/1", "refs/pr/12", "refs/convert/parquet", "refs/notes/n"};
+                           "refs/pr/1",       "refs/pr/12",      "refs/convert/parquet",
+                           "refs/notes/n"};
     for (size_t i = 0; i < 7; i++) {
         OK(vcs_update_ref(f->r, snug_str(names[i]), NULL, i % 2 ? &a : &b, err));
         if (i == 3) GIT_RUN(vcs_repo_path(f->r), "pack-refs", "--all");
@@ -385,11 +410,14 @@ static void test_list(void **state)
     put_list(&got, refs.prs, refs.pr_count);
     put_list(&got, refs.tags, refs.tag_count);
     SNUG_AUTO(snug_buf) exp = snug_buf_init(1 << 16);
-    const struct { const vcs_oid *id; const char *ref; } rows[] = {
-        {&a, "refs/convert/parquet"}, {&b, "refs/heads/dev/one"}, {&b, "refs/heads/main"},
-        {&a, "refs/heads/zeta"},      {&a, "refs/pr/1"},          {&b, "refs/pr/12"},
-        {&b, "refs/tags/heavy"},      {&a, "refs/tags/light"}};
-    for (size_t i = 0; i < 8; i++) snug_buf_printf(&exp, "%s %s\n", hex_of(rows[i].id), rows[i].ref);
+    const struct {
+        const vcs_oid *id;
+        const char    *ref;
+    } rows[] = {{&a, "refs/convert/parquet"}, {&b, "refs/heads/dev/one"}, {&b, "refs/heads/main"},
+                {&a, "refs/heads/zeta"},      {&a, "refs/pr/1"},          {&b, "refs/pr/12"},
+                {&b, "refs/tags/heavy"},      {&a, "refs/tags/light"}};
+    for (size_t i = 0; i < 8; i++)
+        snug_buf_printf(&exp, "%s %s\n", hex_of(rows[i].id), rows[i].ref);
     assert_string_equal(snug_buf_cstr(&got), snug_buf_cstr(&exp));
     assert_true(snug_eq_str(refs.branches[0].name, "dev/one"));
     assert_true(snug_eq_str(refs.prs[1].name, "12"));

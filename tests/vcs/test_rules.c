@@ -11,13 +11,42 @@ static unsigned rng(unsigned n)
 }
 
 /* Folders and files the questions are about; all exist on disk, since git looks. */
-static const char *const paths[] = {
-    "a",         "b.bin",      "a.b",        "foo",         "foobar",       "x[1].bin", "sp ace",
-    "d/a",       "d/b.bin",    "d/foo",      "d/e/a",       "d/e/b.bin",    "d/e/f/a",  "d/e/f/b.bin",
-    "foo.d/bar", "foo.d/a",    "foo.d/foo",  "d/foo.d/bar", "d.bin/a",      "q/*.bin",  "q/#c",
-    "q/!n",      "q/\\b",      "A/a",        "A/B.BIN",     "q/r/s/t/b.bin", "foobaz",  "q/trail ",
-    "data/train/0001.parquet", "data/test/0001.parquet", "model.safetensors", "q/\"quoted\"",
-    "q/tab\there", "z-9",      "z_9",        "z]9"};
+static const char *const paths[] = {"a",
+                                    "b.bin",
+                                    "a.b",
+                                    "foo",
+                                    "foobar",
+                                    "x[1].bin",
+                                    "sp ace",
+                                    "d/a",
+                                    "d/b.bin",
+                                    "d/foo",
+                                    "d/e/a",
+                                    "d/e/b.bin",
+                                    "d/e/f/a",
+                                    "d/e/f/b.bin",
+                                    "foo.d/bar",
+                                    "foo.d/a",
+                                    "foo.d/foo",
+                                    "d/foo.d/bar",
+                                    "d.bin/a",
+                                    "q/*.bin",
+                                    "q/#c",
+                                    "q/!n",
+                                    "q/\\b",
+                                    "A/a",
+                                    "A/B.BIN",
+                                    "q/r/s/t/b.bin",
+                                    "foobaz",
+                                    "q/trail ",
+                                    "data/train/0001.parquet",
+                                    "data/test/0001.parquet",
+                                    "model.safetensors",
+                                    "q/\"quoted\"",
+                                    "q/tab\there",
+                                    "z-9",
+                                    "z_9",
+                                    "z]9"};
 enum { PATHS = sizeof paths / sizeof paths[0] };
 
 static void make_files(const char *root)
@@ -113,7 +142,8 @@ static void compare_attributes(const char *root, const rule_text *v, size_t n)
 {
     snug_arena *a = snug_arena_new();
     vcs_rules  *r = vcs_rules_new(a);
-    for (size_t i = 0; i < n; i++) vcs_rules_add(r, snug_str(v[i].folder), snug_str(v[i].text), true);
+    for (size_t i = 0; i < n; i++)
+        vcs_rules_add(r, snug_str(v[i].folder), snug_str(v[i].text), true);
     write_rules(root, ".gitattributes", v, n);
     const char *args[] = {"check-attr", "-z", "--stdin", "filter", NULL};
     size_t      size = 0;
@@ -138,7 +168,8 @@ static void compare_ignores(const char *root, const rule_text *v, size_t n)
 {
     snug_arena *a = snug_arena_new();
     vcs_rules  *r = vcs_rules_new(a);
-    for (size_t i = 0; i < n; i++) vcs_rules_add(r, snug_str(v[i].folder), snug_str(v[i].text), false);
+    for (size_t i = 0; i < n; i++)
+        vcs_rules_add(r, snug_str(v[i].folder), snug_str(v[i].text), false);
     write_rules(root, ".gitignore", v, n);
     const char *args[] = {"check-ignore", "-z", "--stdin", "--no-index", NULL};
     size_t      size = 0;
@@ -158,21 +189,138 @@ static void compare_ignores(const char *root, const rule_text *v, size_t n)
 
 /* ---- hand-picked ---- */
 
-static const char *const patterns[] = {
-    "*.bin", "a", "/a", "d", "d/", "/d/", "d/*", "d/**", "**/a", "**/b.bin", "d/**/a", "d/**/b.bin",
-    "**", "*", "*/a", "*/*/a", "**/*.bin", "foo", "foo*", "foo**", "foo**/bar", "foo*/bar", "foo?d/bar",
-    "f??", "[ab]", "[!a]", "[^a]*", "[a-f]*", "*.[bB][iI][nN]", "x\\[1\\].bin", "x[[]1].bin",
-    "x[[]1[]].bin", "sp ace", "\"sp ace\"", "sp\\ ace", "q/\\*.bin", "q/[*].bin", "q/*.bin",
-    "\\#c", "q/#c", "#c", "\\!n", "q/!n", "!n", "q/\\\\b", "q/*b", "A/*", "a/", "/*", "/*/", "*/",
-    "/**", "**/", "***", "a**", "**a", "d/e/**/f/**", "d/**/e/**/a", "[[:upper:]]", "[[:lower:]]*",
-    "q/[[:punct:]]*", "[[:bogus:]]", "[", "[a", "[]", "[]a]", "[!]a]", "[a-]", "[-a]", "z[-]9", "z[_-]9",
-    "z[]]9", "z[!]_]9", "z[\\]]9", "z[[:punct:]]9", "[z-a]9", "z[]-_]9", "\\", "a\\", "\\a", "/", "//", "",
-    "data/*/*.parquet", "data/**/*.parquet", "data/train", "data/train/", "*.safetensors",
-    "model.safetensors", "*.s*f*e*s*rs", "d/e", "e/f", "e", "/e", "f/", "q/r/**/t", "q/r/**/b.bin",
-    "q/**/t/", "r/s", "trail ", "trail\\ ", "q/trail\\ ", "\"q/\\\"quoted\\\"\"", "q/\"quoted\"",
-    "\"q/tab\\there\"", "\"\\141\"", "\"unclosed", "foo.d", "foo.d/", "foo.d/*", ".", "..", "./a",
-    "d//a", "d/./a", "d/e/../a", "*a*", "?", "??*", "*?*", "**/**", "**/*", "*/**", "d*/a", "d?bin/a",
-    "/d.bin/", "/foo.d/**", "/foo.d/**/bar", "foo.d/**/bar", "*oo*ar", "?oo*", "\xc3\xa9"};
+static const char *const patterns[] = {"*.bin",
+                                       "a",
+                                       "/a",
+                                       "d",
+                                       "d/",
+                                       "/d/",
+                                       "d/*",
+                                       "d/**",
+                                       "**/a",
+                                       "**/b.bin",
+                                       "d/**/a",
+                                       "d/**/b.bin",
+                                       "**",
+                                       "*",
+                                       "*/a",
+                                       "*/*/a",
+                                       "**/*.bin",
+                                       "foo",
+                                       "foo*",
+                                       "foo**",
+                                       "foo**/bar",
+                                       "foo*/bar",
+                                       "foo?d/bar",
+                                       "f??",
+                                       "[ab]",
+                                       "[!a]",
+                                       "[^a]*",
+                                       "[a-f]*",
+                                       "*.[bB][iI][nN]",
+                                       "x\\[1\\].bin",
+                                       "x[[]1].bin",
+                                       "x[[]1[]].bin",
+                                       "sp ace",
+                                       "\"sp ace\"",
+                                       "sp\\ ace",
+                                       "q/\\*.bin",
+                                       "q/[*].bin",
+                                       "q/*.bin",
+                                       "\\#c",
+                                       "q/#c",
+                                       "#c",
+                                       "\\!n",
+                                       "q/!n",
+                                       "!n",
+                                       "q/\\\\b",
+                                       "q/*b",
+                                       "A/*",
+                                       "a/",
+                                       "/*",
+                                       "/*/",
+                                       "*/",
+                                       "/**",
+                                       "**/",
+                                       "***",
+                                       "a**",
+                                       "**a",
+                                       "d/e/**/f/**",
+                                       "d/**/e/**/a",
+                                       "[[:upper:]]",
+                                       "[[:lower:]]*",
+                                       "q/[[:punct:]]*",
+                                       "[[:bogus:]]",
+                                       "[",
+                                       "[a",
+                                       "[]",
+                                       "[]a]",
+                                       "[!]a]",
+                                       "[a-]",
+                                       "[-a]",
+                                       "z[-]9",
+                                       "z[_-]9",
+                                       "z[]]9",
+                                       "z[!]_]9",
+                                       "z[\\]]9",
+                                       "z[[:punct:]]9",
+                                       "[z-a]9",
+                                       "z[]-_]9",
+                                       "\\",
+                                       "a\\",
+                                       "\\a",
+                                       "/",
+                                       "//",
+                                       "",
+                                       "data/*/*.parquet",
+                                       "data/**/*.parquet",
+                                       "data/train",
+                                       "data/train/",
+                                       "*.safetensors",
+                                       "model.safetensors",
+                                       "*.s*f*e*s*rs",
+                                       "d/e",
+                                       "e/f",
+                                       "e",
+                                       "/e",
+                                       "f/",
+                                       "q/r/**/t",
+                                       "q/r/**/b.bin",
+                                       "q/**/t/",
+                                       "r/s",
+                                       "trail ",
+                                       "trail\\ ",
+                                       "q/trail\\ ",
+                                       "\"q/\\\"quoted\\\"\"",
+                                       "q/\"quoted\"",
+                                       "\"q/tab\\there\"",
+                                       "\"\\141\"",
+                                       "\"unclosed",
+                                       "foo.d",
+                                       "foo.d/",
+                                       "foo.d/*",
+                                       ".",
+                                       "..",
+                                       "./a",
+                                       "d//a",
+                                       "d/./a",
+                                       "d/e/../a",
+                                       "*a*",
+                                       "?",
+                                       "??*",
+                                       "*?*",
+                                       "**/**",
+                                       "**/*",
+                                       "*/**",
+                                       "d*/a",
+                                       "d?bin/a",
+                                       "/d.bin/",
+                                       "/foo.d/**",
+                                       "/foo.d/**/bar",
+                                       "foo.d/**/bar",
+                                       "*oo*ar",
+                                       "?oo*",
+                                       "\xc3\xa9"};
 
 static void test_each_pattern(void **state)
 {
@@ -283,12 +431,37 @@ static void test_ignore_lines(void **state)
     (void)snprintf(root, sizeof root, "%s/work", f->root);
     GIT_RUN(f->root, "init", "-q", root);
     make_files(root);
-    const char *texts[] = {
-        "*.bin\n!d/*.bin\n", "*\n!*.bin\n", "*\n!*/\n!*.bin\n", "d\n!d/a\n", "d/*\n!d/a\n",
-        "d/*\n!d/e\n", "d/**\n!d/**/\n!d/**/a\n", "/*\n!/d\n/d/*\n!/d/e\n", "a  \n", "a\\  \n",
-        "trail\\ \n", "trail \n", "sp ace  \n", "a\r\nfoo\r\n", "a\r", "*.bin", "\xef\xbb\xbf*.bin\n",
-        "#a\n\\#c\n", " a\n", "\ta\n", "a\t\n", "!a\n", "!\n", "!!a\n", "\\!n\n", "a\n\n\n!a\n", "d/e/\n!d/e/f/\n",
-        "**/f/\n", "foo*\n!foobar\n", "[a\n*.bin\n", "\\\n*.bin\n"};
+    const char      *texts[] = {"*.bin\n!d/*.bin\n",
+                                "*\n!*.bin\n",
+                                "*\n!*/\n!*.bin\n",
+                                "d\n!d/a\n",
+                                "d/*\n!d/a\n",
+                                "d/*\n!d/e\n",
+                                "d/**\n!d/**/\n!d/**/a\n",
+                                "/*\n!/d\n/d/*\n!/d/e\n",
+                                "a  \n",
+                                "a\\  \n",
+                                "trail\\ \n",
+                                "trail \n",
+                                "sp ace  \n",
+                                "a\r\nfoo\r\n",
+                                "a\r",
+                                "*.bin",
+                                "\xef\xbb\xbf*.bin\n",
+                                "#a\n\\#c\n",
+                                " a\n",
+                                "\ta\n",
+                                "a\t\n",
+                                "!a\n",
+                                "!\n",
+                                "!!a\n",
+                                "\\!n\n",
+                                "a\n\n\n!a\n",
+                                "d/e/\n!d/e/f/\n",
+                                "**/f/\n",
+                                "foo*\n!foobar\n",
+                                "[a\n*.bin\n",
+                                "\\\n*.bin\n"};
     static rule_text v[3];
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         v[0] = (rule_text){.folder = ""};
@@ -307,9 +480,10 @@ static void test_ignore_lines(void **state)
 
 static void random_pattern(char *out, size_t cap)
 {
-    static const char *const pieces[] = {"a",  "b",  ".bin", "d",    "e",   "f",  "foo", "*",  "*",
-                                         "**", "?",  "/",    "/",    "/",   "/**", "**/", "[ab]", "[!d]",
-                                         "\\*", "\\a", "[a-e]", "bar", "q", "r/s", ".d", "[[:alpha:]]"};
+    static const char *const pieces[] = {"a",   "b",   ".bin", "d",    "e",          "f",   "foo",
+                                         "*",   "*",   "**",   "?",    "/",          "/",   "/",
+                                         "/**", "**/", "[ab]", "[!d]", "\\*",        "\\a", "[a-e]",
+                                         "bar", "q",   "r/s",  ".d",   "[[:alpha:]]"};
     out[0] = '\0';
     unsigned n = 1 + rng(5);
     if (rng(6) == 0) (void)snprintf(out, cap, "/");
@@ -325,8 +499,9 @@ static void random_pattern(char *out, size_t cap)
 
 static void random_file(rule_text *v, bool attributes)
 {
-    static const char *const sets[] = {"filter=lfs", "filter=lfs", "filter=lfs -text", "-filter",
-                                       "!filter",    "big",        "-big",             "filter=x"};
+    static const char *const sets[] = {"filter=lfs", "filter=lfs", "filter=lfs -text",
+                                       "-filter",    "!filter",    "big",
+                                       "-big",       "filter=x"};
     v->text[0] = '\0';
     if (attributes) (void)snprintf(v->text, sizeof v->text, "[attr]big filter=lfs -text\n");
     unsigned lines = 1 + rng(5);

@@ -7,9 +7,9 @@ enum { FILES = 5000 };
 /* Names that make git's order differ from the order of strings. */
 static void file_name(unsigned i, char out[64])
 {
-    static const char *const folders[] = {"",      "a/",     "a-b/",     "a.b/",  "a0/",
-                                          "a/b/",  "a/b-c/", "a/b/c/d/", "z/y/x/", "data/"};
-    unsigned folder = i % 10;
+    static const char *const folders[] = {"",     "a/",     "a-b/",     "a.b/",   "a0/",
+                                          "a/b/", "a/b-c/", "a/b/c/d/", "z/y/x/", "data/"};
+    unsigned                 folder = i % 10;
     (void)snprintf(out, 64, "%sf%u%s", folders[folder], i / 10, i % 3 == 0 ? "" : ".bin");
 }
 
@@ -17,8 +17,10 @@ static void put_entry(snug_buf *b, const vcs_entry *e)
 {
     static const char *const types[] = {"blob", "tree", "blob", "commit"};
     snug_buf_printf(b, "%s %s ", types[e->kind], hex_of(&e->oid));
-    if (e->kind == VCS_DIR || e->kind == VCS_SUBMODULE) snug_buf_puts(b, "-");
-    else snug_buf_printf(b, "%llu", (unsigned long long)e->size);
+    if (e->kind == VCS_DIR || e->kind == VCS_SUBMODULE)
+        snug_buf_puts(b, "-");
+    else
+        snug_buf_printf(b, "%llu", (unsigned long long)e->size);
     snug_buf_printf(b, " %.*s\n", SNUG_SLICE(e->path));
 }
 
@@ -96,16 +98,18 @@ static void test_pages(void **state)
 
 static void test_cursors(void **state)
 {
-    fixture   *f = *state;
-    vcs_draft *d = draft_on(f->r, NULL);
+    fixture    *f = *state;
+    vcs_draft  *d = draft_on(f->r, NULL);
     const char *files[] = {"a-b", "a.txt", "a/x", "a/y/z", "a0", "b"};
     for (size_t i = 0; i < 6; i++) draft_text(f->r, d, files[i], "1");
     vcs_oid c = land(f->r, d, "refs/heads/main", NULL, "x", 1);
     /* Order: a-b a.txt a a/x a/y a/y/z a0 b. A cursor that is not there stands where it would. */
-    const struct { const char *after, *first; } rows[] = {
-        {"a", "a/x"},      {"a/x", "a/y"},  {"a/y", "a/y/z"}, {"a/y/z", "a0"}, {"a/y/zz", "a0"},
-        {"a/y/a", "a/y/z"}, {"a/a", "a/x"},  {"a/z/q", "a0"},  {"aa", "b"},     {"a1", "b"},
-        {"A", "a-b"},      {"a.", "a.txt"}, {"a/x/deeper", "a/y"}};
+    const struct {
+        const char *after, *first;
+    } rows[] = {{"a", "a/x"},         {"a/x", "a/y"},     {"a/y", "a/y/z"}, {"a/y/z", "a0"},
+                {"a/y/zz", "a0"},     {"a/y/a", "a/y/z"}, {"a/a", "a/x"},   {"a/z/q", "a0"},
+                {"aa", "b"},          {"a1", "b"},        {"A", "a-b"},     {"a.", "a.txt"},
+                {"a/x/deeper", "a/y"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         vcs_entry *v = NULL;
         size_t     n = 0;
@@ -126,16 +130,22 @@ static void test_cursors(void **state)
     assert_false(more);
     OK(vcs_list_tree(f->r, &c, SNUG_EMPTY, false, SNUG_LIT("a"), 9, f->a, &v, &n, &more, err));
     assert_int_equal(n, 2);
-    OK(vcs_list_tree(f->r, &c, SNUG_LIT("a/"), false, SNUG_LIT("a/x"), 9, f->a, &v, &n, &more, err));
+    OK(vcs_list_tree(f->r, &c, SNUG_LIT("a/"), false, SNUG_LIT("a/x"), 9, f->a, &v, &n, &more,
+                     err));
     assert_int_equal(n, 1);
     assert_true(snug_eq_str(v[0].path, "a/y"));
 
-    FAILS(SNUG_EINVAL, vcs_list_tree(f->r, &c, SNUG_LIT("a"), true, SNUG_LIT("b"), 9, f->a, &v, &n, &more, err));
-    FAILS(SNUG_ENOTFOUND, vcs_list_tree(f->r, &c, SNUG_LIT("b"), true, SNUG_EMPTY, 9, f->a, &v, &n, &more, err));
-    FAILS(SNUG_ENOTFOUND, vcs_list_tree(f->r, &c, SNUG_LIT("nope"), true, SNUG_EMPTY, 9, f->a, &v, &n, &more, err));
-    FAILS(SNUG_ENOTFOUND, vcs_list_tree(f->r, &c, SNUG_LIT("b/x"), true, SNUG_EMPTY, 9, f->a, &v, &n, &more, err));
+    FAILS(SNUG_EINVAL,
+          vcs_list_tree(f->r, &c, SNUG_LIT("a"), true, SNUG_LIT("b"), 9, f->a, &v, &n, &more, err));
+    FAILS(SNUG_ENOTFOUND,
+          vcs_list_tree(f->r, &c, SNUG_LIT("b"), true, SNUG_EMPTY, 9, f->a, &v, &n, &more, err));
+    FAILS(SNUG_ENOTFOUND,
+          vcs_list_tree(f->r, &c, SNUG_LIT("nope"), true, SNUG_EMPTY, 9, f->a, &v, &n, &more, err));
+    FAILS(SNUG_ENOTFOUND,
+          vcs_list_tree(f->r, &c, SNUG_LIT("b/x"), true, SNUG_EMPTY, 9, f->a, &v, &n, &more, err));
     vcs_oid none = {{{7}}};
-    FAILS(SNUG_ENOTFOUND, vcs_list_tree(f->r, &none, SNUG_EMPTY, true, SNUG_EMPTY, 9, f->a, &v, &n, &more, err));
+    FAILS(SNUG_ENOTFOUND,
+          vcs_list_tree(f->r, &none, SNUG_EMPTY, true, SNUG_EMPTY, 9, f->a, &v, &n, &more, err));
 }
 
 static const char pointer_text[] =
@@ -194,8 +204,8 @@ static void test_kinds(void **state)
     OK(vcs_find_entry(f->r, &c, SNUG_EMPTY, f->a, &e, err));
     assert_int_equal(e.kind, VCS_DIR);
 
-    const char *bad[] = {"nope", "d/nope", "model.bin/x", "sub/x", "link/x", "d/", "/d", "./d",
-                         "d/../d", "D"};
+    const char *bad[] = {"nope", "d/nope", "model.bin/x", "sub/x",  "link/x",
+                         "d/",   "/d",     "./d",         "d/../d", "D"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         FAILS(SNUG_ENOTFOUND, vcs_find_entry(f->r, &c, snug_str(bad[i]), f->a, &e, err));
     }
@@ -232,8 +242,8 @@ static void test_read_blob(void **state)
 /* A tree no git would write: unsorted, twice the same name, a slash in a name. Paging must end. */
 static void test_broken_tree(void **state)
 {
-    fixture *f = *state;
-    vcs_oid  blob = put(f->r, "x");
+    fixture   *f = *state;
+    vcs_oid    blob = put(f->r, "x");
     vcs_draft *d = draft_on(f->r, NULL);
     OK(vcs_draft_put(d, SNUG_LIT("x"), &blob, err));
     (void)land(f->r, d, "refs/heads/main", NULL, "x", 1);
@@ -253,10 +263,9 @@ static void test_broken_tree(void **state)
     commit[40] = '\0';
     vcs_oid c;
     assert_true(vcs_oid_parse(snug_str(commit), &c));
-    SNUG_AUTO(snug_buf) got = snug_buf_init(1 << 16);
-    size_t      seen = 0;
-    snug_slice  after = SNUG_EMPTY;
-    bool        more = true;
+    size_t     seen = 0;
+    snug_slice after = SNUG_EMPTY;
+    bool       more = true;
     for (; more && seen < 20; seen++) {
         vcs_entry *v = NULL;
         size_t     n = 0;
