@@ -128,7 +128,7 @@ static void the_bar_fits_its_width(void **state)
     b.rate = 10e6;
     assert_string_equal(line_of(&b, p, 120),
                         "sub/model.safetensors                 [============>           ]  50%  "
-        "50.0 MB/100.0 MB  1/3 files  10.0 MB/s  5 s left");
+                        "50.0 MB/100.0 MB  1/3 files  10.0 MB/s  5 s left");
     for (unsigned w = 0; w < 200; w++) assert_true(strlen(line_of(&b, p, w)) < (w < 60 ? 60u : w));
     p.total = 0;
     p.done = 0;

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/cli/test_run.c - snug run and snug forward on the sample models, without a hub. */
+#include "shell.h"
+
+#ifdef SNUG_HAVE_INFER
+
+#define SENTIMENT SNUG_SOURCE_DIR "/samples/models/sentiment-tiny"
+#define SHAKESPEARE SNUG_SOURCE_DIR "/samples/models/shakespeare-tiny"
+
+static int setup(void **state)
+{
+    place *p;
+    if (open_place(&p) != 0) return -1;
+    *state = p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    close_place(*state);
+    return 0;
+}
+
+/* The label that comes first, wherever the answer nests it. */
+static snug_slice best_label(snug_json v)
+{
+    while (snug_json_is(v, SNUG_JSON_ARRAY)) v = snug_json_at(v, 0);
+    return snug_json_str_or(v, "label", SNUG_EMPTY);
+}
+
+static void classify(void **state)
+{
+    place *p = *state;
+    result r = RUN("run", SENTIMENT, "A warm, funny and moving film.");
+    EXPECT(r, 0);
+    assert_int_equal(strncmp(r.out, "POSITIVE ", 9), 0);
+    assert_string_equal(r.err, "");
+    r = RUN("run", SENTIMENT, "A dull, lifeless mess.", "--json");
+    EXPECT(r, 0);
+    assert_true(snug_eq_str(best_label(json_of(p, r.out)), "NEGATIVE"));
+    r = run(p, "A dull, lifeless mess.\n", NULL, "run", SENTIMENT, "-", NULL);
+    EXPECT(r, 0);
+    assert_int_equal(strncmp(r.out, "NEGATIVE ", 9), 0);
+    r = RUN("run", SENTIMENT, "{\"inputs\": \"I loved it.\"}", "--json");
+    EXPECT(r, 0);
+    assert_true(snug_eq_str(best_label(json_of(p, r.out)), "POSITIVE"));
+}
+
+static void one_answer_a_line(void **state)
+{
+    place *p = *state;
+    result r = run(p, "I loved it.\n\nA dull, lifeless mess.\r\n", NULL, "run", SENTIMENT,
+                   "--batch", "-", "--json", NULL);
+    EXPECT(r, 0);
+    snug_slice rest = snug_str(r.out), line;
+    assert_true(snug_split(&rest, '\n', &line));
+    assert_true(snug_eq_str(best_label(json_of(p, snug_arena_cstr(p->a, line))), "POSITIVE"));
+    assert_true(snug_split(&rest, '\n', &line));
+    assert_true(snug_eq_str(best_label(json_of(p, snug_arena_cstr(p->a, line))), "NEGATIVE"));
+    assert_int_equal(rest.len, 0);
+    EXPECT(RUN("run", SENTIMENT, "--batch", "/nonexistent/lines"), 3);
+    EXPECT(RUN("run", SENTIMENT, "text", "--batch", "-"), 2);
+}
+
+static void streamed_and_whole_texts_agree(void **state)
+{
+    place *p = *state;
+    result s = RUN("run", SHAKESPEARE, "ROMEO:", "--param", "max_new_tokens=16", "--param",
+                   "do_sample=false");
+    EXPECT(s, 0);
+    result j = RUN("run", SHAKESPEARE, "ROMEO:", "--param", "max_new_tokens=16", "--param",
+                   "do_sample=false", "--json");
+    EXPECT(j, 0);
+    snug_slice text =
+        snug_json_str_or(snug_json_at(json_of(p, j.out), 0), "generated_text", SNUG_EMPTY);
+    assert_true(text.len > 10);
+    assert_true(snug_starts_with(snug_str(s.out), snug_arena_cstr(p->a, text)));
+    assert_int_equal(strlen(s.out), text.len + (text.ptr[text.len - 1] != '\n'));
+}
+
+static void mistakes(void **state)
+{
+    place *p = *state;
+    result r = RUN("run", SENTIMENT, "x", "--task", "nope");
+    EXPECT(r, 9);
+    assert_non_null(strstr(r.err, "\"nope\""));
+    EXPECT(RUN("run", SENTIMENT, "x", "--param", "novalue"), 2);
+    EXPECT(RUN("forward", SENTIMENT), 2);
+    EXPECT(
+        RUN("forward", SENTIMENT, "--in", "/nonexistent", "--out", at(p, "o"), "--generate", "[]"),
+        2);
+    r = RUN("forward", SENTIMENT, "--in", "/nonexistent", "--out", at(p, "o"));
+    if (r.code == 0 || r.err[0] == '\0') fail_msg("%d %s", r.code, r.err);
+    snug_err err = {0};
+    assert_int_equal(snug_mkdirs(at(p, "empty"), 0700, &err), SNUG_OK);
+    r = RUN("run", at(p, "empty"), "x");
+    if (r.code == 0 || strstr(r.err, "config.json") == NULL) fail_msg("%d %s", r.code, r.err);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {TEST(classify), TEST(one_answer_a_line),
+                                       TEST(streamed_and_whole_texts_agree), TEST(mistakes)};
+    return find_program() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}
+
+#else
+
+static void without_the_models_nothing_runs(void **state)
+{
+    (void)state;
+    int   used;
+    char *argv[] = {(char[]){"run"}};
+    assert_null(cli_find_command(1, argv, &used));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(without_the_models_nothing_runs)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#endif
