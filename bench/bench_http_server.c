@@ -40,7 +40,8 @@ static snug_status send_file(http_req *rq, http_res *rs, snug_err *err)
 {
     (void)err;
     int fd = fcntl(file_fd, F_DUPFD_CLOEXEC, 3);
-    http_reply_content(rq, rs, SNUG_LIT("application/octet-stream"), SNUG_LIT("\"bench\""), fd, NULL, file_bytes);
+    http_reply_content(rq, rs, SNUG_LIT("application/octet-stream"), SNUG_LIT("\"bench\""), fd,
+                       NULL, file_bytes);
     return SNUG_OK;
 }
 

@@ -50,9 +50,11 @@ static void try_path(const http_router *r, snug_arena *a, snug_slice text)
         CHECK(v != HTTP_PUT || m.route != NULL);
         for (size_t i = 0; i < m.param_count; i++) {
             snug_slice out;
-            CHECK(snug_percent_decode(a, m.params[i].raw, false, &out)); /* a checked path decodes */
+            CHECK(
+                snug_percent_decode(a, m.params[i].raw, false, &out)); /* a checked path decodes */
             CHECK(out.len == 0 || memchr(out.ptr, '\0', out.len) == NULL);
-            CHECK(!snug_eq_str(out, "..") && !snug_starts_with(out, "../") && !snug_ends_with(out, "/.."));
+            CHECK(!snug_eq_str(out, "..") && !snug_starts_with(out, "../") &&
+                  !snug_ends_with(out, "/.."));
         }
     }
 }
@@ -62,7 +64,8 @@ static void try_pairs(snug_arena *a, snug_slice text)
     http_pairs p = {0};
     http_pairs_parse(&p, a, text);
     CHECK(p.count <= HTTP_QUERY_MAX);
-    for (size_t i = 0; i < p.count; i++) CHECK(p.list[i].name.len + p.list[i].value.len <= text.len);
+    for (size_t i = 0; i < p.count; i++)
+        CHECK(p.list[i].name.len + p.list[i].value.len <= text.len);
 }
 
 static void try_pattern(snug_slice text)

@@ -74,12 +74,13 @@ static snug_status wait_bytes_locked(http_req *rq, snug_err *err)
         if (c->gone) return snug_fail(err, SNUG_ECANCELED, "the client went away");
         if (c->ring_used > 0 || c->body_eof) return SNUG_OK;
         if (c->body_over) {
-            return snug_fail(err, SNUG_ELIMIT, "the request body is larger than the limit of %" PRIu64 " bytes",
+            return snug_fail(err, SNUG_ELIMIT,
+                             "the request body is larger than the limit of %" PRIu64 " bytes",
                              rq->body_max);
         }
         if (c->body_slow) return late(rq, err);
         uint64_t before = c->received;
-        bool     woken = snug_cond_wait_ms(&c->changed, &c->lock, 1000u * rq->server->o.body_timeout_s);
+        bool woken = snug_cond_wait_ms(&c->changed, &c->lock, 1000u * rq->server->o.body_timeout_s);
         if (!woken && c->received == before && !c->body_eof && !c->gone) return late(rq, err);
     }
 }

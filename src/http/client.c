@@ -179,12 +179,14 @@ static bool target_parse(target *t, const target *base, const char *url)
 
 static bool same_origin(const target *a, const target *b)
 {
-    return strcmp(a->scheme, b->scheme) == 0 && strcasecmp(a->host, b->host) == 0 && strcmp(a->port, b->port) == 0;
+    return strcmp(a->scheme, b->scheme) == 0 && strcasecmp(a->host, b->host) == 0 &&
+           strcmp(a->port, b->port) == 0;
 }
 
 static bool is_loopback(const target *t)
 {
-    return strcasecmp(t->host, "localhost") == 0 || strncmp(t->host, "127.", 4) == 0 || strcmp(t->host, "[::1]") == 0;
+    return strcasecmp(t->host, "localhost") == 0 || strncmp(t->host, "127.", 4) == 0 ||
+           strcmp(t->host, "[::1]") == 0;
 }
 
 /* ---- callbacks ---- */
@@ -201,9 +203,9 @@ static bool is_canceled(call *k)
 
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
 {
-    call      *k = arg;
+    call        *k = arg;
     http_answer *a = k->out;
-    snug_slice line = snug_trim(snug_slice_of(p, size * n));
+    snug_slice   line = snug_trim(snug_slice_of(p, size * n));
     note_moved(k);
     if (snug_starts_with(line, "HTTP/")) { /* of the last response only */
         a->header_count = 0;
@@ -213,10 +215,12 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     if (colon == SIZE_MAX || colon == 0) return n;
     k->header_bytes += line.len;
     if (a->header_count == ANSWER_HEADERS_MAX || k->header_bytes > ANSWER_HEADER_BYTES_MAX) {
-        k->failed = snug_fail(k->err, SNUG_EREMOTE, "%s:%s answered with too many headers", k->to.host, k->to.port);
+        k->failed = snug_fail(k->err, SNUG_EREMOTE, "%s:%s answered with too many headers",
+                              k->to.host, k->to.port);
         return 0;
     }
-    if (a->headers == NULL) a->headers = snug_arena_alloc(k->arena, ANSWER_HEADERS_MAX * sizeof *a->headers);
+    if (a->headers == NULL)
+        a->headers = snug_arena_alloc(k->arena, ANSWER_HEADERS_MAX * sizeof *a->headers);
     http_header *h = &a->headers[a->header_count++];
     h->name = snug_arena_dup(k->arena, snug_trim(snug_sub(line, 0, colon)));
     h->value = snug_arena_dup(k->arena, snug_trim(snug_sub(line, colon + 1, line.len)));
@@ -228,7 +232,10 @@ static bool is_redirect(int status)
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-static bool is_plain_get(const char *method) { return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0; }
+static bool is_plain_get(const char *method)
+{
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
 
 /* Whether this answer is one we follow; parses the new place into *next. A request with a body is
  * sent again only where the status says so, and only if the body is still there to send. */
@@ -240,7 +247,8 @@ static bool redirects(call *k, target *next)
                  ((k->status == 307 || k->status == 308) && k->ask->pull == NULL);
     snug_slice where = http_answer_header(k->out, "Location");
     if (!again || where.len == 0) return false;
-    if (target_parse(next, &k->to, snug_arena_cstr(k->arena, where)) && same_origin(next, &k->to)) return true;
+    if (target_parse(next, &k->to, snug_arena_cstr(k->arena, where)) && same_origin(next, &k->to))
+        return true;
     target_deinit(next);
     return false;
 }
@@ -289,7 +297,8 @@ static size_t on_pull(char *p, size_t size, size_t n, void *arg)
     return k->failed == SNUG_OK ? got : CURL_READFUNC_ABORT;
 }
 
-static int on_progress(void *arg, curl_off_t dl_total, curl_off_t dl, curl_off_t ul_total, curl_off_t ul)
+static int on_progress(void *arg, curl_off_t dl_total, curl_off_t dl, curl_off_t ul_total,
+                       curl_off_t ul)
 {
     call *k = arg;
     (void)dl_total, (void)ul_total;
@@ -302,22 +311,27 @@ static int on_progress(void *arg, curl_off_t dl_total, curl_off_t dl, curl_off_t
 
 /* ---- one exchange ---- */
 
-static snug_status add_header(struct curl_slist **list, snug_slice name, snug_slice value, snug_err *err)
+static snug_status add_header(struct curl_slist **list, snug_slice name, snug_slice value,
+                              snug_err *err)
 {
     bool sound = http_is_token(name);
-    for (size_t i = 0; i < value.len; i++) sound = sound && (unsigned char)value.ptr[i] >= 0x20 && value.ptr[i] != 0x7f;
+    for (size_t i = 0; i < value.len; i++)
+        sound = sound && (unsigned char)value.ptr[i] >= 0x20 && value.ptr[i] != 0x7f;
     if (!sound) return snug_fail(err, SNUG_EINVAL, "a header to be sent is malformed");
     SNUG_AUTO(snug_buf) b = snug_buf_init(SIZE_MAX / 4);
     snug_buf_put_slice(&b, name);
-    if (value.len == 0) snug_buf_putc(&b, ';'); /* curl's way to write an empty one */
-    else snug_buf_printf(&b, ": %.*s", SNUG_SLICE(value));
+    if (value.len == 0)
+        snug_buf_putc(&b, ';'); /* curl's way to write an empty one */
+    else
+        snug_buf_printf(&b, ": %.*s", SNUG_SLICE(value));
     struct curl_slist *more = curl_slist_append(*list, snug_buf_cstr(&b));
     SNUG_ASSERT(more != NULL);
     *list = more;
     return SNUG_OK;
 }
 
-static snug_status make_headers(const http_call *ask, bool body, struct curl_slist **list, snug_err *err)
+static snug_status make_headers(const http_call *ask, bool body, struct curl_slist **list,
+                                snug_err *err)
 {
     bool typed = false;
     for (size_t i = 0; i < ask->header_count; i++) {
@@ -356,7 +370,8 @@ static void set_body(CURL *e, call *k, const char *method)
     SET(CURLOPT_CUSTOMREQUEST, method);
     SET(CURLOPT_READFUNCTION, on_pull);
     SET(CURLOPT_READDATA, k);
-    SET(CURLOPT_INFILESIZE_LARGE, ask->pull_length == UINT64_MAX ? (curl_off_t)-1 : (curl_off_t)ask->pull_length);
+    SET(CURLOPT_INFILESIZE_LARGE,
+        ask->pull_length == UINT64_MAX ? (curl_off_t)-1 : (curl_off_t)ask->pull_length);
     SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)TRANSFER_BUFFER);
     SET(CURLOPT_FRESH_CONNECT, 1L); /* a stale connection could not take the body twice */
 }
@@ -382,7 +397,8 @@ static void set_options(http_client *c, call *k, const char *method, struct curl
     SET(CURLOPT_XFERINFODATA, k);
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS,
-        (long)(ask->connect_timeout_ms != 0 ? ask->connect_timeout_ms : CONNECT_TIMEOUT_DEFAULT_MS));
+        (long)(ask->connect_timeout_ms != 0 ? ask->connect_timeout_ms
+                                            : CONNECT_TIMEOUT_DEFAULT_MS));
     if (is_loopback(&k->to)) SET(CURLOPT_PROXY, ""); /* whatever the environment says */
     set_body(e, k, method);
 }
@@ -392,8 +408,8 @@ static CURLcode transfer(call *k, uint64_t started_ms, snug_status *stopped)
 {
     const http_call *ask = k->ask;
     CURLcode         rc = CURLE_OK;
-    unsigned         stall_ms = ask->stall_timeout_ms != 0 ? ask->stall_timeout_ms : STALL_DEFAULT_MS;
-    int              running = 1;
+    unsigned stall_ms = ask->stall_timeout_ms != 0 ? ask->stall_timeout_ms : STALL_DEFAULT_MS;
+    int      running = 1;
     *stopped = SNUG_OK;
     SNUG_ASSERT(curl_multi_add_handle(k->h->multi, k->h->easy) == CURLM_OK);
     note_moved(k);
@@ -403,16 +419,21 @@ static CURLcode transfer(call *k, uint64_t started_ms, snug_status *stopped)
         curl_off_t connected = 0;
         (void)curl_easy_getinfo(k->h->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
         if (connected == 0) note_moved(k); /* connecting has a clock of its own */
-        if (ask->cancel != NULL && atomic_load(ask->cancel)) *stopped = SNUG_ECANCELED;
-        else if (now > k->moved_ms && now - k->moved_ms > stall_ms) *stopped = SNUG_ETIMEOUT;
-        else if (ask->total_timeout_ms != 0 && now - started_ms > ask->total_timeout_ms) *stopped = SNUG_ETIMEOUT;
+        if (ask->cancel != NULL && atomic_load(ask->cancel))
+            *stopped = SNUG_ECANCELED;
+        else if (now > k->moved_ms && now - k->moved_ms > stall_ms)
+            *stopped = SNUG_ETIMEOUT;
+        else if (ask->total_timeout_ms != 0 && now - started_ms > ask->total_timeout_ms)
+            *stopped = SNUG_ETIMEOUT;
         if (*stopped != SNUG_OK) break;
         (void)curl_multi_poll(k->h->multi, NULL, 0, POLL_MS, NULL);
     }
     int      left;
     CURLMsg *msg = curl_multi_info_read(k->h->multi, &left);
-    if (msg != NULL && msg->msg == CURLMSG_DONE) rc = msg->data.result;
-    else if (*stopped == SNUG_OK) rc = CURLE_FAILED_INIT;
+    if (msg != NULL && msg->msg == CURLMSG_DONE)
+        rc = msg->data.result;
+    else if (*stopped == SNUG_OK)
+        rc = CURLE_FAILED_INIT;
     (void)curl_multi_remove_handle(k->h->multi, k->h->easy);
     return rc;
 }
@@ -429,7 +450,8 @@ static snug_status fail_connect(call *k)
         (void)snprintf(reason, sizeof reason, "%s", strerror_r((int)errnum, buf, sizeof buf));
         if (reason[0] >= 'A' && reason[0] <= 'Z') reason[0] = (char)(reason[0] + 32);
     }
-    return snug_fail(k->err, SNUG_EREMOTE, "could not connect to %s:%s: %s", k->to.host, k->to.port, reason);
+    return snug_fail(k->err, SNUG_EREMOTE, "could not connect to %s:%s: %s", k->to.host, k->to.port,
+                     reason);
 }
 
 static snug_status fail_stopped(call *k, snug_status why)
@@ -446,27 +468,33 @@ static snug_status fail_transfer(call *k, CURLcode rc)
     char        size[16];
     snug_size_human(k->out->body_bytes, size);
     switch (rc) {
-    case CURLE_COULDNT_RESOLVE_HOST: return snug_fail(k->err, SNUG_EREMOTE, "could not find the host %s", host);
-    case CURLE_COULDNT_RESOLVE_PROXY: return snug_fail(k->err, SNUG_EREMOTE, "could not find the proxy for %s", host);
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return snug_fail(k->err, SNUG_EREMOTE, "could not find the host %s", host);
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return snug_fail(k->err, SNUG_EREMOTE, "could not find the proxy for %s", host);
     case CURLE_COULDNT_CONNECT: return fail_connect(k);
     case CURLE_OPERATION_TIMEDOUT:
         return snug_fail(k->err, SNUG_ETIMEOUT, "could not connect to %s:%s in time", host, port);
     case CURLE_GOT_NOTHING:
-        return snug_fail(k->err, SNUG_EREMOTE, "%s:%s closed the connection without an answer", host, port);
+        return snug_fail(k->err, SNUG_EREMOTE, "%s:%s closed the connection without an answer",
+                         host, port);
     case CURLE_PEER_FAILED_VERIFICATION:
         return snug_fail(k->err, SNUG_EREMOTE, "the certificate of %s is not trusted", host);
     case CURLE_SSL_CONNECT_ERROR:
-        return snug_fail(k->err, SNUG_EREMOTE, "could not agree with %s:%s on encryption", host, port);
+        return snug_fail(k->err, SNUG_EREMOTE, "could not agree with %s:%s on encryption", host,
+                         port);
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
     case CURLE_HTTP2_STREAM:
-        return snug_fail(k->err, SNUG_EREMOTE, "the connection to %s:%s was cut after %s", host, port, size);
+        return snug_fail(k->err, SNUG_EREMOTE, "the connection to %s:%s was cut after %s", host,
+                         port, size);
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_UNSUPPORTED_PROTOCOL:
         return snug_fail(k->err, SNUG_EREMOTE, "%s:%s does not answer in HTTP", host, port);
     default:
-        return snug_fail(k->err, SNUG_EREMOTE, "talking to %s:%s failed: %s", host, port, curl_easy_strerror(rc));
+        return snug_fail(k->err, SNUG_EREMOTE, "talking to %s:%s failed: %s", host, port,
+                         curl_easy_strerror(rc));
     }
 }
 
@@ -476,7 +504,8 @@ static snug_status exchange(http_client *c, call *k, const char *method, uint64_
 {
     struct curl_slist *headers = NULL;
     snug_status        stopped = SNUG_OK;
-    snug_status st = make_headers(k->ask, takes_body(k->ask) && strcmp(method, k->ask->method) == 0, &headers, k->err);
+    snug_status st = make_headers(k->ask, takes_body(k->ask) && strcmp(method, k->ask->method) == 0,
+                                  &headers, k->err);
     if (st == SNUG_OK) {
         k->failed = SNUG_OK;
         k->follows_known = false;
@@ -488,15 +517,19 @@ static snug_status exchange(http_client *c, call *k, const char *method, uint64_
         long     status = 0;
         (void)curl_easy_getinfo(k->h->easy, CURLINFO_RESPONSE_CODE, &status);
         k->status = k->out->status = (int)status;
-        if (k->failed != SNUG_OK) st = k->failed;
-        else if (stopped != SNUG_OK) st = fail_stopped(k, stopped);
-        else if (rc != CURLE_OK) st = fail_transfer(k, rc);
+        if (k->failed != SNUG_OK)
+            st = k->failed;
+        else if (stopped != SNUG_OK)
+            st = fail_stopped(k, stopped);
+        else if (rc != CURLE_OK)
+            st = fail_transfer(k, rc);
     }
     curl_slist_free_all(headers);
     return st;
 }
 
-snug_status http_call_run(http_client *c, const http_call *ask, snug_arena *a, http_answer *out, snug_err *err)
+snug_status http_call_run(http_client *c, const http_call *ask, snug_arena *a, http_answer *out,
+                          snug_err *err)
 {
     snug_status st = SNUG_OK;
     const char *method = ask->method != NULL ? ask->method : "GET";
@@ -516,7 +549,8 @@ snug_status http_call_run(http_client *c, const http_call *ask, snug_arena *a, h
         if (!redirects(&k, &next)) break;
         target_deinit(&k.to);
         k.to = next;
-        if (hop == REDIRECTS_MAX) SNUG_FAIL(err, SNUG_EREMOTE, "%s:%s redirects in circles", k.to.host, k.to.port);
+        if (hop == REDIRECTS_MAX)
+            SNUG_FAIL(err, SNUG_EREMOTE, "%s:%s redirects in circles", k.to.host, k.to.port);
         if (k.status == 303 && strcmp(method, "HEAD") != 0) method = "GET";
     }
     out->url = snug_arena_dup(a, snug_str(k.to.whole));

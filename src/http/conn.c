@@ -9,18 +9,24 @@
  * Truth:   every request that reached its headers gets exactly one answer or a cut connection,
  *          and request_end runs exactly once for it.
  *
- *            request line         no body            inline or fast
- *   IDLE ───────────────▶ HEAD ───────────▶ READY ───────────────────────▶ REPLY ──▶ IDLE
- *                          │                  ▲ └─ queued ─▶ RUN ─ resume ──▶ ▲
- *                          ├─ body in memory ─┤              (suspended)      │
- *                          │      BODY ───────┘ all there                     │
- *                          ├─ ROUTE_STREAM_BODY: handler starts at once       │
- *                          │      STREAM (worker pulls) ── all read ──────────┤
- *                          │        └─ answered early ─┐                      │
- *                          └─ refused: 404 405 413 503 ┤                      │
- *                                                      ├─▶ DRAIN ─ swallowed ─┘
- *                                                      └─▶ LINGER: answer sent by hand, ─▶ closed
- *                                                                  what still comes swallowed
+ *          request line         no body            inline or fast
+ *   IDLE ---------------> HEAD ----------> READY ----------------------> REPLY --> IDLE
+ *                          |                 ^ |                           ^
+ *                          |                 | +-- queued --> RUN -- resume+
+ *                          |                 |              (suspended)    |
+ *                          |-- in memory     |                             |
+ *                          |      BODY ------+ all there                   |
+ *                          |-- ROUTE_STREAM_BODY: the handler starts now   |
+ *                          |      STREAM (a worker pulls) -- all read -----+
+ *                          |        |                                      |
+ *                          |        +-- answered early --+                 |
+ *                          |                             |                 |
+ *                          +-- refused: 404 405 413 503 -+                 |
+ *                                                        |                 |
+ *                                                        +--> DRAIN -------+
+ *                                                        |   rest swallowed
+ *                                                        +--> LINGER --> closed
+ *                                                            answered by hand
  *
  * libmicrohttpd takes an answer only before the first byte of the body or after the last. In
  * between, a short rest is swallowed (DRAIN, the connection lives on); otherwise the answer is
@@ -59,10 +65,13 @@ static void put_peer(http_conn *c, const struct sockaddr *sa)
 {
     const char *text = NULL;
     if (sa != NULL && sa->sa_family == AF_INET) {
-        text = inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, c->peer, sizeof c->peer);
+        text = inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)sa)->sin_addr,
+                         c->peer, sizeof c->peer);
     } else if (sa != NULL && sa->sa_family == AF_INET6) {
-        text = inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, c->peer, sizeof c->peer);
-        if (text != NULL && strncmp(text, "::ffff:", 7) == 0) memmove(c->peer, c->peer + 7, strlen(c->peer + 7) + 1);
+        text = inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr,
+                         c->peer, sizeof c->peer);
+        if (text != NULL && strncmp(text, "::ffff:", 7) == 0)
+            memmove(c->peer, c->peer + 7, strlen(c->peer + 7) + 1);
     }
     if (text == NULL) (void)snprintf(c->peer, sizeof c->peer, "unix");
 }
@@ -72,7 +81,8 @@ http_conn *http_conn_new(http_server *s, struct MHD_Connection *mc)
     http_conn *c = snug_zalloc(sizeof *c);
     c->server = s;
     c->mc = mc;
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD);
     c->fd = info == NULL ? -1 : info->connect_fd;
     info = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     put_peer(c, info == NULL ? NULL : info->client_addr);
@@ -105,7 +115,8 @@ void http_conn_unref(http_conn *c)
 void *http_on_uri(void *cls, const char *uri, struct MHD_Connection *mc)
 {
     (void)cls;
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     http_conn *c = info == NULL ? NULL : info->socket_context;
     if (c == NULL) return NULL;
     http_req *rq = &c->rq;
@@ -138,8 +149,11 @@ static void log_request(const http_req *rq)
     static const char *const names[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
     snug_log_request(rq->id);
     snug_log(level, "http.request", "method=%s path=\"%.*s\" status=%d ms=%" PRIu64 " peer=%s",
-             rq->head ? "HEAD" : rq->options ? "OPTIONS" : names[rq->verb], SNUG_SLICE(rq->path), status,
-             (snug_mono_ns() - rq->started_ns) / 1000000u, rq->conn->peer);
+             rq->head      ? "HEAD"
+             : rq->options ? "OPTIONS"
+                           : names[rq->verb],
+             SNUG_SLICE(rq->path), status, (snug_mono_ns() - rq->started_ns) / 1000000u,
+             rq->conn->peer);
     snug_log_request(NULL);
 }
 
@@ -179,10 +193,12 @@ static void request_end(http_conn *c)
 
 static void wait_raw_locked(http_conn *c)
 {
-    while (c->raw == HTTP_RAW_SENDING) snug_cond_wait(&c->changed, &c->lock); /* a non-blocking send */
+    while (c->raw == HTTP_RAW_SENDING)
+        snug_cond_wait(&c->changed, &c->lock); /* a non-blocking send */
 }
 
-void http_on_completed(void *cls, struct MHD_Connection *mc, void **con_cls, enum MHD_RequestTerminationCode why)
+void http_on_completed(void *cls, struct MHD_Connection *mc, void **con_cls,
+                       enum MHD_RequestTerminationCode why)
 {
     http_conn *c = *con_cls;
     (void)cls, (void)mc, (void)why;
@@ -365,8 +381,10 @@ static void run_job(void *arg)
         (void)run_handler(rq, rq->route->run, false);
     }
     snug_metric_add(busy, -1);
-    if (rq->streaming) stream_done(c);
-    else MHD_resume_connection(c->mc);
+    if (rq->streaming)
+        stream_done(c);
+    else
+        MHD_resume_connection(c->mc);
     http_conn_unref(c);
 }
 
@@ -487,7 +505,8 @@ static enum MHD_Result body_too_large_locked(http_conn *c, int status, size_t *s
     enter_phase(c, HTTP_PH_DRAIN); /* the watch thread's hands are off now */
     snug_unlock(&c->lock);
     if (status == 413) {
-        snug_fail(&err, SNUG_ELIMIT, "the request body is larger than the limit of %" PRIu64 " bytes", c->rq.body_max);
+        snug_fail(&err, SNUG_ELIMIT,
+                  "the request body is larger than the limit of %" PRIu64 " bytes", c->rq.body_max);
     } else {
         snug_fail(&err, SNUG_EBUSY, "the server holds too many request bodies; try again");
         snug_metric_add(SNUG_M_HTTP_SHED, 1);
@@ -511,7 +530,9 @@ static enum MHD_Result memory_body_locked(http_conn *c, const char *data, size_t
     c->last_body_ms = snug_mono_ms();
     snug_unlock(&c->lock);
     /* A declared length is believed up to a read's worth; more memory follows the bytes. */
-    if (before == 0) (void)snug_buf_reserve(&rq->body, rq->length < HTTP_READ_BYTES ? (size_t)rq->length : *size);
+    if (before == 0)
+        (void)snug_buf_reserve(&rq->body,
+                               rq->length < HTTP_READ_BYTES ? (size_t)rq->length : *size);
     snug_buf_put(&rq->body, data, *size);
     *size = 0;
     return MHD_YES;
@@ -613,8 +634,9 @@ static enum MHD_Result later_call(http_conn *c)
     }
 }
 
-enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mc, const char *url, const char *method,
-                               const char *version, const char *data, size_t *size, void **con_cls)
+enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mc, const char *url,
+                               const char *method, const char *version, const char *data,
+                               size_t *size, void **con_cls)
 {
     http_conn *c = *con_cls;
     (void)cls, (void)mc, (void)url;
@@ -642,7 +664,8 @@ bool http_conn_due(http_conn *c, uint64_t now_ms)
 static bool body_is_slow_locked(http_conn *c, uint64_t now_ms)
 {
     const http_limits *l = &c->server->limits;
-    if (now_ms > c->last_body_ms && now_ms - c->last_body_ms > 1000u * c->server->o.body_timeout_s) return true;
+    if (now_ms > c->last_body_ms && now_ms - c->last_body_ms > 1000u * c->server->o.body_timeout_s)
+        return true;
     c->receiving_ms += l->tick_ms;
     return c->receiving_ms > l->body_rate_after_ms &&
            c->received < c->receiving_ms / 1000u * l->body_rate_min;
@@ -675,11 +698,10 @@ void http_conn_check(http_conn *c, uint64_t now_ms)
         switch (get_phase(c)) {
         case HTTP_PH_IDLE:
         case HTTP_PH_HEAD: cut = http_conn_due(c, now_ms); break;
-        case HTTP_PH_BODY:
-            late = body_is_slow_locked(c, now_ms);
-            break;
+        case HTTP_PH_BODY: late = body_is_slow_locked(c, now_ms); break;
         case HTTP_PH_STREAM:
-            if (c->waiting == HTTP_WAIT_NO && !c->body_eof && !c->reply_ready && body_is_slow_locked(c, now_ms)) {
+            if (c->waiting == HTTP_WAIT_NO && !c->body_eof && !c->reply_ready &&
+                body_is_slow_locked(c, now_ms)) {
                 c->body_slow = true;
                 snug_cond_broadcast(&c->changed);
             }

@@ -20,8 +20,8 @@ typedef struct collect {
     bool      too_many, malformed;
 } collect;
 
-static enum MHD_Result collect_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_size,
-                                      const char *value, size_t value_size)
+static enum MHD_Result collect_header(void *cls, enum MHD_ValueKind kind, const char *key,
+                                      size_t key_size, const char *value, size_t value_size)
 {
     collect  *w = cls;
     http_req *rq = w->rq;
@@ -36,7 +36,8 @@ static enum MHD_Result collect_header(void *cls, enum MHD_ValueKind kind, const 
         w->malformed = true;
         return MHD_NO;
     }
-    while (value_size > 0 && (value[value_size - 1] == ' ' || value[value_size - 1] == '\t')) value_size--;
+    while (value_size > 0 && (value[value_size - 1] == ' ' || value[value_size - 1] == '\t'))
+        value_size--;
     rq->headers[rq->header_count].name = name;
     rq->headers[rq->header_count++].value = snug_slice_of(value == NULL ? "" : value, value_size);
     return MHD_YES;
@@ -48,8 +49,8 @@ static snug_status collect_headers(http_req *rq, int *status, snug_err *err)
     (void)MHD_get_connection_values_n(rq->conn->mc, MHD_HEADER_KIND, collect_header, &w);
     if (w.too_many) {
         *status = 431;
-        return snug_fail(err, SNUG_ELIMIT, "more than %d headers or %d bytes of them", HTTP_HEADERS_MAX,
-                         HTTP_HEADER_BYTES_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "more than %d headers or %d bytes of them",
+                         HTTP_HEADERS_MAX, HTTP_HEADER_BYTES_MAX);
     }
     if (w.malformed) return snug_fail(err, SNUG_EINVAL, "a header name is malformed");
     return SNUG_OK;
@@ -73,10 +74,12 @@ static snug_status parse_framing(http_req *rq, snug_err *err)
     size_t     codings = count_header(rq, SNUG_LIT("Transfer-Encoding"), &coding);
     size_t     lengths = count_header(rq, SNUG_LIT("Content-Length"), &length);
     rq->length = 0;
-    if (codings + lengths > 1) return snug_fail(err, SNUG_EINVAL, "the length of the body is given twice");
+    if (codings + lengths > 1)
+        return snug_fail(err, SNUG_EINVAL, "the length of the body is given twice");
     if (codings == 1) {
         if (!snug_eq_nocase(coding, SNUG_LIT("chunked")))
-            return snug_fail(err, SNUG_EINVAL, "only the transfer coding \"chunked\" is understood");
+            return snug_fail(err, SNUG_EINVAL,
+                             "only the transfer coding \"chunked\" is understood");
         rq->length = UINT64_MAX;
     } else if (lengths == 1 && (!snug_parse_u64(length, &rq->length) || rq->length == UINT64_MAX)) {
         return snug_fail(err, SNUG_EINVAL, "Content-Length is no number");
@@ -108,7 +111,8 @@ static snug_status parse_target(http_req *rq, int *status, snug_err *err)
     snug_slice t = rq->target;
     if (t.len > HTTP_URI_MAX) {
         *status = 414;
-        return snug_fail(err, SNUG_ELIMIT, "the request target is longer than %d bytes", HTTP_URI_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "the request target is longer than %d bytes",
+                         HTTP_URI_MAX);
     }
     if (snug_starts_with(t, "http://") || snug_starts_with(t, "https://")) {
         t = snug_sub(t, snug_index(t, ':') + 3, t.len);
@@ -131,7 +135,8 @@ static snug_status parse_target(http_req *rq, int *status, snug_err *err)
     return SNUG_OK;
 }
 
-snug_status http_head_parse(http_req *rq, const char *method, const char *version, int *status, snug_err *err)
+snug_status http_head_parse(http_req *rq, const char *method, const char *version, int *status,
+                            snug_err *err)
 {
     snug_status st = SNUG_OK;
     bool        known;
@@ -216,7 +221,8 @@ snug_status http_head_route(http_req *rq, int *status, snug_err *err)
         answer_options(rq, m.verbs != 0 ? m.verbs : (1u << HTTP_VERB_COUNT) - 1);
         return SNUG_OK;
     }
-    if (m.route == NULL && m.verbs == 0) return snug_fail(err, SNUG_ENOTFOUND, "there is nothing at this address");
+    if (m.route == NULL && m.verbs == 0)
+        return snug_fail(err, SNUG_ENOTFOUND, "there is nothing at this address");
     if (m.route == NULL) {
         *status = 405;
         put_allow(rq, m.verbs);
@@ -229,5 +235,7 @@ snug_status http_head_route(http_req *rq, int *status, snug_err *err)
     rq->body_max = body_limit(rq);
     if (rq->length == UINT64_MAX || rq->length <= rq->body_max) return SNUG_OK;
     *status = 413;
-    return snug_fail(err, SNUG_ELIMIT, "the request body is larger than the limit of %" PRIu64 " bytes", rq->body_max);
+    return snug_fail(err, SNUG_ELIMIT,
+                     "the request body is larger than the limit of %" PRIu64 " bytes",
+                     rq->body_max);
 }

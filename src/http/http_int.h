@@ -36,15 +36,15 @@ enum {
 
 /* Times and sizes a test may shorten; zero fields of a caller's copy mean the default. */
 typedef struct http_limits {
-    unsigned header_timeout_ms; /* request line seen, headers incomplete: 20 s */
-    unsigned body_rate_min;     /* bytes per second ...: 1024 */
+    unsigned header_timeout_ms;  /* request line seen, headers incomplete: 20 s */
+    unsigned body_rate_min;      /* bytes per second ...: 1024 */
     unsigned body_rate_after_ms; /* ... once a body took this long: 30 s */
-    unsigned heartbeat_ms;      /* silence on an SSE stream: 15 s */
-    unsigned linger_ms;         /* swallowing a refused body: 5 s */
-    unsigned push_timeout_ms;   /* a full stream ring: 30 s */
-    unsigned tick_ms;           /* how often the watch thread looks: 1 s */
-    uint64_t linger_bytes;      /* of a refused body: 256 MiB */
-    uint64_t drain_bytes;       /* a refused body this short keeps the connection: 256 KiB */
+    unsigned heartbeat_ms;       /* silence on an SSE stream: 15 s */
+    unsigned linger_ms;          /* swallowing a refused body: 5 s */
+    unsigned push_timeout_ms;    /* a full stream ring: 30 s */
+    unsigned tick_ms;            /* how often the watch thread looks: 1 s */
+    uint64_t linger_bytes;       /* of a refused body: 256 MiB */
+    uint64_t drain_bytes;        /* a refused body this short keeps the connection: 256 KiB */
 } http_limits;
 
 /* As http_server_start with limits of one's own; for tests. */
@@ -70,9 +70,15 @@ void        http_router_free(http_router *r);
 /* path starts with '/'. Decodes nothing. */
 void http_router_match(const http_router *r, snug_slice path, http_verb verb, http_match *out);
 /* True when every escape is well formed, none is a NUL, and no segment is "..". */
-bool        http_path_ok(snug_slice path);
+bool http_path_ok(snug_slice path);
 /* One step over a pattern: the next segment, with what it is. */
-typedef enum http_seg_kind { HTTP_SEG_LITERAL, HTTP_SEG_ONE_OF, HTTP_SEG_ANY, HTTP_SEG_REST, HTTP_SEG_BAD } http_seg_kind;
+typedef enum http_seg_kind {
+    HTTP_SEG_LITERAL,
+    HTTP_SEG_ONE_OF,
+    HTTP_SEG_ANY,
+    HTTP_SEG_REST,
+    HTTP_SEG_BAD
+} http_seg_kind;
 typedef struct http_seg {
     http_seg_kind kind;
     snug_slice    text;    /* of a literal */
@@ -87,7 +93,7 @@ typedef struct http_pairs {
     size_t count;
     struct http_pair {
         snug_slice name, value;
-    } *list;
+    } * list;
 } http_pairs;
 
 typedef enum http_reply_kind {
@@ -166,7 +172,12 @@ typedef enum http_phase {
     HTTP_PH_REPLY
 } http_phase;
 
-typedef enum http_wait { HTTP_WAIT_NO, HTTP_WAIT_HEADERS, HTTP_WAIT_SPACE, HTTP_WAIT_REPLY } http_wait;
+typedef enum http_wait {
+    HTTP_WAIT_NO,
+    HTTP_WAIT_HEADERS,
+    HTTP_WAIT_SPACE,
+    HTTP_WAIT_REPLY
+} http_wait;
 typedef enum http_raw { HTTP_RAW_NO, HTTP_RAW_SENDING, HTTP_RAW_SENT } http_raw;
 
 struct http_conn {
@@ -181,19 +192,19 @@ struct http_conn {
     char                  peer[64];
     bool                  counted; /* in server->active */
 
-    snug_mutex lock;    /* rank 710: guards what follows */
-    snug_cond  changed; /* with lock */
-    bool       closed;  /* the descriptor is libmicrohttpd's to close: hands off */
-    http_wait  waiting; /* suspended in the body, and why */
-    http_raw   raw;
-    bool        reply_ready;   /* the stream handler has answered */
-    bool        worker_active; /* it is still running */
-    bool        dead;          /* libmicrohttpd ended the request before the handler did */
-    bool        gone;          /* nobody will read the answer, or the server stops */
-    bool        body_wanted, body_started, body_eof, body_over, body_slow;
-    char      *ring;
-    size_t     ring_cap, ring_head, ring_used;
-    uint64_t   received, last_body_ms, receiving_ms, swallowed;
+    snug_mutex   lock;    /* rank 710: guards what follows */
+    snug_cond    changed; /* with lock */
+    bool         closed;  /* the descriptor is libmicrohttpd's to close: hands off */
+    http_wait    waiting; /* suspended in the body, and why */
+    http_raw     raw;
+    bool         reply_ready;   /* the stream handler has answered */
+    bool         worker_active; /* it is still running */
+    bool         dead;          /* libmicrohttpd ended the request before the handler did */
+    bool         gone;          /* nobody will read the answer, or the server stops */
+    bool         body_wanted, body_started, body_eof, body_over, body_slow;
+    char        *ring;
+    size_t       ring_cap, ring_head, ring_used;
+    uint64_t     received, last_body_ms, receiving_ms, swallowed;
     http_stream *stream; /* the reply, while libmicrohttpd holds it */
 
     http_req rq;
@@ -209,12 +220,12 @@ void http_conn_cut(http_conn *c);
 void http_conn_peer_gone(http_conn *c);
 
 /* libmicrohttpd's callbacks, all on I/O threads. */
-void *http_on_uri(void *cls, const char *uri, struct MHD_Connection *mc);
+void           *http_on_uri(void *cls, const char *uri, struct MHD_Connection *mc);
 enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mc, const char *url,
                                const char *method, const char *version, const char *data,
                                size_t *size, void **con_cls);
-void http_on_completed(void *cls, struct MHD_Connection *mc, void **con_cls,
-                       enum MHD_RequestTerminationCode why);
+void            http_on_completed(void *cls, struct MHD_Connection *mc, void **con_cls,
+                                  enum MHD_RequestTerminationCode why);
 
 /* ---- reading the head of a request (head.c) ---- */
 /* Everything between the request line and the choice of a route. On failure *status is the
@@ -250,7 +261,7 @@ bool        http_compress(http_coding coding, snug_slice in, snug_buf *out);
 
 /* ---- streams (stream.c) ---- */
 struct MHD_Response *http_stream_response(http_stream *s);
-void http_stream_ref(http_stream *s);
+void                 http_stream_ref(http_stream *s);
 void http_stream_attach(http_stream *s, struct MHD_Connection *mc, const http_limits *l, bool sse);
 void http_stream_set_gone(http_stream *s);
 void http_stream_tick(http_stream *s, uint64_t now_ms);
@@ -278,7 +289,7 @@ struct http_server {
     size_t      slot_cap, conn_count;
 
     atomic_bool           stopping, cut, quit;
-    atomic_uint           active; /* requests between their headers and their end */
+    atomic_uint           active;     /* requests between their headers and their end */
     atomic_uint           submitting; /* I/O threads between a look at `cut` and a submit */
     atomic_size_t         workers_queued, streams_queued;
     atomic_uint_least64_t id_next, body_memory;

@@ -27,7 +27,8 @@ static void remove_stale(const struct sockaddr_un *sa)
     struct stat sb;
     if (lstat(sa->sun_path, &sb) != 0 || !S_ISSOCK(sb.st_mode)) return;
     int  fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)sa, sizeof *sa) != 0 && errno == ECONNREFUSED;
+    bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)sa, sizeof *sa) != 0 &&
+                errno == ECONNREFUSED;
     if (fd >= 0) (void)close(fd);
     if (dead) (void)unlink(sa->sun_path);
 }
@@ -37,7 +38,8 @@ static snug_status listen_unix(http_server *s, const char *path, snug_err *err)
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     size_t             n = strlen(path);
     if (n == 0 || n >= sizeof sa.sun_path)
-        return snug_fail(err, SNUG_EINVAL, "a socket path has 1 to %zu bytes: %s", sizeof sa.sun_path - 1, path);
+        return snug_fail(err, SNUG_EINVAL, "a socket path has 1 to %zu bytes: %s",
+                         sizeof sa.sun_path - 1, path);
     memcpy(sa.sun_path, path, n + 1);
     remove_stale(&sa);
     s->listen_fd = socket(AF_UNIX, SOCKET_FLAGS, 0);
@@ -65,7 +67,8 @@ static bool split_host(const char *where, char host[256], char port[16])
         return false; /* an IPv6 address without its brackets */
     }
     uint64_t number;
-    if (n >= 256 || strlen(colon + 1) >= 16 || !snug_parse_u64(snug_str(colon + 1), &number) || number > 65535)
+    if (n >= 256 || strlen(colon + 1) >= 16 || !snug_parse_u64(snug_str(colon + 1), &number) ||
+        number > 65535)
         return false;
     (void)snprintf(host, 256, "%.*s", (int)n, where);
     (void)snprintf(port, 16, "%s", colon + 1);
@@ -79,7 +82,8 @@ static int try_bind(const struct addrinfo *ai)
     int fd = socket(ai->ai_family, SOCKET_FLAGS, 0);
     if (fd < 0) return -1;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (ai->ai_family == AF_INET6) (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
+    if (ai->ai_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0) return fd;
     int keep = errno;
     (void)close(fd);
@@ -91,14 +95,16 @@ static snug_status note_address(http_server *s, const char *host, snug_err *err)
 {
     struct sockaddr_storage sa;
     socklen_t               n = sizeof sa;
-    if (getsockname(s->listen_fd, generic(&sa), &n) != 0) return snug_fail_sys(err, errno, "getsockname");
+    if (getsockname(s->listen_fd, generic(&sa), &n) != 0)
+        return snug_fail_sys(err, errno, "getsockname");
     bool v6 = sa.ss_family == AF_INET6;
-    s->port = ntohs(v6 ? ((struct sockaddr_in6 *)(void *)&sa)->sin6_port : ((struct sockaddr_in *)(void *)&sa)->sin_port);
+    s->port = ntohs(v6 ? ((struct sockaddr_in6 *)(void *)&sa)->sin6_port
+                       : ((struct sockaddr_in *)(void *)&sa)->sin_port);
     bool anywhere = host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
     char url[320];
     bool bracket = !anywhere && strchr(host, ':') != NULL;
-    (void)snprintf(url, sizeof url, "http://%s%s%s:%u", bracket ? "[" : "", anywhere ? "localhost" : host,
-                   bracket ? "]" : "", (unsigned)s->port);
+    (void)snprintf(url, sizeof url, "http://%s%s%s:%u", bracket ? "[" : "",
+                   anywhere ? "localhost" : host, bracket ? "]" : "", (unsigned)s->port);
     s->listen_url = snug_strdup(snug_str(url));
     return SNUG_OK;
 }
@@ -108,14 +114,18 @@ snug_status http_listen(http_server *s, const char *where, snug_err *err)
     char host[256], port[16];
     if (strncmp(where, "unix:", 5) == 0) return listen_unix(s, where + 5, err);
     if (!split_host(where, host, port))
-        return snug_fail(err, SNUG_EINVAL, "%s is no address to listen on; write host:port or unix:/path", where);
+        return snug_fail(err, SNUG_EINVAL,
+                         "%s is no address to listen on; write host:port or unix:/path", where);
     struct addrinfo  hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
     int              rc = getaddrinfo(host[0] == '\0' ? NULL : host, port, &hints, &list);
-    if (rc != 0) return snug_fail(err, SNUG_EINVAL, "cannot listen on %s: %s", where, gai_strerror(rc));
-    for (const struct addrinfo *ai = list; ai != NULL && s->listen_fd < 0; ai = ai->ai_next) s->listen_fd = try_bind(ai);
+    if (rc != 0)
+        return snug_fail(err, SNUG_EINVAL, "cannot listen on %s: %s", where, gai_strerror(rc));
+    for (const struct addrinfo *ai = list; ai != NULL && s->listen_fd < 0; ai = ai->ai_next)
+        s->listen_fd = try_bind(ai);
     int errnum = errno;
     freeaddrinfo(list);
-    if (s->listen_fd < 0) return snug_fail(err, SNUG_EINVAL, "cannot listen on %s: %s", where, strerror(errnum));
+    if (s->listen_fd < 0)
+        return snug_fail(err, SNUG_EINVAL, "cannot listen on %s: %s", where, strerror(errnum));
     return note_address(s, host, err);
 }

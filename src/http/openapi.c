@@ -24,8 +24,10 @@ static void put_path(snug_buf *b, const char *pattern)
     size_t     before = b->len;
     while (http_pattern_next(&rest, &seg)) {
         snug_buf_putc(b, '/');
-        if (seg.kind == HTTP_SEG_LITERAL) snug_buf_put_slice(b, seg.text);
-        else snug_buf_printf(b, "{%.*s}", SNUG_SLICE(seg.name));
+        if (seg.kind == HTTP_SEG_LITERAL)
+            snug_buf_put_slice(b, seg.text);
+        else
+            snug_buf_printf(b, "{%.*s}", SNUG_SLICE(seg.name));
     }
     if (b->len == before) snug_buf_putc(b, '/');
 }
@@ -57,7 +59,8 @@ static void put_path_param(snug_json_out *o, const http_seg *seg, const http_par
     const char *help = doc != NULL && doc->help != NULL ? doc->help : "";
     if (seg->kind == HTTP_SEG_REST) {
         snug_jo_key(o, "description");
-        snug_jo_strf(o, "%s%sThe rest of the path; may hold slashes and may be empty.", help, help[0] != '\0' ? " " : "");
+        snug_jo_strf(o, "%s%sThe rest of the path; may hold slashes and may be empty.", help,
+                     help[0] != '\0' ? " " : "");
     } else if (help[0] != '\0') {
         snug_jo_kcstr(o, "description", help);
     }
@@ -102,9 +105,11 @@ static void put_params(snug_json_out *o, const http_route *r)
     snug_jo_key(o, "parameters");
     snug_jo_begin_array(o);
     while (http_pattern_next(&rest, &seg)) {
-        if (seg.kind != HTTP_SEG_LITERAL) put_path_param(o, &seg, find_param(r->doc, seg.name, "path"));
+        if (seg.kind != HTTP_SEG_LITERAL)
+            put_path_param(o, &seg, find_param(r->doc, seg.name, "path"));
     }
-    for (const http_param *p = r->doc != NULL ? r->doc->params : NULL; p != NULL && p->name != NULL; p++) {
+    for (const http_param *p = r->doc != NULL ? r->doc->params : NULL; p != NULL && p->name != NULL;
+         p++) {
         if (strcmp(p->in, "path") != 0) put_other_param(o, p);
     }
     snug_jo_end_array(o);
@@ -132,8 +137,8 @@ static void put_request_body(snug_json_out *o, const http_route *r)
     bool streamed = (r->flags & ROUTE_STREAM_BODY) != 0;
     if ((r->doc == NULL || r->doc->request == NULL) && !streamed) return;
     const char *media = r->doc != NULL && r->doc->media != NULL ? r->doc->media
-                        : streamed                               ? "application/octet-stream"
-                                                                 : "application/json";
+                        : streamed                              ? "application/octet-stream"
+                                                                : "application/json";
     snug_jo_key(o, "requestBody");
     snug_jo_begin_object(o);
     snug_jo_kbool(o, "required", true);
@@ -150,7 +155,8 @@ static void put_responses(snug_json_out *o, const http_doc *doc)
     snug_jo_kcstr(o, "description", "Success");
     if (doc != NULL && doc->response != NULL) put_content(o, "application/json", doc->response);
     snug_jo_end_object(o);
-    snug_slice errors = doc != NULL && doc->errors != NULL ? snug_str(doc->errors) : SNUG_EMPTY, one;
+    snug_slice errors = doc != NULL && doc->errors != NULL ? snug_str(doc->errors) : SNUG_EMPTY,
+               one;
     while (snug_split(&errors, ' ', &one)) {
         if (one.len == 0) continue;
         uint64_t status = 0;
@@ -158,7 +164,8 @@ static void put_responses(snug_json_out *o, const http_doc *doc)
         snug_jo_key_slice(o, one);
         snug_jo_begin_object(o);
         snug_jo_kcstr(o, "description", MHD_get_reason_phrase_for((unsigned)status));
-        if (status >= 400) put_content(o, "application/json", "{\"$ref\":\"#/components/schemas/Error\"}");
+        if (status >= 400)
+            put_content(o, "application/json", "{\"$ref\":\"#/components/schemas/Error\"}");
         snug_jo_end_object(o);
     }
     snug_jo_end_object(o);
@@ -206,10 +213,11 @@ static void put_operation(snug_json_out *o, const http_route *r)
     snug_jo_end_object(o);
 }
 
-/* One path object with every verb; patterns that differ only in choices share it, first one wins. */
+/* One path object with every verb; patterns that differ only in choices share it, first one wins.
+ */
 static void put_path_item(snug_json_out *o, const route_list *l, size_t at)
 {
-    bool                done[HTTP_VERB_COUNT] = {false};
+    bool done[HTTP_VERB_COUNT] = {false};
     SNUG_AUTO(snug_buf) path = snug_buf_init(4096);
     for (size_t i = 0; i < at; i++) {
         if (same_path(l->rows[i], l->rows[at])) return; /* written with the earlier row */
@@ -229,9 +237,10 @@ static void put_path_item(snug_json_out *o, const route_list *l, size_t at)
 static void put_components(snug_json_out *o)
 {
     snug_jo_key(o, "components");
-    snug_jo_raw(o, SNUG_LIT("{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
-                            "\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"error\"],"
-                            "\"properties\":{\"error\":{\"type\":\"string\"}}}}}"));
+    snug_jo_raw(
+        o, SNUG_LIT("{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
+                    "\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"error\"],"
+                    "\"properties\":{\"error\":{\"type\":\"string\"}}}}}"));
 }
 
 void http_openapi_put(const http_route *const *tables, const size_t *sizes, snug_buf *b)

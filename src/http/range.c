@@ -24,7 +24,8 @@ static bool parse_position(snug_slice s, uint64_t *out)
     if (s.len == 0) return false;
     for (size_t i = 0; i < s.len; i++) {
         if (s.ptr[i] < '0' || s.ptr[i] > '9') return false;
-        if (__builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, (uint64_t)(s.ptr[i] - '0'), &v))
+        if (__builtin_mul_overflow(v, 10u, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(s.ptr[i] - '0'), &v))
             v = UINT64_MAX;
     }
     *out = v;
@@ -62,11 +63,13 @@ static snug_slice without_weak(snug_slice tag)
     return snug_starts_with(tag, "W/") ? snug_sub(tag, 2, tag.len) : tag;
 }
 
-/* Takes one tag off the list: quoted (a comma inside belongs to it) or, from sloppy clients, bare. */
+/* Takes one tag off the list: quoted (a comma inside belongs to it) or, from sloppy clients, bare.
+ */
 static snug_slice next_tag(snug_slice *list)
 {
     size_t i = 0;
-    while (i < list->len && (list->ptr[i] == ' ' || list->ptr[i] == '\t' || list->ptr[i] == ',')) i++;
+    while (i < list->len && (list->ptr[i] == ' ' || list->ptr[i] == '\t' || list->ptr[i] == ','))
+        i++;
     size_t start = i;
     if (list->len - i >= 2 && list->ptr[i] == 'W' && list->ptr[i + 1] == '/') i += 2;
     if (i < list->len && list->ptr[i] == '"') {
@@ -90,7 +93,8 @@ bool http_etag_matches(snug_slice if_none_match, snug_slice etag)
         if (tag.len == 0) continue;
         if (snug_eq_str(tag, "*")) return true;
         tag = without_weak(tag);
-        if (snug_eq(tag, want) || (tag.len > 0 && tag.ptr[0] != '"' && snug_eq(tag, bare))) return true;
+        if (snug_eq(tag, want) || (tag.len > 0 && tag.ptr[0] != '"' && snug_eq(tag, bare)))
+            return true;
     }
     return false;
 }
@@ -158,7 +162,8 @@ static void reply_bad_range(http_req *rq, http_res *rs, content *c)
  * uploaded is never of these types, so downloads keep their bytes and their strong tags. */
 static bool page_may_compress(const http_req *rq, const content *c)
 {
-    if (c->fd >= 0 || http_req_header(rq, "Range").ptr != NULL || c->size <= HTTP_COMPRESS_MIN) return false;
+    if (c->fd >= 0 || http_req_header(rq, "Range").ptr != NULL || c->size <= HTTP_COMPRESS_MIN)
+        return false;
     return snug_starts_with(c->media, "text/html") || snug_starts_with(c->media, "text/css") ||
            snug_starts_with(c->media, "text/javascript");
 }
@@ -166,15 +171,18 @@ static bool page_may_compress(const http_req *rq, const content *c)
 void http_reply_content(http_req *rq, http_res *rs, snug_slice media, snug_slice etag, int fd_owned,
                         snug_buf *bytes_taken, uint64_t size)
 {
-    content     c = {fd_owned, fd_owned >= 0 ? NULL : bytes_taken, snug_arena_dup(rq->arena, media), size};
+    content     c = {fd_owned, fd_owned >= 0 ? NULL : bytes_taken, snug_arena_dup(rq->arena, media),
+                     size};
     struct stat sb;
-    bool sound = fd_owned >= 0 ? fstat(fd_owned, &sb) == 0 && sb.st_size >= 0 && (uint64_t)sb.st_size >= size
-                               : bytes_taken != NULL && bytes_taken->len == size;
+    bool        sound = fd_owned >= 0
+                            ? fstat(fd_owned, &sb) == 0 && sb.st_size >= 0 && (uint64_t)sb.st_size >= size
+                            : bytes_taken != NULL && bytes_taken->len == size;
     if (!sound) { /* a short file would leave the connection waiting for bytes that never come */
         snug_err err;
         content_drop(&c);
         snug_fail(&err, SNUG_EINTERNAL, "internal error");
-        snug_log(SNUG_ERROR, "http.content", "size=%" PRIu64 " problem=\"content is shorter\"", size);
+        snug_log(SNUG_ERROR, "http.content", "size=%" PRIu64 " problem=\"content is shorter\"",
+                 size);
         http_reply_error(rq, 500, &err);
         return;
     }
@@ -207,7 +215,8 @@ void http_reply_content(http_req *rq, http_res *rs, snug_slice media, snug_slice
             if (kind == HTTP_RANGE_ONE) {
                 reply_part(rq, rs, &c, first, last - first + 1);
                 rs->status = 206;
-                http_set_headerf(rs, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first, last, size);
+                http_set_headerf(rs, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
+                                 first, last, size);
                 return;
             }
         }

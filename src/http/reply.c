@@ -87,7 +87,8 @@ void http_set_status(http_res *rs, int status)
 static const char *find_header(const http_res *rs, const char *name)
 {
     for (size_t i = 0; i < rs->header_count; i++) {
-        if (snug_eq_nocase(snug_str(rs->headers[i].name), snug_str(name))) return rs->headers[i].value;
+        if (snug_eq_nocase(snug_str(rs->headers[i].name), snug_str(name)))
+            return rs->headers[i].value;
     }
     return NULL;
 }
@@ -95,7 +96,8 @@ static const char *find_header(const http_res *rs, const char *name)
 /* The length and the framing are ours to say. */
 static bool is_framing(snug_slice name)
 {
-    return snug_eq_nocase(name, SNUG_LIT("Content-Length")) || snug_eq_nocase(name, SNUG_LIT("Transfer-Encoding"));
+    return snug_eq_nocase(name, SNUG_LIT("Content-Length")) ||
+           snug_eq_nocase(name, SNUG_LIT("Transfer-Encoding"));
 }
 
 void http_set_header(http_res *rs, const char *name, snug_slice value)
@@ -103,8 +105,10 @@ void http_set_header(http_res *rs, const char *name, snug_slice value)
     snug_slice key = snug_str(name);
     size_t     bytes = key.len + value.len + 4;
     if (!http_is_token(key) || is_framing(key) || !value_ok(value) ||
-        rs->header_count == HTTP_REPLY_HEADERS_MAX || bytes > HTTP_REPLY_HEADER_BYTES_MAX - rs->header_bytes) {
-        snug_log(SNUG_WARN, "http.header", "refused=%.*s bytes=%zu", SNUG_SLICE(snug_sub(key, 0, 64)), value.len);
+        rs->header_count == HTTP_REPLY_HEADERS_MAX ||
+        bytes > HTTP_REPLY_HEADER_BYTES_MAX - rs->header_bytes) {
+        snug_log(SNUG_WARN, "http.header", "refused=%.*s bytes=%zu",
+                 SNUG_SLICE(snug_sub(key, 0, 64)), value.len);
         return;
     }
     rs->headers[rs->header_count].name = snug_arena_cstr(rs->rq->arena, key);
@@ -133,13 +137,14 @@ void http_set_headerf(http_res *rs, const char *name, const char *fmt, ...)
 /* Headers that spoke of the body we no longer send. Others, such as X-Repo-Commit, stay. */
 static void drop_entity_headers(http_res *rs)
 {
-    static const char *const names[] = {"ETag", "Cache-Control", "Last-Modified", "Accept-Ranges",
-                                        "Location", "Expires", "Vary"};
+    static const char *const names[] = {
+        "ETag", "Cache-Control", "Last-Modified", "Accept-Ranges", "Location", "Expires", "Vary"};
     size_t kept = 0;
     for (size_t i = 0; i < rs->header_count; i++) {
         snug_slice name = snug_str(rs->headers[i].name);
-        bool       drop = name.len >= 8 && snug_eq_nocase(snug_sub(name, 0, 8), SNUG_LIT("Content-"));
-        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) drop = drop || snug_eq_nocase(name, snug_str(names[k]));
+        bool drop = name.len >= 8 && snug_eq_nocase(snug_sub(name, 0, 8), SNUG_LIT("Content-"));
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+            drop = drop || snug_eq_nocase(name, snug_str(names[k]));
         if (!drop) rs->headers[kept++] = rs->headers[i];
     }
     rs->header_count = kept;
@@ -151,7 +156,8 @@ static void drop_entity_headers(http_res *rs)
 static void begin_reply(http_res *rs, http_reply_kind kind, snug_slice media)
 {
     if (rs->kind != HTTP_REPLY_NONE)
-        snug_log(SNUG_WARN, "http.reply", "problem=\"two replies\" path=%.*s", SNUG_SLICE(rs->rq->path));
+        snug_log(SNUG_WARN, "http.reply", "problem=\"two replies\" path=%.*s",
+                 SNUG_SLICE(rs->rq->path));
     http_res_drop(rs);
     rs->kind = kind;
     rs->media = media;
@@ -161,7 +167,8 @@ static void take_buf(http_res *rs, snug_slice media, snug_buf *buf_taken)
 {
     if (buf_taken->full) {
         snug_err err;
-        snug_fail(&err, SNUG_EINTERNAL, "the answer is larger than the limit of %zu bytes", buf_taken->max);
+        snug_fail(&err, SNUG_EINTERNAL, "the answer is larger than the limit of %zu bytes",
+                  buf_taken->max);
         snug_buf_deinit(buf_taken);
         http_reply_error(rs->rq, 500, &err);
         return;
@@ -209,7 +216,8 @@ void http_reply_redirect(http_res *rs, int status, snug_slice location)
     snug_err err;
     if (!value_ok(location)) {
         snug_fail(&err, SNUG_EINTERNAL, "internal error");
-        snug_log(SNUG_ERROR, "http.redirect", "problem=\"control byte in location\" path=%.*s", SNUG_SLICE(rs->rq->path));
+        snug_log(SNUG_ERROR, "http.redirect", "problem=\"control byte in location\" path=%.*s",
+                 SNUG_SLICE(rs->rq->path));
         http_reply_error(rs->rq, 500, &err);
         return;
     }
@@ -221,14 +229,15 @@ void http_reply_file(http_res *rs, int fd_owned, uint64_t off, uint64_t len)
 {
     struct stat sb;
     uint64_t    end;
-    bool sound = fd_owned >= 0 && fstat(fd_owned, &sb) == 0 && sb.st_size >= 0 &&
+    bool        sound = fd_owned >= 0 && fstat(fd_owned, &sb) == 0 && sb.st_size >= 0 &&
                  !__builtin_add_overflow(off, len, &end) && end <= (uint64_t)sb.st_size;
     if (!sound) { /* sendfile past the end would spin */
         snug_err err;
         if (fd_owned >= 0) (void)close(fd_owned);
         snug_fail(&err, SNUG_EINTERNAL, "internal error");
-        snug_log(SNUG_ERROR, "http.file", "fd=%d off=%" PRIu64 " len=%" PRIu64 " problem=\"not in the file\"",
-                 fd_owned, off, len);
+        snug_log(SNUG_ERROR, "http.file",
+                 "fd=%d off=%" PRIu64 " len=%" PRIu64 " problem=\"not in the file\"", fd_owned, off,
+                 len);
         http_reply_error(rs->rq, 500, &err);
         return;
     }
@@ -299,14 +308,16 @@ static void compress_body(http_req *rq, http_res *rs)
         find_header(rs, "Content-Encoding") != NULL)
         return;
     if (!varies_by_encoding(rs)) http_set_header(rs, "Vary", SNUG_LIT("Accept-Encoding"));
-    if (rq->on_io && body.len > HTTP_COMPRESS_INLINE_MAX) return; /* I/O threads do not work that long */
+    if (rq->on_io && body.len > HTTP_COMPRESS_INLINE_MAX)
+        return; /* I/O threads do not work that long */
     http_coding coding = http_pick_coding(http_req_header(rq, "Accept-Encoding"));
     snug_buf    packed;
     if (!http_compress(coding, body, &packed)) return;
     if (rs->kind == HTTP_REPLY_BUF) snug_buf_deinit(&rs->buf);
     rs->kind = HTTP_REPLY_BUF;
     rs->buf = packed;
-    http_set_header(rs, "Content-Encoding", coding == HTTP_CODING_ZSTD ? SNUG_LIT("zstd") : SNUG_LIT("gzip"));
+    http_set_header(rs, "Content-Encoding",
+                    coding == HTTP_CODING_ZSTD ? SNUG_LIT("zstd") : SNUG_LIT("gzip"));
 }
 
 void http_reply_finish(http_req *rq)
@@ -316,14 +327,16 @@ void http_reply_finish(http_req *rq)
     if (rs->kind == HTTP_REPLY_NONE) {
         snug_err err;
         snug_fail(&err, SNUG_EINTERNAL, "internal error");
-        snug_log(SNUG_ERROR, "http.reply", "problem=\"the handler did not reply\" path=%.*s", SNUG_SLICE(rq->path));
+        snug_log(SNUG_ERROR, "http.reply", "problem=\"the handler did not reply\" path=%.*s",
+                 SNUG_SLICE(rq->path));
         http_reply_error(rq, 500, &err);
     }
     rs->finished = true;
     if (rs->status == 0) rs->status = 200;
     if (rq->server->o.on_reply != NULL) rq->server->o.on_reply(rq, rs);
     compress_body(rq, rs);
-    if (rs->media.len > 0 && find_header(rs, "Content-Type") == NULL) http_set_header(rs, "Content-Type", rs->media);
+    if (rs->media.len > 0 && find_header(rs, "Content-Type") == NULL)
+        http_set_header(rs, "Content-Type", rs->media);
     http_set_header(rs, "X-Request-Id", snug_str(rq->id));
     if (rs->close || atomic_load_explicit(&rq->server->stopping, memory_order_relaxed))
         http_set_header(rs, "Connection", SNUG_LIT("close"));
@@ -349,7 +362,8 @@ static struct MHD_Response *persistent(snug_slice s)
  * told to keep to the manners of HTTP/1.0 it sends no length and closes. */
 static struct MHD_Response *endless_head(void)
 {
-    struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, no_reader, NULL, NULL);
+    struct MHD_Response *r =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, no_reader, NULL, NULL);
     if (r != NULL) (void)MHD_set_response_options(r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     return r;
 }
@@ -413,9 +427,12 @@ bool http_reply_raw(http_req *rq, snug_buf *out)
 {
     http_res  *rs = &rq->res;
     snug_slice body = SNUG_EMPTY;
-    if (rs->kind == HTTP_REPLY_BUF) body = snug_buf_slice(&rs->buf);
-    else if (rs->kind == HTTP_REPLY_STATIC) body = rs->fixed;
-    else if (rs->kind != HTTP_REPLY_EMPTY) return false;
+    if (rs->kind == HTTP_REPLY_BUF)
+        body = snug_buf_slice(&rs->buf);
+    else if (rs->kind == HTTP_REPLY_STATIC)
+        body = rs->fixed;
+    else if (rs->kind != HTTP_REPLY_EMPTY)
+        return false;
     if (body.len + rs->header_bytes > HTTP_RAW_REPLY_MAX - 1024) return false;
     char date[30];
     snug_time_http(snug_now_ms(), date);

@@ -10,12 +10,12 @@
 
 #include "http/http_int.h"
 
-http_verb http_req_verb(const http_req *rq) { return rq->verb; }
-bool http_req_is_head(const http_req *rq) { return rq->head; }
-snug_slice http_req_path(const http_req *rq) { return rq->path; }
-snug_slice http_req_target(const http_req *rq) { return rq->target; }
-snug_slice http_req_body(const http_req *rq) { return snug_buf_slice(&rq->body); }
-uint64_t http_req_length(const http_req *rq) { return rq->length; }
+http_verb   http_req_verb(const http_req *rq) { return rq->verb; }
+bool        http_req_is_head(const http_req *rq) { return rq->head; }
+snug_slice  http_req_path(const http_req *rq) { return rq->path; }
+snug_slice  http_req_target(const http_req *rq) { return rq->target; }
+snug_slice  http_req_body(const http_req *rq) { return snug_buf_slice(&rq->body); }
+uint64_t    http_req_length(const http_req *rq) { return rq->length; }
 snug_arena *http_req_arena(http_req *rq) { return rq->arena; }
 const char *http_req_id(const http_req *rq) { return rq->id; }
 /* Each table may have an app of its own; comparing the row's address with a dozen tables is cheaper
@@ -29,10 +29,10 @@ void *http_req_app(const http_req *rq)
     }
     return o->app;
 }
-snug_slice http_req_remote(const http_req *rq) { return snug_str(rq->conn->peer); }
+snug_slice        http_req_remote(const http_req *rq) { return snug_str(rq->conn->peer); }
 const http_route *http_req_route(const http_req *rq) { return rq->route; }
-void *http_req_slot(const http_req *rq) { return rq->slot; }
-void http_req_set_slot(http_req *rq, void *p) { rq->slot = p; }
+void             *http_req_slot(const http_req *rq) { return rq->slot; }
+void              http_req_set_slot(http_req *rq, void *p) { rq->slot = p; }
 
 /* ---- parameters, headers ---- */
 
@@ -151,8 +151,8 @@ bool http_host_ok(snug_slice host)
     if (host.len == 0 || host.len > HTTP_HOST_MAX) return false;
     for (size_t i = 0; i < host.len; i++) {
         char c = host.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-              c == '-' || c == '_' || c == ':' || c == '[' || c == ']'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']'))
             return false;
     }
     return true;

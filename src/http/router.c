@@ -38,7 +38,8 @@ static bool name_ok(snug_slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_'))
             return false;
     }
     return s.len > 0;
@@ -48,7 +49,8 @@ static http_seg parse_segment(snug_slice s)
 {
     http_seg seg = {.kind = HTTP_SEG_LITERAL, .text = s};
     if (s.len == 0 || s.ptr[0] != '{') {
-        if (snug_index(s, '{') != SIZE_MAX || snug_index(s, '}') != SIZE_MAX) seg.kind = HTTP_SEG_BAD;
+        if (snug_index(s, '{') != SIZE_MAX || snug_index(s, '}') != SIZE_MAX)
+            seg.kind = HTTP_SEG_BAD;
         return seg;
     }
     seg.kind = HTTP_SEG_BAD;
@@ -70,7 +72,8 @@ static http_seg parse_segment(snug_slice s)
 bool http_pattern_next(snug_slice *rest, http_seg *out)
 {
     snug_slice head;
-    if (rest->ptr != NULL && rest->len > 0 && rest->ptr[0] == '/') *rest = snug_sub(*rest, 1, rest->len);
+    if (rest->ptr != NULL && rest->len > 0 && rest->ptr[0] == '/')
+        *rest = snug_sub(*rest, 1, rest->len);
     if (rest->ptr == NULL || rest->len == 0) return false;
     size_t slash = snug_index(*rest, '/');
     head = slash == SIZE_MAX ? *rest : snug_sub(*rest, 0, slash);
@@ -104,14 +107,16 @@ static node *child_for(snug_arena *a, node *n, const http_seg *seg)
 static snug_status add_route(http_router *r, const http_route *route, snug_err *err)
 {
     snug_slice rest = snug_str(route->pattern);
-    if (rest.len == 0 || rest.ptr[0] != '/' || (unsigned)route->verb >= HTTP_VERB_COUNT || route->run == NULL)
+    if (rest.len == 0 || rest.ptr[0] != '/' || (unsigned)route->verb >= HTTP_VERB_COUNT ||
+        route->run == NULL)
         return snug_fail(err, SNUG_EINTERNAL, "route %s is malformed", route->pattern);
     route_row *row = SNUG_NEW(r->arena, route_row);
     row->route = route;
     node    *n = &r->root;
     http_seg seg = {.kind = HTTP_SEG_LITERAL};
     while (seg.kind != HTTP_SEG_REST && http_pattern_next(&rest, &seg)) {
-        if (seg.kind == HTTP_SEG_BAD || (seg.kind != HTTP_SEG_LITERAL && row->name_count == HTTP_PARAMS_MAX))
+        if (seg.kind == HTTP_SEG_BAD ||
+            (seg.kind != HTTP_SEG_LITERAL && row->name_count == HTTP_PARAMS_MAX))
             return snug_fail(err, SNUG_EINTERNAL, "route %s is malformed", route->pattern);
         if (seg.kind != HTTP_SEG_LITERAL) row->names[row->name_count++] = seg.name;
         n = child_for(r->arena, n, &seg);
@@ -257,7 +262,8 @@ static bool is_dot_dot(snug_slice seg)
     for (size_t i = 0; i < seg.len; dots++) {
         if (seg.ptr[i] == '.') {
             i++;
-        } else if (seg.len - i >= 3 && seg.ptr[i] == '%' && seg.ptr[i + 1] == '2' && (seg.ptr[i + 2] | 32) == 'e') {
+        } else if (seg.len - i >= 3 && seg.ptr[i] == '%' && seg.ptr[i + 1] == '2' &&
+                   (seg.ptr[i + 2] | 32) == 'e') {
             i += 3;
         } else {
             return false;

@@ -66,7 +66,8 @@ static void set_options(http_server *s, const http_server_opts *o)
     unsigned cpus = snug_cpu_count();
     s->o = *o;
     s->o.listen = NULL; /* read before, not kept */
-    default_unsigned(&s->o.io_threads, cpus < IO_THREADS_DEFAULT_MAX ? cpus : IO_THREADS_DEFAULT_MAX);
+    default_unsigned(&s->o.io_threads,
+                     cpus < IO_THREADS_DEFAULT_MAX ? cpus : IO_THREADS_DEFAULT_MAX);
     default_unsigned(&s->o.workers, WORKERS_DEFAULT);
     default_unsigned(&s->o.stream_workers, STREAM_WORKERS_DEFAULT);
     default_unsigned(&s->o.idle_timeout_s, IDLE_DEFAULT_S);
@@ -83,7 +84,8 @@ static void set_options(http_server *s, const http_server_opts *o)
     snug_slice list = o->trusted_proxies == NULL ? SNUG_EMPTY : snug_str(o->trusted_proxies), one;
     while (snug_split(&list, ',', &one)) {
         one = snug_trim(one);
-        if (one.len > 0 && s->proxy_count < HTTP_PROXIES_MAX) s->proxies[s->proxy_count++] = snug_strdup(one);
+        if (one.len > 0 && s->proxy_count < HTTP_PROXIES_MAX)
+            s->proxies[s->proxy_count++] = snug_strdup(one);
     }
 }
 
@@ -165,8 +167,10 @@ void http_server_request_end(http_server *s, http_conn *c)
     int status = c->rq.res.status;
     c->counted = false;
     snug_metric_add(SNUG_M_HTTP_REQUESTS, 1);
-    if (status >= 500) snug_metric_add(SNUG_M_HTTP_ERRORS_5XX, 1);
-    else if (status >= 400) snug_metric_add(SNUG_M_HTTP_ERRORS_4XX, 1);
+    if (status >= 500)
+        snug_metric_add(SNUG_M_HTTP_ERRORS_5XX, 1);
+    else if (status >= 400)
+        snug_metric_add(SNUG_M_HTTP_ERRORS_4XX, 1);
     if (atomic_fetch_sub(&s->active, 1) != 1 || !atomic_load(&s->stopping)) return;
     snug_lock(&s->conns_lock);
     snug_cond_broadcast(&s->idle);
@@ -201,11 +205,13 @@ static void accept_some(http_server *s)
     for (unsigned i = 0; i < ACCEPTS_AT_ONCE; i++) {
         struct sockaddr_storage sa;
         socklen_t               n = sizeof sa;
-        int one = 1, fd = accept4(s->listen_fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int                     one = 1,
+            fd = accept4(s->listen_fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 snug_log(SNUG_ERROR, "http.accept", "problem=\"%s\"", strerror(errno));
-                (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); /* some will close */
+                (void)nanosleep(&(struct timespec){.tv_nsec = 20000000},
+                                NULL); /* some will close */
             }
             return;
         }
@@ -217,7 +223,8 @@ static void accept_some(http_server *s)
             continue;
         }
         if (s->unix_path == NULL) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        (void)MHD_add_connection(s->daemon, fd, (struct sockaddr *)&sa, n); /* closes fd on failure */
+        (void)MHD_add_connection(s->daemon, fd, (struct sockaddr *)&sa,
+                                 n); /* closes fd on failure */
     }
 }
 
@@ -236,8 +243,10 @@ static void sweep(http_server *s, bool cut)
     }
     snug_unlock(&s->conns_lock);
     for (size_t i = 0; i < n; i++) {
-        if (cut) http_conn_cut(due[i]);
-        else http_conn_check(due[i], now);
+        if (cut)
+            http_conn_cut(due[i]);
+        else
+            http_conn_check(due[i], now);
         http_conn_unref(due[i]);
     }
     free(due);
@@ -275,7 +284,7 @@ static void watch_main(void *arg)
     while (!atomic_load(&s->quit)) {
         if (atomic_load(&s->stopping)) stop_listening(s);
         uint64_t now = snug_mono_ms();
-        int      n = epoll_wait(s->watch_fd, ev, EVENTS_AT_ONCE, now >= next ? 0 : (int)(next - now));
+        int n = epoll_wait(s->watch_fd, ev, EVENTS_AT_ONCE, now >= next ? 0 : (int)(next - now));
         for (int i = 0; i < n; i++) handle_event(s, &ev[i]);
         if (snug_mono_ms() < next) continue;
         sweep(s, false);
@@ -315,22 +324,26 @@ static snug_status start_daemon(http_server *s, snug_err *err)
 {
     unsigned threads = s->o.io_threads;
     size_t   limit = s->o.connections_max * 2 * threads; /* the real limit is in accept_some */
-    unsigned idle = s->o.idle_timeout_s > s->o.body_timeout_s ? s->o.idle_timeout_s : s->o.body_timeout_s;
+    unsigned idle =
+        s->o.idle_timeout_s > s->o.body_timeout_s ? s->o.idle_timeout_s : s->o.body_timeout_s;
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_POOL_BYTES, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, HTTP_READ_BYTES, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, limit > INT32_MAX ? INT32_MAX : (intptr_t)limit, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)idle + 5, NULL},
         {MHD_OPTION_THREAD_STACK_SIZE, 512 << 10, NULL},
-        /* A pool of one is the library's plain single thread; asking for it only draws a warning. */
+        /* A pool of one is the library's plain single thread; asking for it only draws a warning.
+         */
         {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
     s->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0,
-        NULL, NULL, http_on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-        http_on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_URI_LOG_CALLBACK,
-        http_on_uri, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET |
+            MHD_USE_ERROR_LOG,
+        0, NULL, NULL, http_on_access, s, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, s, MHD_OPTION_URI_LOG_CALLBACK, http_on_uri, s, MHD_OPTION_UNESCAPE_CALLBACK,
+        keep_escapes, NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (s->daemon == NULL) return snug_fail_sys(err, errno, "starting the HTTP library");
     return SNUG_OK;
 }
@@ -341,7 +354,8 @@ static snug_status start_watch(http_server *s, snug_err *err)
     struct epoll_event on_wake = {.events = EPOLLIN, .data.u64 = EVENT_WAKE};
     s->watch_fd = epoll_create1(EPOLL_CLOEXEC);
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->watch_fd < 0 || s->wake_fd < 0 || epoll_ctl(s->watch_fd, EPOLL_CTL_ADD, s->listen_fd, &on_listen) != 0 ||
+    if (s->watch_fd < 0 || s->wake_fd < 0 ||
+        epoll_ctl(s->watch_fd, EPOLL_CTL_ADD, s->listen_fd, &on_listen) != 0 ||
         epoll_ctl(s->watch_fd, EPOLL_CTL_ADD, s->wake_fd, &on_wake) != 0)
         return snug_fail_sys(err, errno, "epoll");
     return SNUG_OK;
@@ -365,7 +379,8 @@ static void server_free(http_server *s)
     free(s);
 }
 
-snug_status http_server_start_with(const http_server_opts *o, const http_limits *l, http_server **out, snug_err *err)
+snug_status http_server_start_with(const http_server_opts *o, const http_limits *l,
+                                   http_server **out, snug_err *err)
 {
     snug_status  st = SNUG_OK;
     http_server *s = snug_zalloc(sizeof *s);
@@ -419,7 +434,8 @@ void http_server_stop(http_server *s, unsigned grace_ms)
     wake_watch(s);
     wait_active(s, grace_ms);
     atomic_store(&s->cut, true); /* no job is queued from here on ... */
-    while (atomic_load(&s->submitting) > 0) (void)nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    while (atomic_load(&s->submitting) > 0)
+        (void)nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     sweep(s, true); /* ... reads and pushes of those that run fail ... */
     snug_pool_drain(s->workers);
     snug_pool_drain(s->streams);

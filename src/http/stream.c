@@ -8,9 +8,9 @@
  *          one other thread, which then resumes. A suspended connection cannot go away, so the
  *          one who cleared the flag may use it.
  *
- *   push ──▶ [ ring ] ──▶ read_ring ──▶ socket
- *     │ full: waits            │ empty: suspends the connection, waiting = true
- *     ◀── bytes taken ─────────┘ next push, close, or the peer's end resumes it
+ *   push --> [ ring ] --> read_ring --> socket
+ *     | full: waits            | empty: suspends the connection, waiting = true
+ *     +<-- bytes taken --------+ the next push, close, or the peer's end resumes it
  *
  * A reader that returned 0 without suspending would be called again at once, for ever. */
 #include <stdlib.h>
@@ -19,18 +19,18 @@
 #include "http/http_int.h"
 
 struct http_stream {
-    atomic_uint refs;
-    snug_mutex  lock; /* rank 720: guards everything below */
-    snug_cond   room; /* bytes were taken, or nobody will take any */
-    char       *ring;
-    size_t      cap, head, used;
-    bool        waiting; /* the connection is suspended for us */
-    bool        closed, ok;
-    bool        ended; /* the reader saw the end */
-    bool        sse;
-    atomic_bool gone;
-    uint64_t    last_ms; /* of the last bytes pushed */
-    unsigned    heartbeat_ms, push_timeout_ms;
+    atomic_uint            refs;
+    snug_mutex             lock; /* rank 720: guards everything below */
+    snug_cond              room; /* bytes were taken, or nobody will take any */
+    char                  *ring;
+    size_t                 cap, head, used;
+    bool                   waiting; /* the connection is suspended for us */
+    bool                   closed, ok;
+    bool                   ended; /* the reader saw the end */
+    bool                   sse;
+    atomic_bool            gone;
+    uint64_t               last_ms; /* of the last bytes pushed */
+    unsigned               heartbeat_ms, push_timeout_ms;
     struct MHD_Connection *mc;
 };
 
@@ -203,7 +203,8 @@ static void response_freed(void *cls)
 
 struct MHD_Response *http_stream_response(http_stream *s)
 {
-    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, READ_BLOCK, read_ring, s, response_freed);
+    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, READ_BLOCK, read_ring, s,
+                                             response_freed);
 }
 
 void http_stream_attach(http_stream *s, struct MHD_Connection *mc, const http_limits *l, bool sse)

@@ -28,7 +28,8 @@ static inline void t_sleep_ms(unsigned ms)
     nanosleep(&(struct timespec){ms / 1000, (long)(ms % 1000) * 1000000}, NULL);
 }
 
-static inline http_server *t_start_with(const http_route *rows, size_t n, http_server_opts o, const http_limits *l)
+static inline http_server *t_start_with(const http_route *rows, size_t n, http_server_opts o,
+                                        const http_limits *l)
 {
     const http_route *const tables[] = {rows, NULL};
     const size_t            sizes[] = {n};
@@ -43,7 +44,8 @@ static inline http_server *t_start_with(const http_route *rows, size_t n, http_s
     return s;
 }
 
-#define T_START(rows, ...) t_start_with(rows, sizeof rows / sizeof rows[0], (http_server_opts){__VA_ARGS__}, NULL)
+#define T_START(rows, ...)                                                                         \
+    t_start_with(rows, sizeof rows / sizeof rows[0], (http_server_opts){__VA_ARGS__}, NULL)
 
 /* ---- a raw connection ---- */
 
@@ -94,7 +96,10 @@ static inline bool t_send_bytes(t_conn *c, const void *p, size_t n)
     return true;
 }
 
-static inline void t_send(t_conn *c, const char *text) { assert_true(t_send_bytes(c, text, strlen(text))); }
+static inline void t_send(t_conn *c, const char *text)
+{
+    assert_true(t_send_bytes(c, text, strlen(text)));
+}
 
 /* One more read; false at the end. */
 static inline bool t_fill(t_conn *c)
@@ -197,7 +202,8 @@ static inline t_reply *t_reply_of(t_conn *c, bool head)
         length = t_header(r, "Content-Length");
         r->cut = !t_take(c, r, strtoull(length, NULL, 10));
     } else {
-        while (t_take(c, r, 1)) {}
+        while (t_take(c, r, 1)) {
+        }
     }
     return r;
 }

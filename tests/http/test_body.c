@@ -60,10 +60,10 @@ static snug_status blocked(http_req *rq, http_res *rs, snug_err *err)
 }
 
 /* What the last streaming handler saw. */
-static atomic_int           last_status;
+static atomic_int            last_status;
 static atomic_uint_least64_t last_bytes;
-static atomic_uint          finished;
-static atomic_uint          read_pause_ms;
+static atomic_uint           finished;
+static atomic_uint           read_pause_ms;
 
 static snug_status absorb(http_req *rq, http_res *rs, snug_err *err)
 {
@@ -75,7 +75,8 @@ static snug_status absorb(http_req *rq, http_res *rs, snug_err *err)
     for (unsigned i = 0;; i++) {
         st = http_req_read(rq, buf, sizes[i % 5], &got, err);
         if (st != SNUG_OK || got == 0) break;
-        for (size_t k = 0; k < got; k++) sum += (unsigned char)buf[k] * (uint64_t)((total + k) % 251);
+        for (size_t k = 0; k < got; k++)
+            sum += (unsigned char)buf[k] * (uint64_t)((total + k) % 251);
         total += got;
         if (atomic_load(&read_pause_ms) > 0) t_sleep_ms(atomic_load(&read_pause_ms));
     }
@@ -84,7 +85,8 @@ static snug_status absorb(http_req *rq, http_res *rs, snug_err *err)
     atomic_store(&last_bytes, total);
     if (st == SNUG_OK) {
         char text[128];
-        snprintf(text, sizeof text, "%llu %llu %s", (unsigned long long)total, (unsigned long long)sum, http_req_id(rq));
+        snprintf(text, sizeof text, "%llu %llu %s", (unsigned long long)total,
+                 (unsigned long long)sum, http_req_id(rq));
         http_reply_text(rs, 200, text);
     }
     atomic_fetch_add(&finished, 1);
@@ -140,7 +142,8 @@ static int start(void **state)
     snug_mutex_init(&gate_lock, "test_gate", 10);
     snug_cond_init(&gate_changed);
     http_limits l = {.linger_ms = 3000, .tick_ms = 100};
-    server = t_start_with(rows, sizeof rows / sizeof rows[0], (http_server_opts){.body_timeout_s = 5}, &l);
+    server = t_start_with(rows, sizeof rows / sizeof rows[0],
+                          (http_server_opts){.body_timeout_s = 5}, &l);
     return 0;
 }
 
@@ -168,7 +171,8 @@ static void memory_limits(void **state)
     for (int over = 0; over < 2; over++) {
         int n = sprintf(text, "Content-Length: %d\r\n\r\n", (1 << 20) + over);
         memset(text + n, 'x', 1 << 20);
-        r = t_ask(server, "POST /length", text); /* the over-long one is refused before its last byte */
+        r = t_ask(server, "POST /length",
+                  text); /* the over-long one is refused before its last byte */
         assert_int_equal(r->status, over ? 413 : 200);
         if (!over) assert_string_equal(r->body, "1048576");
         free(r);
@@ -177,7 +181,8 @@ static void memory_limits(void **state)
     r = t_ask(server, "POST /tiny", "Content-Length: 1001\r\n\r\n");
     assert_int_equal(r->status, 413);
     free(r);
-    r = t_ask(server, "POST /large", "Content-Length: 16777217\r\n\r\n"); /* memory_body_max caps the row */
+    r = t_ask(server, "POST /large",
+              "Content-Length: 16777217\r\n\r\n"); /* memory_body_max caps the row */
     assert_int_equal(r->status, 413);
     free(r);
     r = t_ask(server, "POST /large", "Expect: 100-continue\r\nContent-Length: 16777217\r\n\r\n");
@@ -203,7 +208,8 @@ static void continues(void **state)
 {
     (void)state;
     t_conn *c = t_connect(server);
-    t_send(c, "POST /length HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    t_send(c,
+           "POST /length HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     t_reply *r = t_reply_of(c, false);
     assert_int_equal(r->status, 100);
     free(r);
@@ -213,7 +219,8 @@ static void continues(void **state)
     assert_string_equal(r->body, "5");
     free(r);
     /* A stream handler asks for the body by reading it ... */
-    t_send(c, "PUT /absorb HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    t_send(c,
+           "PUT /absorb HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     r = t_reply_of(c, false);
     assert_int_equal(r->status, 100);
     free(r);
@@ -223,7 +230,8 @@ static void continues(void **state)
     assert_int_equal(strncmp(r->body, "5 ", 2), 0);
     free(r);
     /* ... and refuses it by answering first. */
-    t_send(c, "PUT /early HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 5000000\r\n\r\n");
+    t_send(c, "PUT /early HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: "
+              "5000000\r\n\r\n");
     r = t_reply_of(c, false);
     assert_int_equal(r->status, 401);
     assert_true(t_closed(c));
@@ -272,11 +280,16 @@ typedef struct upload {
 static void send_upload(t_conn *c, upload *u)
 {
     enum { PART = 100000 };
-    char  head[256], *p = malloc(PART);
-    char  line[32];
+    char head[256], *p = malloc(PART);
+    char line[32];
     u->sum = 0;
-    if (u->chunked) snprintf(head, sizeof head, "PUT /absorb HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
-    else snprintf(head, sizeof head, "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: %llu\r\n\r\n", (unsigned long long)u->size);
+    if (u->chunked)
+        snprintf(head, sizeof head,
+                 "PUT /absorb HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+    else
+        snprintf(head, sizeof head,
+                 "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: %llu\r\n\r\n",
+                 (unsigned long long)u->size);
     t_send(c, head);
     for (uint64_t at = 0; at < u->size;) {
         size_t n = u->size - at < PART ? (size_t)(u->size - at) : PART;
@@ -299,7 +312,8 @@ static void check_upload(t_conn *c, const upload *u)
     char     want[64];
     t_reply *r = t_reply_of(c, false);
     assert_int_equal(r->status, 200);
-    snprintf(want, sizeof want, "%llu %llu ", (unsigned long long)u->size, (unsigned long long)u->sum);
+    snprintf(want, sizeof want, "%llu %llu ", (unsigned long long)u->size,
+             (unsigned long long)u->sum);
     assert_int_equal(strncmp(r->body, want, strlen(want)), 0);
     free(r);
 }
@@ -317,7 +331,7 @@ static void streams_whole(void **state)
 {
     (void)state;
     static const uint64_t sizes[] = {0, 1, 5000, 262144, 262145, 3000000};
-    t_conn *c = t_connect(server);
+    t_conn               *c = t_connect(server);
     for (size_t i = 0; i < 6; i++) {
         for (int chunked = 0; chunked < 2; chunked++) {
             upload u = {.size = sizes[i], .chunked = chunked};
@@ -369,7 +383,8 @@ static void stream_limits(void **state)
     char   *p = malloc(1 << 20);
     memset(p, 'z', 1 << 20);
     t_send(c, "PUT /megabyte HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n1000000\r\n");
-    for (int i = 0; i < 8 && t_send_bytes(c, p, 1 << 20); i++) {}
+    for (int i = 0; i < 8 && t_send_bytes(c, p, 1 << 20); i++) {
+    }
     r = t_reply_of(c, false);
     assert_int_equal(r->status, 413);
     assert_int_equal(atomic_load(&last_status), SNUG_ELIMIT);
@@ -385,12 +400,13 @@ static void early_answer_is_seen(void **state)
 {
     (void)state;
     static const char *const paths[] = {"/early", "/early?read=1", "/early?read=500000&ok=1"};
-    char *p = malloc(1 << 20);
+    char                    *p = malloc(1 << 20);
     memset(p, 'e', 1 << 20);
     for (size_t i = 0; i < 3; i++) {
         char    head[256];
         t_conn *c = t_connect(server);
-        snprintf(head, sizeof head, "PUT %s HTTP/1.1\r\nHost: t\r\nContent-Length: 90000000\r\n\r\n", paths[i]);
+        snprintf(head, sizeof head,
+                 "PUT %s HTTP/1.1\r\nHost: t\r\nContent-Length: 90000000\r\n\r\n", paths[i]);
         t_send(c, head);
         for (int k = 0; k < 20; k++) assert_true(t_send_bytes(c, p, 1 << 20));
         t_reply *r = t_reply_of(c, false);
@@ -409,11 +425,13 @@ static void early_answer_is_seen(void **state)
 static void slow_bodies_time_out(void **state)
 {
     (void)state;
-    http_limits  l = {.tick_ms = 100};
-    http_server *s = t_start_with(rows, sizeof rows / sizeof rows[0], (http_server_opts){.body_timeout_s = 1}, &l);
-    static const char *const heads[] = {"POST /length HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nabc",
-                                        "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nabc",
-                                        "PUT /absorb HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"};
+    http_limits              l = {.tick_ms = 100};
+    http_server             *s = t_start_with(rows, sizeof rows / sizeof rows[0],
+                                              (http_server_opts){.body_timeout_s = 1}, &l);
+    static const char *const heads[] = {
+        "POST /length HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nabc",
+        "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nabc",
+        "PUT /absorb HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"};
     for (size_t i = 0; i < 3; i++) {
         uint64_t begun = snug_mono_ms();
         t_conn  *c = t_connect(s);
@@ -433,11 +451,15 @@ static void slow_bodies_time_out(void **state)
 static void drips_are_cut(void **state)
 {
     (void)state;
-    http_limits  l = {.tick_ms = 50, .header_timeout_ms = 300, .body_rate_min = 1000, .body_rate_after_ms = 300};
-    http_server *s = t_start_with(rows, sizeof rows / sizeof rows[0],
-                                  (http_server_opts){.body_timeout_s = 10, .idle_timeout_s = 1}, &l);
-    static const char *const heads[] = {"GET /length HTTP/1.1\r\nX-A: ", "G", "POST /length HTTP/1.1\r\nHost: t\r\nContent-Length: 5000\r\n\r\n",
-                                        "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: 500000\r\n\r\n"};
+    http_limits l = {
+        .tick_ms = 50, .header_timeout_ms = 300, .body_rate_min = 1000, .body_rate_after_ms = 300};
+    http_server *s =
+        t_start_with(rows, sizeof rows / sizeof rows[0],
+                     (http_server_opts){.body_timeout_s = 10, .idle_timeout_s = 1}, &l);
+    static const char *const heads[] = {
+        "GET /length HTTP/1.1\r\nX-A: ", "G",
+        "POST /length HTTP/1.1\r\nHost: t\r\nContent-Length: 5000\r\n\r\n",
+        "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: 500000\r\n\r\n"};
     for (size_t i = 0; i < 4; i++) {
         uint64_t begun = snug_mono_ms();
         t_conn  *c = t_connect(s);
@@ -448,8 +470,10 @@ static void drips_are_cut(void **state)
             assert_true(snug_mono_ms() - begun < 8000);
         }
         t_reply *r = t_reply_of(c, false);
-        if (i < 2) assert_true(r->cut);
-        else assert_int_equal(r->status, 408);
+        if (i < 2)
+            assert_true(r->cut);
+        else
+            assert_int_equal(r->status, 408);
         free(r);
         t_close(c);
     }
@@ -464,7 +488,8 @@ static void vanishing_clients(void **state)
         int64_t  in = snug_metric_get(SNUG_M_HTTP_BYTES_IN);
         t_conn  *c = t_connect(server);
         t_send(c, "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nabcdef");
-        for (int i = 0; i < 300 && snug_metric_get(SNUG_M_HTTP_BYTES_IN) < in + 6; i++) t_sleep_ms(1);
+        for (int i = 0; i < 300 && snug_metric_get(SNUG_M_HTTP_BYTES_IN) < in + 6; i++)
+            t_sleep_ms(1);
         struct linger hard = {1, 0};
         if (reset) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
         t_close(c);
@@ -639,8 +664,9 @@ static void *load_main(void *arg)
         t_conn *c = calloc(1, sizeof *c);
         c->fd = socket(AF_INET, SOCK_STREAM, 0);
         if (connect(c->fd, (struct sockaddr *)&sa, sizeof sa) == 0) {
-            static const char text[] = "GET /nowhere HTTP/1.1\r\nHost: t\r\n\r\n"
-                                       "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: 300000\r\n\r\n";
+            static const char text[] =
+                "GET /nowhere HTTP/1.1\r\nHost: t\r\n\r\n"
+                "PUT /absorb HTTP/1.1\r\nHost: t\r\nContent-Length: 300000\r\n\r\n";
             char *p = calloc(1, u.size);
             if (t_send_bytes(c, text, sizeof text - 1) && t_send_bytes(c, p, u.size)) {
                 t_reply *r = t_reply_of(c, false);

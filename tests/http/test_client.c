@@ -11,11 +11,12 @@ static snug_status show(http_req *rq, http_res *rs, snug_err *err)
     (void)err;
     static const char *const verbs[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
     char                     text[2048];
-    snug_slice               type = http_req_header(rq, "Content-Type"), agent = http_req_header(rq, "User-Agent");
-    snug_slice               x = http_req_header(rq, "X-Mine"), auth = http_req_header(rq, "Authorization");
-    snprintf(text, sizeof text, "%s %.*s type=%.*s agent=%.*s x=%.*s auth=%.*s body=%.*s", verbs[http_req_verb(rq)],
-             SNUG_SLICE(http_req_target(rq)), SNUG_SLICE(type), SNUG_SLICE(agent), SNUG_SLICE(x), SNUG_SLICE(auth),
-             SNUG_SLICE(http_req_body(rq)));
+    snug_slice               type = http_req_header(rq, "Content-Type"),
+               agent = http_req_header(rq, "User-Agent");
+    snug_slice x = http_req_header(rq, "X-Mine"), auth = http_req_header(rq, "Authorization");
+    snprintf(text, sizeof text, "%s %.*s type=%.*s agent=%.*s x=%.*s auth=%.*s body=%.*s",
+             verbs[http_req_verb(rq)], SNUG_SLICE(http_req_target(rq)), SNUG_SLICE(type),
+             SNUG_SLICE(agent), SNUG_SLICE(x), SNUG_SLICE(auth), SNUG_SLICE(http_req_body(rq)));
     http_set_header(rs, "X-Answer", SNUG_LIT("yes"));
     http_reply_text(rs, 200, text);
     return SNUG_OK;
@@ -67,11 +68,16 @@ static snug_status refuse(http_req *rq, http_res *rs, snug_err *err)
 
 static const http_doc   large = {.id = "large", .body_max = 1ull << 40};
 static const http_route rows[] = {
-    {HTTP_GET, "/show/{a...}", show, 0, NULL, NULL},     {HTTP_POST, "/show/{a...}", show, 0, NULL, NULL},
-    {HTTP_PUT, "/show/{a...}", show, 0, NULL, NULL},     {HTTP_PATCH, "/show/{a...}", show, 0, NULL, NULL},
-    {HTTP_DELETE, "/show/{a...}", show, 0, NULL, NULL},  {HTTP_GET, "/moved/{status}", moved, 0, NULL, NULL},
-    {HTTP_POST, "/moved/{status}", moved, 0, NULL, NULL}, {HTTP_PUT, "/count", count_body, ROUTE_STREAM_BODY, &large, NULL},
-    {HTTP_PUT, "/refuse", refuse, ROUTE_STREAM_BODY, &large, NULL}, {HTTP_GET, "/pattern/{size}", pattern, 0, NULL, NULL},
+    {HTTP_GET, "/show/{a...}", show, 0, NULL, NULL},
+    {HTTP_POST, "/show/{a...}", show, 0, NULL, NULL},
+    {HTTP_PUT, "/show/{a...}", show, 0, NULL, NULL},
+    {HTTP_PATCH, "/show/{a...}", show, 0, NULL, NULL},
+    {HTTP_DELETE, "/show/{a...}", show, 0, NULL, NULL},
+    {HTTP_GET, "/moved/{status}", moved, 0, NULL, NULL},
+    {HTTP_POST, "/moved/{status}", moved, 0, NULL, NULL},
+    {HTTP_PUT, "/count", count_body, ROUTE_STREAM_BODY, &large, NULL},
+    {HTTP_PUT, "/refuse", refuse, ROUTE_STREAM_BODY, &large, NULL},
+    {HTTP_GET, "/pattern/{size}", pattern, 0, NULL, NULL},
 };
 
 static http_server *server;
@@ -122,10 +128,13 @@ static void methods(void **state)
         for (int body = 0; body < 2; body++) {
             SNUG_AUTO(snug_buf) b = snug_buf_init(4096);
             char        want[256];
-            http_header h[] = {{SNUG_LIT("X-Mine"), SNUG_LIT("v 1")}, {SNUG_LIT("Content-Type"), SNUG_LIT("text/x")}};
-            http_answer a = CALL(&b, .method = names[i], .url = url_of("/show/p?q=1"), .headers = h, .header_count = body ? 2 : 1,
-                                 .body = body ? SNUG_LIT("payload") : SNUG_EMPTY);
-            snprintf(want, sizeof want, "%s /show/p?q=1 type=%s agent=test-agent/1 x=v 1 auth= body=%s", names[i],
+            http_header h[] = {{SNUG_LIT("X-Mine"), SNUG_LIT("v 1")},
+                               {SNUG_LIT("Content-Type"), SNUG_LIT("text/x")}};
+            http_answer a =
+                CALL(&b, .method = names[i], .url = url_of("/show/p?q=1"), .headers = h,
+                     .header_count = body ? 2 : 1, .body = body ? SNUG_LIT("payload") : SNUG_EMPTY);
+            snprintf(want, sizeof want,
+                     "%s /show/p?q=1 type=%s agent=test-agent/1 x=v 1 auth= body=%s", names[i],
                      body ? "text/x" : "", body ? "payload" : "");
             assert_int_equal(a.status, 200);
             assert_string_equal(snug_buf_cstr(&b), want);
@@ -165,7 +174,8 @@ typedef struct source {
 static snug_status pull(void *arg, void *p, size_t n, size_t *got, snug_err *err)
 {
     source *s = arg;
-    if (s->fail_at != 0 && s->at >= s->fail_at) return snug_fail(err, SNUG_ECORRUPT, "the source broke");
+    if (s->fail_at != 0 && s->at >= s->fail_at)
+        return snug_fail(err, SNUG_ECORRUPT, "the source broke");
     *got = n < s->left ? n : (size_t)s->left;
     for (size_t i = 0; i < *got; i++) ((unsigned char *)p)[i] = (unsigned char)((s->at + i) % 251);
     s->left -= *got;
@@ -187,30 +197,36 @@ static void pulls(void **state)
         char   want[64];
         source s = {.left = 5000000};
         SNUG_AUTO(snug_buf) b = snug_buf_init(4096);
-        http_answer a = CALL(&b, .method = "PUT", .url = url_of("/count"), .pull = pull, .pull_arg = &s,
-                             .pull_length = chunked ? UINT64_MAX : 5000000);
-        snprintf(want, sizeof want, "5000000 %llu %s", (unsigned long long)pattern_sum(5000000), chunked ? "chunked" : "sized");
+        http_answer a = CALL(&b, .method = "PUT", .url = url_of("/count"), .pull = pull,
+                             .pull_arg = &s, .pull_length = chunked ? UINT64_MAX : 5000000);
+        snprintf(want, sizeof want, "5000000 %llu %s", (unsigned long long)pattern_sum(5000000),
+                 chunked ? "chunked" : "sized");
         assert_int_equal(a.status, 200);
         assert_string_equal(snug_buf_cstr(&b), want);
     }
     source      s = {.left = 5000000, .fail_at = 1000000};
     snug_err    err;
     http_answer a;
-    http_call   call = {.method = "PUT", .url = url_of("/count"), .pull = pull, .pull_arg = &s, .pull_length = 5000000};
+    http_call   call = {.method = "PUT",
+                        .url = url_of("/count"),
+                        .pull = pull,
+                        .pull_arg = &s,
+                        .pull_length = 5000000};
     assert_int_equal(http_call_run(client, &call, arena, &a, &err), SNUG_ECORRUPT);
     assert_string_equal(err.msg, "the source broke");
     /* Refused in the middle of the upload: the answer is seen. */
     s = (source){.left = 50000000};
     SNUG_AUTO(snug_buf) b = snug_buf_init(4096);
-    a = CALL(&b, .method = "PUT", .url = url_of("/refuse"), .pull = pull, .pull_arg = &s, .pull_length = 50000000);
+    a = CALL(&b, .method = "PUT", .url = url_of("/refuse"), .pull = pull, .pull_arg = &s,
+             .pull_length = 50000000);
     assert_int_equal(a.status, 403);
     assert_string_equal(snug_buf_cstr(&b), "{\"error\":\"no\"}");
 }
 
 typedef struct sink {
-    uint64_t at, fail_at;
-    int      status;
-    bool     wrong;
+    uint64_t     at, fail_at;
+    int          status;
+    bool         wrong;
     atomic_bool *cancel;
 } sink;
 
@@ -218,7 +234,8 @@ static snug_status push(void *arg, int status, snug_slice part, snug_err *err)
 {
     sink *s = arg;
     s->status = status;
-    for (size_t i = 0; i < part.len; i++) s->wrong = s->wrong || (unsigned char)part.ptr[i] != (s->at + i) % 251;
+    for (size_t i = 0; i < part.len; i++)
+        s->wrong = s->wrong || (unsigned char)part.ptr[i] != (s->at + i) % 251;
     s->at += part.len;
     if (s->cancel != NULL) atomic_store(s->cancel, true);
     if (s->fail_at != 0 && s->at >= s->fail_at) return snug_fail(err, SNUG_EIO, "the disk is full");
@@ -245,7 +262,8 @@ static void pushes(void **state)
     assert_string_equal(err.msg, "the answer is larger than the limit of 1000 bytes");
     atomic_bool cancel = false;
     s = (sink){.cancel = &cancel};
-    call = (http_call){.url = url_of("/pattern/20000000"), .push = push, .push_arg = &s, .cancel = &cancel};
+    call = (http_call){
+        .url = url_of("/pattern/20000000"), .push = push, .push_arg = &s, .cancel = &cancel};
     assert_int_equal(http_call_run(client, &call, arena, &a, &err), SNUG_ECANCELED);
     b.full = false;
     (void)CALL(&b, .url = url_of("/pattern/10")); /* the handle is fit for use again */
@@ -256,7 +274,8 @@ static void pushes(void **state)
 static void redirects(void **state)
 {
     (void)state;
-    const char *elsewhere = snug_arena_printf(arena, "http://localhost:%u/show/z", http_server_port(server)).ptr;
+    const char *elsewhere =
+        snug_arena_printf(arena, "http://localhost:%u/show/z", http_server_port(server)).ptr;
     static const struct {
         const char *method, *path;
         bool        follow, body;
@@ -277,8 +296,9 @@ static void redirects(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         SNUG_AUTO(snug_buf) b = snug_buf_init(4096);
         http_header h = {SNUG_LIT("Authorization"), SNUG_LIT("Bearer s")};
-        http_answer a = CALL(&b, .method = cases[i].method, .url = url_of(cases[i].path), .follow = cases[i].follow,
-                             .headers = &h, .header_count = 1, .body = cases[i].body ? SNUG_LIT("again") : SNUG_EMPTY);
+        http_answer a = CALL(&b, .method = cases[i].method, .url = url_of(cases[i].path),
+                             .follow = cases[i].follow, .headers = &h, .header_count = 1,
+                             .body = cases[i].body ? SNUG_LIT("again") : SNUG_EMPTY);
         assert_int_equal(a.status, cases[i].status);
         if (cases[i].show == NULL) {
             assert_true(http_answer_header(&a, "Location").len > 0);
@@ -293,15 +313,18 @@ static void redirects(void **state)
     }
     SNUG_AUTO(snug_buf) b = snug_buf_init(4096);
     const char *path = snug_arena_printf(arena, "/moved/302?to=%s", elsewhere).ptr;
-    http_answer a = CALL(&b, .url = url_of(path), .follow = true); /* another host: ours to decide */
+    http_answer a =
+        CALL(&b, .url = url_of(path), .follow = true); /* another host: ours to decide */
     assert_int_equal(a.status, 302);
     assert_true(snug_eq_str(http_answer_header(&a, "Location"), elsewhere));
     snug_err  err;
     http_call call = {.url = url_of("/moved/302?to=%3fto%3d%3f"), .follow = true, .into = &b};
     (void)call;
     /* A circle of two. */
-    call.url = url_of("/moved/302?to=/moved/302%3fto%3d/moved/302%253fto%253d/moved/302%25253fto%25253d/moved/302"
-                      "%2525253fto%2525253d/moved/302%252525253fto%252525253d/moved/302%25252525253fto%25252525253d/x");
+    call.url = url_of(
+        "/moved/302?to=/moved/302%3fto%3d/moved/302%253fto%253d/moved/302%25253fto%25253d/moved/302"
+        "%2525253fto%2525253d/moved/302%252525253fto%252525253d/moved/"
+        "302%25252525253fto%25252525253d/x");
     assert_int_equal(http_call_run(client, &call, arena, &a, &err), SNUG_EREMOTE);
     assert_non_null(strstr(err.msg, "redirects in circles"));
 }
@@ -373,14 +396,18 @@ static void sentences(void **state)
     unsetenv("http_proxy");
     assert_int_equal(fails((http_call){.url = "http://nowhere.invalid/x"}, &err), SNUG_EREMOTE);
     assert_string_equal(err.msg, "could not find the host nowhere.invalid");
-    static const char *const bad[] = {"", "file:///etc/passwd", "ftp://h/x", "gopher://h", "http://", "nothing", "http://a b/"};
+    static const char *const bad[] = {
+        "", "file:///etc/passwd", "ftp://h/x", "gopher://h", "http://", "nothing", "http://a b/"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(fails((http_call){.url = bad[i]}, &err), SNUG_EINVAL);
         assert_non_null(strstr(err.msg, "is no http or https address"));
     }
     http_header evil = {SNUG_LIT("X-A"), SNUG_LIT("a\r\nX-B: c")};
-    assert_int_equal(fails((http_call){.url = url_of("/show/x"), .headers = &evil, .header_count = 1}, &err), SNUG_EINVAL);
-    assert_int_equal(fails((http_call){.method = "GET /x", .url = url_of("/show/x")}, &err), SNUG_EINVAL);
+    assert_int_equal(
+        fails((http_call){.url = url_of("/show/x"), .headers = &evil, .header_count = 1}, &err),
+        SNUG_EINVAL);
+    assert_int_equal(fails((http_call){.method = "GET /x", .url = url_of("/show/x")}, &err),
+                     SNUG_EINVAL);
 
     const char *url = peer_start(&p, NULL, 0);
     assert_int_equal(fails((http_call){.url = url}, &err), SNUG_EREMOTE);
@@ -463,8 +490,9 @@ int main(void)
     snug_log_setup(&(snug_log_opts){.level = SNUG_LOG_OFF, .fd = 2});
     setenv("http_proxy", "http://127.0.0.1:9", 1); /* must not matter for loopback */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(methods),   cmocka_unit_test(keep_alive), cmocka_unit_test(pulls),   cmocka_unit_test(pushes),
-        cmocka_unit_test(redirects), cmocka_unit_test(sentences),  cmocka_unit_test(clocks), cmocka_unit_test(threads),
+        cmocka_unit_test(methods), cmocka_unit_test(keep_alive), cmocka_unit_test(pulls),
+        cmocka_unit_test(pushes),  cmocka_unit_test(redirects),  cmocka_unit_test(sentences),
+        cmocka_unit_test(clocks),  cmocka_unit_test(threads),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -14,9 +14,18 @@ static const http_param tree_params[] = {
     {"limit", "query", "integer", "At most.", false, false},
     {NULL, NULL, NULL, NULL, false, false},
 };
-static const http_doc tree_doc = {.id = "list_tree", .tag = "files", .summary = "Lists a folder.", .scope = "read", .params = tree_params,
-                                  .response = "{\"type\":\"array\"}", .errors = "400 404"};
-static const http_doc make_doc = {.id = "make", .tag = "repos", .scope = "write", .request = "{\"type\":\"object\"}", .errors = "401 409"};
+static const http_doc tree_doc = {.id = "list_tree",
+                                  .tag = "files",
+                                  .summary = "Lists a folder.",
+                                  .scope = "read",
+                                  .params = tree_params,
+                                  .response = "{\"type\":\"array\"}",
+                                  .errors = "400 404"};
+static const http_doc make_doc = {.id = "make",
+                                  .tag = "repos",
+                                  .scope = "write",
+                                  .request = "{\"type\":\"object\"}",
+                                  .errors = "401 409"};
 static const http_doc up_doc = {.id = "upload", .scope = ""};
 
 static const http_route first[] = {
@@ -35,7 +44,9 @@ static snug_json at(snug_json v, const char *path)
     snug_slice rest = snug_str(path), one;
     while (snug_split(&rest, '|', &one)) {
         uint64_t i;
-        v = snug_json_is(v, SNUG_JSON_ARRAY) && snug_parse_u64(one, &i) ? snug_json_at(v, (size_t)i) : snug_json_get_slice(v, one);
+        v = snug_json_is(v, SNUG_JSON_ARRAY) && snug_parse_u64(one, &i)
+                ? snug_json_at(v, (size_t)i)
+                : snug_json_get_slice(v, one);
     }
     return v;
 }
@@ -70,7 +81,8 @@ static void document(void **state)
     is_str(op, "parameters|0|schema|enum|1", "datasets");
     is_str(op, "parameters|1|description", "Owner.");
     is_str(op, "parameters|2|name", "path");
-    is_str(op, "parameters|2|description", "Folder. The rest of the path; may hold slashes and may be empty.");
+    is_str(op, "parameters|2|description",
+           "Folder. The rest of the path; may hold slashes and may be empty.");
     is_str(op, "parameters|3|name", "expand");
     is_str(op, "parameters|3|schema|type", "array");
     is_str(op, "parameters|3|schema|items|type", "string");
@@ -86,7 +98,9 @@ static void document(void **state)
     is_str(repos, "post|requestBody|content|application/json|schema|type", "object");
     is_str(repos, "post|security|0|bearer|0", "write");
     assert_true(snug_json_is(at(repos, "get|responses|200"), SNUG_JSON_OBJECT));
-    assert_true(snug_json_is(at(doc, "paths|/files/{id}|put|requestBody|content|application/octet-stream"), SNUG_JSON_OBJECT));
+    assert_true(
+        snug_json_is(at(doc, "paths|/files/{id}|put|requestBody|content|application/octet-stream"),
+                     SNUG_JSON_OBJECT));
     assert_true(snug_json_is(at(doc, "paths|/|get"), SNUG_JSON_OBJECT));
     assert_true(snug_json_is(at(doc, "paths|/secret/{id}"), SNUG_JSON_ABSENT));
     is_str(doc, "components|securitySchemes|bearer|scheme", "bearer");

@@ -36,11 +36,13 @@ static void ranges(void **state)
         {"bytes=0-99999999999999999999999", 10, HTTP_RANGE_ONE, 0, 9},
         {"bytes=99999999999999999999999-", 10, HTTP_RANGE_BAD, 0, 0},
         {"bytes=-99999999999999999999999", 10, HTTP_RANGE_ONE, 0, 9},
-        {"bytes=18446744073709551614-18446744073709551615", UINT64_MAX, HTTP_RANGE_ONE, UINT64_MAX - 1, UINT64_MAX - 1},
+        {"bytes=18446744073709551614-18446744073709551615", UINT64_MAX, HTTP_RANGE_ONE,
+         UINT64_MAX - 1, UINT64_MAX - 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint64_t        first = 0, last = 0;
-        http_range_kind k = http_parse_range(snug_str(cases[i].header), cases[i].size, &first, &last);
+        http_range_kind k =
+            http_parse_range(snug_str(cases[i].header), cases[i].size, &first, &last);
         if (k != cases[i].kind) print_error("%s\n", cases[i].header);
         assert_int_equal(k, cases[i].kind);
         if (k != HTTP_RANGE_ONE) continue;
@@ -56,12 +58,24 @@ static void etags(void **state)
         const char *list, *etag;
         bool        match;
     } cases[] = {
-        {"\"a\"", "\"a\"", true},          {"\"b\"", "\"a\"", false},      {"W/\"a\"", "\"a\"", true},
-        {"\"a\"", "W/\"a\"", true},        {"*", "\"a\"", true},           {"\"x\", \"a\"", "\"a\"", true},
-        {"\"x\",W/\"a\" ", "\"a\"", true}, {"\"x,\", \"a\"", "\"a\"", true}, {"\"a,b\"", "\"a\"", false},
-        {"a", "\"a\"", true},              {"x, a", "\"a\"", true},        {"\"a", "\"a\"", false},
-        {"", "\"a\"", false},              {",,,", "\"a\"", false},        {"\"\"", "\"\"", true},
-        {"\"A\"", "\"a\"", false},         {"\"a\"", "", false},           {"W/", "\"a\"", false},
+        {"\"a\"", "\"a\"", true},
+        {"\"b\"", "\"a\"", false},
+        {"W/\"a\"", "\"a\"", true},
+        {"\"a\"", "W/\"a\"", true},
+        {"*", "\"a\"", true},
+        {"\"x\", \"a\"", "\"a\"", true},
+        {"\"x\",W/\"a\" ", "\"a\"", true},
+        {"\"x,\", \"a\"", "\"a\"", true},
+        {"\"a,b\"", "\"a\"", false},
+        {"a", "\"a\"", true},
+        {"x, a", "\"a\"", true},
+        {"\"a", "\"a\"", false},
+        {"", "\"a\"", false},
+        {",,,", "\"a\"", false},
+        {"\"\"", "\"\"", true},
+        {"\"A\"", "\"a\"", false},
+        {"\"a\"", "", false},
+        {"W/", "\"a\"", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         bool got = http_etag_matches(snug_str(cases[i].list), snug_str(cases[i].etag));
@@ -93,7 +107,8 @@ static void codings(void **state)
         {"GZIP", HTTP_CODING_GZIP},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        if (http_pick_coding(snug_str(cases[i].accept)) != cases[i].want) print_error("%s\n", cases[i].accept);
+        if (http_pick_coding(snug_str(cases[i].accept)) != cases[i].want)
+            print_error("%s\n", cases[i].accept);
         assert_int_equal(http_pick_coding(snug_str(cases[i].accept)), cases[i].want);
     }
     assert_true(http_media_compresses(SNUG_LIT("application/json; charset=utf-8")));

@@ -35,7 +35,7 @@ static void matrix(void **state)
     static const struct {
         http_verb   verb;
         const char *path;
-        int         row; /* -1: none */
+        int         row;    /* -1: none */
         const char *params; /* "a=b c=d", raw */
         unsigned    verbs;
     } cases[] = {
@@ -48,7 +48,8 @@ static void matrix(void **state)
         {HTTP_GET, "/api/spaces/o/m", -1, "", 0},
         {HTTP_GET, "/api/models/o/m/tree/main", 2, "kind=models ns=o name=m rev=main path= ", 1},
         {HTTP_GET, "/api/models/o/m/tree/main/", 2, "kind=models ns=o name=m rev=main path= ", 1},
-        {HTTP_GET, "/api/models/o/m/tree/refs%2Fpr%2F1/a/b", 2, "kind=models ns=o name=m rev=refs%2Fpr%2F1 path=a/b ", 1},
+        {HTTP_GET, "/api/models/o/m/tree/refs%2Fpr%2F1/a/b", 2,
+         "kind=models ns=o name=m rev=refs%2Fpr%2F1 path=a/b ", 1},
         {HTTP_POST, "/api/repos/create", 5, "", 2},
         {HTTP_GET, "/api/repos", 7, "ns=api name=repos ", 1},
         {HTTP_DELETE, "/api/repos/create", -1, "", 2},
@@ -72,7 +73,8 @@ static void matrix(void **state)
         if (m.route == NULL) assert_int_equal(m.verbs, cases[i].verbs);
         for (size_t k = 0; k < m.param_count; k++) {
             size_t n = strlen(got);
-            snprintf(got + n, sizeof got - n, "%.*s=%.*s ", SNUG_SLICE(m.params[k].name), SNUG_SLICE(m.params[k].raw));
+            snprintf(got + n, sizeof got - n, "%.*s=%.*s ", SNUG_SLICE(m.params[k].name),
+                     SNUG_SLICE(m.params[k].raw));
         }
         assert_string_equal(got, cases[i].params);
     }
@@ -92,7 +94,8 @@ static void refuses(const http_route *table, size_t n, const char *why)
 static void bad_tables(void **state)
 {
     (void)state;
-    static const http_route twice[] = {{HTTP_GET, "/a/{x}", h, 0, NULL, NULL}, {HTTP_GET, "/a/{y}", h, 0, NULL, NULL}};
+    static const http_route twice[] = {{HTTP_GET, "/a/{x}", h, 0, NULL, NULL},
+                                       {HTTP_GET, "/a/{y}", h, 0, NULL, NULL}};
     static const http_route open[] = {{HTTP_GET, "/a/{x", h, 0, NULL, NULL}};
     static const http_route relative[] = {{HTTP_GET, "a", h, 0, NULL, NULL}};
     static const http_route after[] = {{HTTP_GET, "/a/{x...}/b", h, 0, NULL, NULL}};
@@ -109,10 +112,13 @@ static void bad_tables(void **state)
 static void paths(void **state)
 {
     (void)state;
-    static const char *const good[] = {"/", "/a/b", "/a%2Fb", "/a%20b", "/...", "/a..b", "/%C3%A9", "/.git", "/\xc3\xa9"};
-    static const char *const bad[] = {"/a%", "/a%2", "/a%zz", "/%00", "/a b", "/..", "/a/../b", "/%2e%2E/x", "/.%2e",
-                                      "/a%2F..%2Fb", "/a%2f..", "/a\x7f", "/a\x01"};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) assert_true(http_path_ok(snug_str(good[i])));
+    static const char *const good[] = {"/",     "/a/b",    "/a%2Fb", "/a%20b",   "/...",
+                                       "/a..b", "/%C3%A9", "/.git",  "/\xc3\xa9"};
+    static const char *const bad[] = {"/a%",     "/a%2",    "/a%zz",     "/%00",  "/a b",
+                                      "/..",     "/a/../b", "/%2e%2E/x", "/.%2e", "/a%2F..%2Fb",
+                                      "/a%2f..", "/a\x7f",  "/a\x01"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(http_path_ok(snug_str(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         if (http_path_ok(snug_str(bad[i]))) print_error("accepted %s\n", bad[i]);
         assert_false(http_path_ok(snug_str(bad[i])));

@@ -15,12 +15,15 @@ static snug_status echo(http_req *rq, http_res *rs, snug_err *err)
     (void)err;
     snug_buf   b = snug_buf_init(1 << 20);
     snug_slice q = http_req_query(rq, "q", 0), q1 = http_req_query(rq, "q", 1);
-    snug_buf_printf(&b, "verb=%d head=%d path=%.*s a=%.*s rawa=%.*s rest=%.*s q=%.*s q1=%.*s flag=%d body=%zu:%.*s remote=%.*s",
+    snug_buf_printf(&b,
+                    "verb=%d head=%d path=%.*s a=%.*s rawa=%.*s rest=%.*s q=%.*s q1=%.*s flag=%d "
+                    "body=%zu:%.*s remote=%.*s",
                     http_req_verb(rq), http_req_is_head(rq), SNUG_SLICE(http_req_path(rq)),
                     SNUG_SLICE(http_req_param(rq, "a")), SNUG_SLICE(http_req_param_raw(rq, "a")),
                     SNUG_SLICE(http_req_param(rq, "rest")), SNUG_SLICE(q), SNUG_SLICE(q1),
                     http_req_query_bool(rq, "flag", false), http_req_body(rq).len,
-                    SNUG_SLICE(snug_sub(http_req_body(rq), 0, 40)), SNUG_SLICE(http_req_remote(rq)));
+                    SNUG_SLICE(snug_sub(http_req_body(rq), 0, 40)),
+                    SNUG_SLICE(http_req_remote(rq)));
     http_reply_bytes(rs, SNUG_LIT("text/plain"), &b);
     return SNUG_OK;
 }
@@ -47,8 +50,10 @@ static snug_status fails(http_req *rq, http_res *rs, snug_err *err)
     http_set_header(rs, "X-Repo-Commit", SNUG_LIT("abc"));
     http_set_header(rs, "ETag", SNUG_LIT("\"gone\""));
     http_reply_text(rs, 200, "this reply is replaced");
-    if (snug_eq_str(http_req_param(rq, "a"), "io")) return snug_fail_sys(err, ENOENT, "open /secret/path");
-    return snug_fail_code(err, SNUG_ENOTFOUND, "RepoNotFound", "no repository %.*s", SNUG_SLICE(http_req_param(rq, "a")));
+    if (snug_eq_str(http_req_param(rq, "a"), "io"))
+        return snug_fail_sys(err, ENOENT, "open /secret/path");
+    return snug_fail_code(err, SNUG_ENOTFOUND, "RepoNotFound", "no repository %.*s",
+                          SNUG_SLICE(http_req_param(rq, "a")));
 }
 
 static snug_status silent(http_req *rq, http_res *rs, snug_err *err)
@@ -66,8 +71,10 @@ static snug_status inject(http_req *rq, http_res *rs, snug_err *err)
     http_set_header(rs, "X Bad", SNUG_LIT("name"));
     http_set_header(rs, "Content-Length", SNUG_LIT("3"));
     http_set_headerf(rs, "X-Format", "%.*s", SNUG_SLICE(v));
-    if (http_req_query_bool(rq, "redirect", false)) http_reply_redirect(rs, 302, v);
-    else http_reply_text(rs, 200, "hello");
+    if (http_req_query_bool(rq, "redirect", false))
+        http_reply_redirect(rs, 302, v);
+    else
+        http_reply_text(rs, 200, "hello");
     return SNUG_OK;
 }
 
@@ -80,8 +87,10 @@ static snug_status big(http_req *rq, http_res *rs, snug_err *err)
     snug_buf b = snug_buf_init(1 << 24);
     for (uint64_t i = 0; i < size; i++) snug_buf_putc(&b, (char)('a' + i % 7));
     if (http_req_query_bool(rq, "noise", false)) snug_random(b.ptr, b.len);
-    if (http_req_query_bool(rq, "octets", false)) http_reply_bytes(rs, SNUG_LIT("application/octet-stream"), &b);
-    else http_reply_json(rs, &b);
+    if (http_req_query_bool(rq, "octets", false))
+        http_reply_bytes(rs, SNUG_LIT("application/octet-stream"), &b);
+    else
+        http_reply_json(rs, &b);
     return SNUG_OK;
 }
 
@@ -93,16 +102,19 @@ static snug_status content(http_req *rq, http_res *rs, snug_err *err)
 {
     (void)err;
     if (snug_eq_str(http_req_param(rq, "a"), "file")) {
-        http_reply_content(rq, rs, SNUG_LIT("text/plain"), SNUG_LIT("\"tag\""), open(file_path, O_RDONLY | O_CLOEXEC), NULL, FILE_BYTES);
+        http_reply_content(rq, rs, SNUG_LIT("text/plain"), SNUG_LIT("\"tag\""),
+                           open(file_path, O_RDONLY | O_CLOEXEC), NULL, FILE_BYTES);
     } else if (snug_eq_str(http_req_param(rq, "a"), "empty")) {
         snug_buf b = snug_buf_init(16);
         http_reply_content(rq, rs, SNUG_LIT("text/plain"), SNUG_LIT("\"tag\""), -1, &b, 0);
     } else if (snug_eq_str(http_req_param(rq, "a"), "short")) {
-        http_reply_content(rq, rs, SNUG_LIT("text/plain"), SNUG_LIT("\"tag\""), open(file_path, O_RDONLY | O_CLOEXEC), NULL, FILE_BYTES + 1);
+        http_reply_content(rq, rs, SNUG_LIT("text/plain"), SNUG_LIT("\"tag\""),
+                           open(file_path, O_RDONLY | O_CLOEXEC), NULL, FILE_BYTES + 1);
     } else if (snug_eq_str(http_req_param(rq, "a"), "page")) {
         snug_buf b = snug_buf_init(1 << 16);
         for (int i = 0; i < 4000; i++) snug_buf_puts(&b, "<p>");
-        http_reply_content(rq, rs, SNUG_LIT("text/html; charset=utf-8"), SNUG_LIT("\"page\""), -1, &b, b.len);
+        http_reply_content(rq, rs, SNUG_LIT("text/html; charset=utf-8"), SNUG_LIT("\"page\""), -1,
+                           &b, b.len);
     } else {
         snug_buf b = snug_buf_init(64);
         snug_buf_puts(&b, "0123456789");
@@ -198,17 +210,32 @@ static void requests(void **state)
     static const struct {
         const char *line, *more, *body;
     } cases[] = {
-        {"GET /echo/x", NULL, "verb=0 head=0 path=/echo/x a=x rawa=x rest= q= q1= flag=0 body=0: remote=127.0.0.1"},
-        {"GET /echo/a%2Fb%20c?q=1", NULL, "verb=0 head=0 path=/echo/a%2Fb%20c a=a/b c rawa=a%2Fb%20c rest= q=1 q1= flag=0 body=0: remote=127.0.0.1"},
-        {"GET /echo/x?q=a%26b+c&q[]=two&flag", NULL, "verb=0 head=0 path=/echo/x a=x rawa=x rest= q=a&b c q1=two flag=1 body=0: remote=127.0.0.1"},
-        {"GET /echo/x?q=%zz&&q=&flag=false", NULL, "verb=0 head=0 path=/echo/x a=x rawa=x rest= q=%zz q1= flag=0 body=0: remote=127.0.0.1"},
-        {"GET /rest/r/dir%2Fsub/x+y%2b", NULL, "verb=0 head=0 path=/rest/r/dir%2Fsub/x+y%2b a=r rawa=r rest=dir/sub/x+y+ q= q1= flag=0 body=0: remote=127.0.0.1"},
-        {"GET http://other.example/echo/x?q=1", NULL, "verb=0 head=0 path=/echo/x a=x rawa=x rest= q=1 q1= flag=0 body=0: remote=127.0.0.1"},
-        {"POST /echo/x", "Content-Length: 5\r\n\r\nhello", "verb=1 head=0 path=/echo/x a=x rawa=x rest= q= q1= flag=0 body=5:hello remote=127.0.0.1"},
-        {"POST /echo/x", "Content-Length: 0\r\n\r\n", "verb=1 head=0 path=/echo/x a=x rawa=x rest= q= q1= flag=0 body=0: remote=127.0.0.1"},
-        {"DELETE /echo/x", "Content-Length: 2\r\n\r\n{}", "verb=4 head=0 path=/echo/x a=x rawa=x rest= q= q1= flag=0 body=2:{} remote=127.0.0.1"},
-        {"POST /echo/x", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n8;ext=1\r\ndefghijk\r\n0\r\nTrailer: x\r\n\r\n",
-         "verb=1 head=0 path=/echo/x a=x rawa=x rest= q= q1= flag=0 body=11:abcdefghijk remote=127.0.0.1"},
+        {"GET /echo/x", NULL,
+         "verb=0 head=0 path=/echo/x a=x rawa=x rest= q= q1= flag=0 body=0: remote=127.0.0.1"},
+        {"GET /echo/a%2Fb%20c?q=1", NULL,
+         "verb=0 head=0 path=/echo/a%2Fb%20c a=a/b c rawa=a%2Fb%20c rest= q=1 q1= flag=0 body=0: "
+         "remote=127.0.0.1"},
+        {"GET /echo/x?q=a%26b+c&q[]=two&flag", NULL,
+         "verb=0 head=0 path=/echo/x a=x rawa=x rest= q=a&b c q1=two flag=1 body=0: "
+         "remote=127.0.0.1"},
+        {"GET /echo/x?q=%zz&&q=&flag=false", NULL,
+         "verb=0 head=0 path=/echo/x a=x rawa=x rest= q=%zz q1= flag=0 body=0: remote=127.0.0.1"},
+        {"GET /rest/r/dir%2Fsub/x+y%2b", NULL,
+         "verb=0 head=0 path=/rest/r/dir%2Fsub/x+y%2b a=r rawa=r rest=dir/sub/x+y+ q= q1= flag=0 "
+         "body=0: remote=127.0.0.1"},
+        {"GET http://other.example/echo/x?q=1", NULL,
+         "verb=0 head=0 path=/echo/x a=x rawa=x rest= q=1 q1= flag=0 body=0: remote=127.0.0.1"},
+        {"POST /echo/x", "Content-Length: 5\r\n\r\nhello",
+         "verb=1 head=0 path=/echo/x a=x rawa=x rest= q= q1= flag=0 body=5:hello remote=127.0.0.1"},
+        {"POST /echo/x", "Content-Length: 0\r\n\r\n",
+         "verb=1 head=0 path=/echo/x a=x rawa=x rest= q= q1= flag=0 body=0: remote=127.0.0.1"},
+        {"DELETE /echo/x", "Content-Length: 2\r\n\r\n{}",
+         "verb=4 head=0 path=/echo/x a=x rawa=x rest= q= q1= flag=0 body=2:{} remote=127.0.0.1"},
+        {"POST /echo/x",
+         "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n8;ext=1\r\ndefghijk\r\n0\r\nTrailer: "
+         "x\r\n\r\n",
+         "verb=1 head=0 path=/echo/x a=x rawa=x rest= q= q1= flag=0 body=11:abcdefghijk "
+         "remote=127.0.0.1"},
         {"POST /form", "Content-Length: 27\r\n\r\npaths=a+b&paths=c%2Fd&x=%00", "a b|c/d|1"},
         {"GET /even/2", NULL, "fast"},
         {"GET /even/3", NULL, "queued"},
@@ -231,8 +258,10 @@ static void refusals(void **state)
     } cases[] = {
         {"GET /nowhere", NULL, 404, NULL, "there is nothing at this address"},
         {"GET /echo", NULL, 404, NULL, "there is nothing at this address"},
-        {"PUT /echo/x", NULL, 405, "GET, HEAD, POST, DELETE, OPTIONS", "this address does not take that method"},
-        {"PUT /echo/x", "Content-Length: 3\r\n\r\nabc", 405, "GET, HEAD, POST, DELETE, OPTIONS", "this address does not take that method"},
+        {"PUT /echo/x", NULL, 405, "GET, HEAD, POST, DELETE, OPTIONS",
+         "this address does not take that method"},
+        {"PUT /echo/x", "Content-Length: 3\r\n\r\nabc", 405, "GET, HEAD, POST, DELETE, OPTIONS",
+         "this address does not take that method"},
         {"GET /form", NULL, 405, "POST, OPTIONS", "this address does not take that method"},
         {"BREW /echo/x", NULL, 501, NULL, "the method is not known here"},
         {"GET /echo/%zz", NULL, 400, NULL, "the path of the request is malformed"},
@@ -242,10 +271,14 @@ static void refusals(void **state)
         {"GET /echo/a b", NULL, 400, NULL, "the path of the request is malformed"},
         {"GET /echo/x", "X Y: z\r\n\r\n", 400, NULL, "a header name is malformed"},
         {"GET /echo/x", "X-Y : z\r\n\r\n", 400, NULL, "a header name is malformed"},
-        {"POST /echo/x", "Transfer-Encoding: gzip\r\n\r\n", 400, NULL, "only the transfer coding \"chunked\" is understood"},
-        {"POST /echo/x", "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, NULL, "the length of the body is given twice"},
-        {"POST /echo/x", "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400, NULL, "the length of the body is given twice"},
-        {"DELETE /echo/x", "Content-Length: 1001\r\n\r\n", 413, NULL, "the request body is larger than the limit of 1000 bytes"},
+        {"POST /echo/x", "Transfer-Encoding: gzip\r\n\r\n", 400, NULL,
+         "only the transfer coding \"chunked\" is understood"},
+        {"POST /echo/x", "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+         NULL, "the length of the body is given twice"},
+        {"POST /echo/x", "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400, NULL,
+         "the length of the body is given twice"},
+        {"DELETE /echo/x", "Content-Length: 1001\r\n\r\n", 413, NULL,
+         "the request body is larger than the limit of 1000 bytes"},
         {"GET /fails/r", NULL, 404, NULL, "no repository r"},
         {"GET /fails/io", NULL, 500, NULL, "internal error"},
         {"GET /silent", NULL, 500, NULL, "internal error"},
@@ -331,7 +364,8 @@ static void size_limits(void **state)
 static void request_ids(void **state)
 {
     (void)state;
-    t_reply *r = t_ask(server, "GET /even/2", "x-request-id: My-Id/7=\r\nX-Amzn-Trace-Id: t\r\n\r\n");
+    t_reply *r =
+        t_ask(server, "GET /even/2", "x-request-id: My-Id/7=\r\nX-Amzn-Trace-Id: t\r\n\r\n");
     assert_header(r, "X-Request-Id", "My-Id/7=");
     free(r);
     r = t_ask(server, "GET /nowhere", "X-Amzn-Trace-Id: 0b6f1c7e-1\r\n\r\n");
@@ -410,7 +444,8 @@ static void base_urls(void **state)
         t_close(c);
     }
     http_server *s = T_START(rows, .trusted_proxies = "10.0.0.1, 127.0.0.1");
-    t_reply     *r = t_ask(s, "GET /base", "X-Forwarded-Proto: https\r\nX-Forwarded-Host: hub.example:8443, x\r\n\r\n");
+    t_reply     *r = t_ask(s, "GET /base",
+                           "X-Forwarded-Proto: https\r\nX-Forwarded-Host: hub.example:8443, x\r\n\r\n");
     assert_string_equal(r->body, "https://hub.example:8443");
     free(r);
     http_server_stop(s, 0);
@@ -424,8 +459,9 @@ static void base_urls(void **state)
 static void preflight(void **state)
 {
     (void)state;
-    t_reply *r = t_ask(server, "OPTIONS /echo/x", "Origin: http://a\r\nAccess-Control-Request-Method: POST\r\n"
-                                                  "Access-Control-Request-Headers: authorization, content-type\r\n\r\n");
+    t_reply *r = t_ask(server, "OPTIONS /echo/x",
+                       "Origin: http://a\r\nAccess-Control-Request-Method: POST\r\n"
+                       "Access-Control-Request-Headers: authorization, content-type\r\n\r\n");
     assert_int_equal(r->status, 204);
     assert_header(r, "Allow", "GET, HEAD, POST, DELETE, OPTIONS");
     assert_header(r, "Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS");
@@ -458,14 +494,16 @@ static void keep_alive_and_pipelining(void **state)
     char all[8192] = "";
     for (int i = 0; i < 60; i++) { /* alternately fast, queued, refused, with a body */
         static const char *const lines[] = {"GET /even/", "GET /even/", "GET /no/", "POST /echo/p"};
-        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%d HTTP/1.1\r\nHost: t\r\n%s", lines[i % 4], i,
-                 i % 4 == 3 ? "Content-Length: 3\r\n\r\nabc" : "\r\n");
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%d HTTP/1.1\r\nHost: t\r\n%s",
+                 lines[i % 4], i, i % 4 == 3 ? "Content-Length: 3\r\n\r\nabc" : "\r\n");
     }
     t_send(c, all);
     for (int i = 0; i < 60; i++) {
         t_reply *r = t_reply_of(c, false);
-        if (i == 4) assert_int_equal(r->status, 403);
-        else assert_int_equal(r->status, i % 4 == 2 ? 404 : 200);
+        if (i == 4)
+            assert_int_equal(r->status, 403);
+        else
+            assert_int_equal(r->status, i % 4 == 2 ? 404 : 200);
         if (i % 4 == 3) assert_non_null(strstr(r->body, "body=3:abc"));
         if (i % 4 == 1) assert_header(r, "X-From", "queued");
         free(r);
@@ -481,8 +519,9 @@ static void keep_alive_and_pipelining(void **state)
 static void torn_requests(void **state)
 {
     (void)state;
-    static const char text[] = "POST /echo/torn HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
-    t_conn *c = t_connect(server);
+    static const char text[] = "POST /echo/torn HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: "
+                               "chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    t_conn           *c = t_connect(server);
     for (size_t i = 0; i < sizeof text - 1; i++) {
         assert_true(t_send_bytes(c, text + i, 1));
         if (i % 16 == 0) t_sleep_ms(1);
@@ -511,7 +550,9 @@ static void other_addresses(void **state)
         t_conn *c = calloc(1, sizeof *c);
         c->fd = socket(AF_UNIX, SOCK_STREAM, 0);
         assert_int_equal(connect(c->fd, (struct sockaddr *)&sa, sizeof sa), 0);
-        t_send(c, "GET /echo/u HTTP/1.1\r\nHost: t\r\n\r\nGET /content/file HTTP/1.1\r\nHost: t\r\n\r\n");
+        t_send(
+            c,
+            "GET /echo/u HTTP/1.1\r\nHost: t\r\n\r\nGET /content/file HTTP/1.1\r\nHost: t\r\n\r\n");
         t_reply *r = t_reply_of(c, false);
         assert_int_equal(r->status, 200);
         assert_non_null(strstr(r->body, "remote=unix"));
@@ -533,7 +574,8 @@ static void other_addresses(void **state)
     const http_route *const tables[] = {NULL};
     http_server_opts        o = {.tables = tables};
     snprintf(listen, sizeof listen, "unix:%s", file_path);
-    static const char *const bad[] = {"nothing", "127.0.0.1:99999", "::1:0", "unix:", "127.0.0.1:x"};
+    static const char *const bad[] = {"nothing", "127.0.0.1:99999", "::1:0",
+                                      "unix:", "127.0.0.1:x"};
     o.listen = listen;
     assert_int_equal(http_server_start(&o, &s, &err), SNUG_EINVAL);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -604,9 +646,12 @@ static void contents(void **state)
         {"GET /content/mem", "Range: bytes=10-\r\n\r\n", 416, NULL, "bytes */10", NULL},
         {"GET /content/mem", "Range: bytes=0-1,3-4\r\n\r\n", 200, "0123456789", NULL, "10"},
         {"GET /content/mem", "Range: lines=0-1\r\n\r\n", 200, "0123456789", NULL, "10"},
-        {"GET /content/mem", "Range: bytes=2-4\r\nIf-Range: \"mem\"\r\n\r\n", 206, "234", "bytes 2-4/10", "3"},
-        {"GET /content/mem", "Range: bytes=2-4\r\nIf-Range: \"old\"\r\n\r\n", 200, "0123456789", NULL, "10"},
-        {"GET /content/mem", "Range: bytes=2-4\r\nIf-Range: W/\"mem\"\r\n\r\n", 200, "0123456789", NULL, "10"},
+        {"GET /content/mem", "Range: bytes=2-4\r\nIf-Range: \"mem\"\r\n\r\n", 206, "234",
+         "bytes 2-4/10", "3"},
+        {"GET /content/mem", "Range: bytes=2-4\r\nIf-Range: \"old\"\r\n\r\n", 200, "0123456789",
+         NULL, "10"},
+        {"GET /content/mem", "Range: bytes=2-4\r\nIf-Range: W/\"mem\"\r\n\r\n", 200, "0123456789",
+         NULL, "10"},
         {"GET /content/mem", "If-None-Match: \"x\", W/\"mem\"\r\n\r\n", 304, "", NULL, "10"},
         {"GET /content/mem", "If-None-Match: *\r\n\r\n", 304, "", NULL, "10"},
         {"GET /content/mem", "If-None-Match: \"x\"\r\n\r\n", 200, "0123456789", NULL, "10"},
@@ -617,19 +662,24 @@ static void contents(void **state)
         {"HEAD /content/empty", "\r\n", 200, "", NULL, "0"},
         {"HEAD /content/file", "\r\n", 200, "", NULL, "300000"},
         {"GET /content/file", "Range: bytes=26-28\r\n\r\n", 206, "abc", "bytes 26-28/300000", "3"},
-        {"GET /content/file", "Range: bytes=-3\r\n\r\n", 206, "jkl", "bytes 299997-299999/300000", "3"},
+        {"GET /content/file", "Range: bytes=-3\r\n\r\n", 206, "jkl", "bytes 299997-299999/300000",
+         "3"},
         {"GET /content/file", "If-None-Match: \"tag\"\r\n\r\n", 304, "", NULL, "300000"},
         {"GET /part", "\r\n", 206, "klmno", NULL, "5"},
         {"GET /nothing", "\r\n", 204, "", NULL, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         t_reply *r = t_ask(server, cases[i].line, cases[i].headers);
-        if (r->status != cases[i].status) print_error("%s %s: %d\n", cases[i].line, cases[i].headers, r->status);
+        if (r->status != cases[i].status)
+            print_error("%s %s: %d\n", cases[i].line, cases[i].headers, r->status);
         assert_int_equal(r->status, cases[i].status);
         assert_false(r->cut);
-        if (cases[i].body != NULL) assert_string_equal(r->body_len == 0 ? "" : r->body, cases[i].body);
-        if (cases[i].range != NULL) assert_header(r, "Content-Range", cases[i].range);
-        else assert_null(t_header(r, "Content-Range"));
+        if (cases[i].body != NULL)
+            assert_string_equal(r->body_len == 0 ? "" : r->body, cases[i].body);
+        if (cases[i].range != NULL)
+            assert_header(r, "Content-Range", cases[i].range);
+        else
+            assert_null(t_header(r, "Content-Range"));
         if (cases[i].length != NULL) assert_header(r, "Content-Length", cases[i].length);
         free(r);
     }
@@ -645,11 +695,14 @@ static void contents(void **state)
 static void heads_keep_the_connection(void **state)
 {
     (void)state;
-    t_conn *c = t_connect(server);
-    static const char *const paths[] = {"/content/file", "/content/mem", "/big?size=5000", "/even/2", "/nothing", "/no"};
+    t_conn                  *c = t_connect(server);
+    static const char *const paths[] = {"/content/file", "/content/mem", "/big?size=5000",
+                                        "/even/2",       "/nothing",     "/no"};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         char text[256];
-        snprintf(text, sizeof text, "HEAD %s HTTP/1.1\r\nHost: t\r\n\r\nGET %s HTTP/1.1\r\nHost: t\r\n\r\n", paths[i], paths[i]);
+        snprintf(text, sizeof text,
+                 "HEAD %s HTTP/1.1\r\nHost: t\r\n\r\nGET %s HTTP/1.1\r\nHost: t\r\n\r\n", paths[i],
+                 paths[i]);
         t_send(c, text);
         t_reply *head = t_reply_of(c, true), *get = t_reply_of(c, false);
         assert_int_equal(head->status, get->status);
@@ -673,7 +726,10 @@ static void inflate_and_check(const t_reply *r, const char *coding, size_t size)
         n = ZSTD_decompress(out, sizeof out, r->body, r->body_len);
         assert_false(ZSTD_isError(n));
     } else {
-        z_stream z = {.next_in = (Bytef *)(uintptr_t)r->body, .avail_in = (uInt)r->body_len, .next_out = (Bytef *)out, .avail_out = sizeof out};
+        z_stream z = {.next_in = (Bytef *)(uintptr_t)r->body,
+                      .avail_in = (uInt)r->body_len,
+                      .next_out = (Bytef *)out,
+                      .avail_out = sizeof out};
         assert_int_equal(inflateInit2(&z, 31), Z_OK);
         assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
         n = z.total_out;
@@ -706,11 +762,16 @@ static void compression(void **state)
         snprintf(headers, sizeof headers, "Accept-Encoding: %s\r\n\r\n", cases[i].accept);
         t_reply *r = t_ask(server, cases[i].line, headers);
         assert_int_equal(r->status, 200);
-        if (cases[i].coding == NULL) assert_null(t_header(r, "Content-Encoding"));
-        else assert_header(r, "Content-Encoding", cases[i].coding);
-        if (cases[i].vary) assert_header(r, "Vary", "Accept-Encoding");
-        else assert_null(t_header(r, "Vary"));
-        if (cases[i].coding != NULL && strstr(cases[i].line, "size=5000") != NULL) inflate_and_check(r, cases[i].coding, 5000);
+        if (cases[i].coding == NULL)
+            assert_null(t_header(r, "Content-Encoding"));
+        else
+            assert_header(r, "Content-Encoding", cases[i].coding);
+        if (cases[i].vary)
+            assert_header(r, "Vary", "Accept-Encoding");
+        else
+            assert_null(t_header(r, "Vary"));
+        if (cases[i].coding != NULL && strstr(cases[i].line, "size=5000") != NULL)
+            inflate_and_check(r, cases[i].coding, 5000);
         free(r);
     }
     t_reply *get = t_ask(server, "GET /big?size=5000", "Accept-Encoding: gzip\r\n\r\n");
@@ -723,7 +784,8 @@ static void compression(void **state)
     free(get);
     free(head);
     free(plain);
-    t_reply *r = t_ask(server, "GET /content/page", "Accept-Encoding: gzip\r\nIf-None-Match: W/\"page\"\r\n\r\n");
+    t_reply *r = t_ask(server, "GET /content/page",
+                       "Accept-Encoding: gzip\r\nIf-None-Match: W/\"page\"\r\n\r\n");
     assert_int_equal(r->status, 304);
     assert_header(r, "ETag", "W/\"page\"");
     free(r);
@@ -743,7 +805,8 @@ static void my_headers(http_req *rq, http_res *rs)
 {
     http_set_header(rs, "Server", SNUG_LIT("mine"));
     http_set_header(rs, "Vary", SNUG_LIT("Origin"));
-    if (http_req_header(rq, "Origin").ptr != NULL) http_set_header(rs, "Access-Control-Allow-Origin", SNUG_LIT("*"));
+    if (http_req_header(rq, "Origin").ptr != NULL)
+        http_set_header(rs, "Access-Control-Allow-Origin", SNUG_LIT("*"));
 }
 
 static void hooks(void **state)
@@ -773,12 +836,16 @@ static void hooks(void **state)
 static void counters(void **state)
 {
     (void)state;
-    int64_t before[3] = {snug_metric_get(SNUG_M_HTTP_REQUESTS), snug_metric_get(SNUG_M_HTTP_ERRORS_4XX), snug_metric_get(SNUG_M_HTTP_INLINE)};
+    int64_t before[3] = {snug_metric_get(SNUG_M_HTTP_REQUESTS),
+                         snug_metric_get(SNUG_M_HTTP_ERRORS_4XX),
+                         snug_metric_get(SNUG_M_HTTP_INLINE)};
     t_conn *c = t_connect(server);
-    t_send(c, "GET /even/2 HTTP/1.1\r\nHost: t\r\n\r\nGET /even/3 HTTP/1.1\r\nHost: t\r\n\r\nGET /no HTTP/1.1\r\nHost: t\r\n\r\n"
+    t_send(c, "GET /even/2 HTTP/1.1\r\nHost: t\r\n\r\nGET /even/3 HTTP/1.1\r\nHost: t\r\n\r\nGET "
+              "/no HTTP/1.1\r\nHost: t\r\n\r\n"
               "GET /even/2 HTTP/1.1\r\nHost: t\r\n\r\n");
     for (int i = 0; i < 4; i++) free(t_reply_of(c, false));
-    for (int i = 0; i < 500 && snug_metric_get(SNUG_M_HTTP_REQUESTS) - before[0] < 4; i++) t_sleep_ms(1);
+    for (int i = 0; i < 500 && snug_metric_get(SNUG_M_HTTP_REQUESTS) - before[0] < 4; i++)
+        t_sleep_ms(1);
     assert_int_equal(snug_metric_get(SNUG_M_HTTP_REQUESTS) - before[0], 4);
     assert_int_equal(snug_metric_get(SNUG_M_HTTP_ERRORS_4XX) - before[1], 1);
     assert_int_equal(snug_metric_get(SNUG_M_HTTP_INLINE) - before[2], 2);

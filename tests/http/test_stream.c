@@ -118,9 +118,12 @@ static snug_status twice(http_req *rq, http_res *rs, snug_err *err)
 }
 
 static const http_route rows[] = {
-    {HTTP_GET, "/sse", sse, 0, NULL, NULL},       {HTTP_GET, "/bulk", bulk, 0, NULL, NULL},
-    {HTTP_GET, "/hold", hold, 0, NULL, NULL},     {HTTP_GET, "/ready", ready, 0, NULL, NULL},
-    {HTTP_GET, "/inline", ready, ROUTE_INLINE, NULL, NULL}, {HTTP_GET, "/twice", twice, 0, NULL, NULL},
+    {HTTP_GET, "/sse", sse, 0, NULL, NULL},
+    {HTTP_GET, "/bulk", bulk, 0, NULL, NULL},
+    {HTTP_GET, "/hold", hold, 0, NULL, NULL},
+    {HTTP_GET, "/ready", ready, 0, NULL, NULL},
+    {HTTP_GET, "/inline", ready, ROUTE_INLINE, NULL, NULL},
+    {HTTP_GET, "/twice", twice, 0, NULL, NULL},
 };
 
 static http_server *server;
@@ -142,10 +145,11 @@ static int stop(void **state)
 
 static void expect_frames(const t_reply *r)
 {
-    char *want = malloc(FRAMES * 64);
+    char  *want = malloc(FRAMES * 64);
     size_t n = 0;
     for (int i = 0; i < FRAMES; i++)
-        n += (size_t)sprintf(want + n, "%sdata: {\"n\":%d}\n\n", i % 2 == 0 ? "" : "event: odd\n", i);
+        n += (size_t)sprintf(want + n, "%sdata: {\"n\":%d}\n\n", i % 2 == 0 ? "" : "event: odd\n",
+                             i);
     assert_int_equal(r->status, 200);
     assert_false(r->cut);
     assert_int_equal(r->body_len, n);
@@ -185,7 +189,8 @@ static void frames(void **state)
     static const char *const paths[] = {"GET /ready", "GET /inline"};
     for (int i = 0; i < 2; i++) {
         t_reply *r = t_ask(server, paths[i], NULL);
-        assert_string_equal(r->body, "event: two\ndata: line one\ndata: line two\ndata: \n\ndata: \n\n");
+        assert_string_equal(r->body,
+                            "event: two\ndata: line one\ndata: line two\ndata: \n\ndata: \n\n");
         free(r);
     }
 }
@@ -239,7 +244,8 @@ static void bulk_with_a_small_ring(void **state)
         r->body_len = 0;
         assert_true(n < sizeof r->body && t_take(c, r, n) && t_line(c, line, sizeof line));
         if (n == 0) break;
-        for (uint64_t k = 0; k < n; k++) assert_int_equal((unsigned char)r->body[k], (at + k) % 251);
+        for (uint64_t k = 0; k < n; k++)
+            assert_int_equal((unsigned char)r->body[k], (at + k) % 251);
         at += n;
     }
     assert_int_equal(at, 3000000);
@@ -283,10 +289,10 @@ static http_stream *open_held(t_conn *c, const char *query)
 static void heart_beats(void **state)
 {
     (void)state;
-    char    line[128];
-    t_conn *c = t_connect(server);
-    uint64_t     begun = snug_mono_ms();
-    http_stream *s = open_held(c, "");
+    char              line[128];
+    t_conn           *c = t_connect(server);
+    uint64_t          begun = snug_mono_ms();
+    http_stream      *s = open_held(c, "");
     static const char beat[] = ": keep-alive\n\n";
     for (int i = 0; i < 3; i++) {
         assert_true(t_line(c, line, sizeof line));
@@ -397,9 +403,10 @@ static void stop_ends_streams(void **state)
     (void)state;
     enum { MANY = 20 };
     http_limits  l = {.tick_ms = 50};
-    http_server *s = t_start_with(rows, sizeof rows / sizeof rows[0], (http_server_opts){.workers = 4}, &l);
-    t_conn      *c[MANY];
-    unsigned     before = atomic_load(&ended);
+    http_server *s =
+        t_start_with(rows, sizeof rows / sizeof rows[0], (http_server_opts){.workers = 4}, &l);
+    t_conn  *c[MANY];
+    unsigned before = atomic_load(&ended);
     atomic_store(&pause_ms, 100);
     for (int i = 0; i < MANY; i++) {
         c[i] = t_connect(s);
