@@ -107,8 +107,6 @@ static void codings(void **state)
         {"GZIP", HTTP_CODING_GZIP},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        if (http_pick_coding(snug_str(cases[i].accept)) != cases[i].want)
-            print_error("%s\n", cases[i].accept);
         assert_int_equal(http_pick_coding(snug_str(cases[i].accept)), cases[i].want);
     }
     assert_true(http_media_compresses(SNUG_LIT("application/json; charset=utf-8")));

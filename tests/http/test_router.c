@@ -120,7 +120,6 @@ static void paths(void **state)
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_true(http_path_ok(snug_str(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        if (http_path_ok(snug_str(bad[i]))) print_error("accepted %s\n", bad[i]);
         assert_false(http_path_ok(snug_str(bad[i])));
     }
 }
