@@ -161,8 +161,9 @@ static void run_segment(void *arg)
 static snug_status run_segments(job *jb, snug_err *err)
 {
     stream       t[REMOTE_SEGMENTS_MAX];
-    snug_thread *th[REMOTE_SEGMENTS_MAX];
+    snug_thread *th[REMOTE_SEGMENTS_MAX] = {NULL};
     memset(t, 0, sizeof t);
+    SNUG_ASSERT(jb->j.count >= 1 && jb->j.count <= REMOTE_SEGMENTS_MAX);
     for (unsigned i = 0; i < jb->j.count; i++) {
         t[i] = (stream){.jb = jb, .s = &jb->j.seg[i], .saved_at = atomic_load(&jb->j.seg[i].next)};
         if (i > 0) th[i] = snug_thread_start("segment", 0, run_segment, &t[i]);
