@@ -292,6 +292,7 @@ static snug_status fetch_once(job *jb, unsigned segments, bool *mismatch, snug_e
     atomic_store(&jb->failed, false);
     SNUG_TRY(open_partial(jb, segments, err));
     SNUG_TRY(run_segments(jb, err));
+    remote_crew_what(jb->c, "verifying %s", jb->f->label);
     SNUG_TRY(remote_verify_fd(jb->fd, jb->f->etag, jb->f->size, &jb->c->stop, &same, err));
     if (!same) {
         *mismatch = true;
