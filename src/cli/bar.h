@@ -9,9 +9,9 @@
 typedef struct cli_bar {
     const cli *c;
     uint64_t   began_ms, shown_ms;
-    uint64_t   first_done;             /* there before we began: not part of the rate */
-    uint64_t   mark_ms, mark_done;     /* start of the window the rate is taken over */
-    double     rate;                   /* bytes a second */
+    uint64_t   first_done;         /* there before we began: not part of the rate */
+    uint64_t   mark_ms, mark_done; /* start of the window the rate is taken over */
+    double     rate;               /* bytes a second */
     bool       drawn, started;
 } cli_bar;
 

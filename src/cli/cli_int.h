@@ -17,21 +17,25 @@ const cli_command *cli_find_command(int argc, char **argv, int *used);
 /* True when some command begins with this word ("user"). */
 bool        cli_is_group(const char *word);
 const char *cli_nearest_command(const char *typed); /* NULL: nothing close */
-snug_status cli_parse_args(const cli_command *cmd, int argc, char **argv, snug_arena *a, cli_args *out, snug_err *err) SNUG_MUST_USE;
+snug_status cli_parse_args(const cli_command *cmd, int argc, char **argv, snug_arena *a,
+                           cli_args *out, snug_err *err) SNUG_MUST_USE;
 /* How many edits (insert, delete, replace, swap) turn one word into the other. */
-size_t      cli_distance(const char *a, const char *b);
+size_t cli_distance(const char *a, const char *b);
 
 /* ---- out.c ---- */
-void cli_print(const char *fmt, ...) SNUG_PRINTF(1, 2);          /* standard output */
-void cli_say(const cli *c, const char *fmt, ...) SNUG_PRINTF(2, 3); /* for people: silent with --json, --quiet */
-void cli_note(const cli *c, const char *fmt, ...) SNUG_PRINTF(2, 3); /* standard error; silent with --quiet */
-void cli_print_json(snug_buf *b); /* and a newline */
-void cli_print_error(const cli *c, snug_status st, const snug_err *err);
+void cli_print(const char *fmt, ...) SNUG_PRINTF(1, 2); /* standard output */
+void cli_say(const cli *c, const char *fmt, ...)
+    SNUG_PRINTF(2, 3); /* for people: silent with --json, --quiet */
+void cli_note(const cli *c, const char *fmt, ...)
+    SNUG_PRINTF(2, 3);                   /* standard error; silent with --quiet */
+void        cli_print_json(snug_buf *b); /* and a newline */
+void        cli_print_error(const cli *c, snug_status st, const snug_err *err);
 snug_status cli_flush(snug_err *err) SNUG_MUST_USE; /* a full disk or closed pipe is an error too */
 /* Reads standard input up to max bytes into the arena. */
 snug_status cli_read_stdin(snug_arena *a, size_t max, snug_slice *out, snug_err *err) SNUG_MUST_USE;
 /* One line typed by a person, without showing it when `secret`. */
-snug_status cli_ask(const char *prompt, bool secret, snug_arena *a, snug_slice *out, snug_err *err) SNUG_MUST_USE;
+snug_status cli_ask(const char *prompt, bool secret, snug_arena *a, snug_slice *out,
+                    snug_err *err) SNUG_MUST_USE;
 
 /* ---- help.c ---- */
 void cli_help_command(const cli *c, const cli_command *cmd, FILE *f);
@@ -46,9 +50,10 @@ const atomic_bool *cli_watch_interrupt(void);
 /* ---- commands ---- */
 #define CLI_COMMANDS_CORE(X) X(run) X(forward) X(version) X(help)
 #define CLI_COMMANDS_HUB(X)                                                                        \
-    X(serve) X(config) X(openapi) X(user_add) X(user_password) X(user_list) X(token_create)        \
-    X(token_list) X(token_revoke) X(login) X(logout) X(whoami) X(repo_create) X(repo_delete)       \
-    X(repo_list) X(repo_move) X(upload) X(download)
+    X(serve)                                                                                       \
+    X(config) X(openapi) X(user_add) X(user_password) X(user_list) X(token_create) X(token_list)   \
+        X(token_revoke) X(login) X(logout) X(whoami) X(repo_create) X(repo_delete) X(repo_list)    \
+            X(repo_move) X(upload) X(download)
 #define X(id) extern const cli_command cli_cmd_##id;
 CLI_COMMANDS_CORE(X)
 CLI_COMMANDS_HUB(X)

@@ -69,16 +69,16 @@ static const cli_flag flags[CONFIG_ID_COUNT + 3] = {
 static const char *const examples[] = {"snug config", "print all settings and where they come from",
                                        "snug config > ~/.config/snug/snug.conf",
                                        "begin a config file", NULL};
-const cli_command        cli_cmd_config = {"config",
-                                           "",
-                                           "print the settings of the server",
-                                           "Prints every setting of `snug serve` with its value and where "
-                                                  "it came from: the config file, a SNUG_* variable, a flag "
-                                                  "or the default. What it prints is itself a config file.",
-                                           flags,
-                                           0,
-                                           0,
-                                           0,
-                                           examples,
-                                           "0 2 3",
-                                           run};
+
+const cli_command cli_cmd_config = {
+    .name = "config",
+    .args = "",
+    .summary = "print the settings of the server",
+    .help = "Prints every setting of `snug serve` with its value and where it came from: the "
+            "config file, a SNUG_* variable, a flag or the default. What it prints is itself a "
+            "config file.",
+    .flags = flags,
+    .examples = examples,
+    .exits = "0 2 3",
+    .run = run,
+};

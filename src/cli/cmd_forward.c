@@ -49,19 +49,19 @@ static const cli_flag flags[] = {
 static const char *const examples[] = {
     "snug forward ./model --in in.safetensors --out out.safetensors",
     "compute the outputs in float32",
-    "snug forward ./model --in in.safetensors --out o.safetensors --generate '{\"max_new_tokens\": "
-    "8}'",
+    "snug forward ./m --in in.safetensors --out o.safetensors --generate '{\"max_new_tokens\": 8}'",
     "also continue the sequence", NULL};
-const cli_command cli_cmd_forward = {"forward",
-                                     "DIR",
-                                     "compute a model's outputs for given tensors",
-                                     "Reads the tensors named in.* from a file, runs the model "
-                                     "once in float32 and writes out.* to another file. Meant for "
-                                     "comparing with other implementations.",
-                                     flags,
-                                     0,
-                                     1,
-                                     1,
-                                     examples,
-                                     "0 2 3 6 7 9 74",
-                                     run};
+
+const cli_command cli_cmd_forward = {
+    .name = "forward",
+    .args = "DIR",
+    .summary = "compute a model's outputs for given tensors",
+    .help = "Reads the tensors named in.* from a file, runs the model once in float32 and writes "
+            "out.* to another file. Meant for comparing with other implementations.",
+    .flags = flags,
+    .min = 1,
+    .max = 1,
+    .examples = examples,
+    .exits = "0 2 3 6 7 9 74",
+    .run = run,
+};

@@ -62,22 +62,21 @@ static const char *const login_examples[] = {
     "snug login", "ask for the token, without showing it",
     "snug login --token hf_... --endpoint https://hub.example.org",
     "check the token there and store it", NULL};
+
 const cli_command cli_cmd_login = {
-    "login",
-    "",
-    "check an access token and store it",
-    "Asks the hub who the token belongs to and stores it in $HF_HOME/token (default "
-    "~/.cache/huggingface/token), where "
-    "stock Hugging Face libraries look too. The token comes from --token, from standard input, or "
-    "is asked for.\n\n"
-    "The address of the hub is not stored: set HF_ENDPOINT, which every client understands.",
-    NULL,
-    CLI_REMOTE,
-    0,
-    0,
-    login_examples,
-    "0 2 4 8 10 74",
-    run_login};
+    .name = "login",
+    .args = "",
+    .summary = "check an access token and store it",
+    .help = "Asks the hub who the token belongs to and stores it in $HF_HOME/token (default "
+            "~/.cache/huggingface/token), where stock Hugging Face libraries look too. The token "
+            "comes from --token, from standard input, or is asked for.\n\n"
+            "The address of the hub is not stored: set HF_ENDPOINT, which every client "
+            "understands.",
+    .groups = CLI_REMOTE,
+    .examples = login_examples,
+    .exits = "0 2 4 8 10 74",
+    .run = run_login,
+};
 
 static snug_status run_logout(cli *c, const cli_args *a, snug_err *err)
 {
@@ -90,18 +89,16 @@ static snug_status run_logout(cli *c, const cli_args *a, snug_err *err)
 static const char *const logout_examples[] = {"snug logout", "forget the stored token",
                                               "snug logout --quiet", "the same without a word",
                                               NULL};
-const cli_command        cli_cmd_logout = {
-           "logout",
-           "",
-           "forget the stored token",
-           "Removes the token file. The token itself stays valid until `snug token revoke`.",
-           NULL,
-           0,
-           0,
-           0,
-           logout_examples,
-           "0 2 74",
-           run_logout};
+
+const cli_command cli_cmd_logout = {
+    .name = "logout",
+    .args = "",
+    .summary = "forget the stored token",
+    .help = "Removes the token file. The token itself stays valid until `snug token revoke`.",
+    .examples = logout_examples,
+    .exits = "0 2 74",
+    .run = run_logout,
+};
 
 static snug_status run_whoami(cli *c, const cli_args *a, snug_err *err)
 {
@@ -129,14 +126,14 @@ done:
 static const char *const whoami_examples[] = {"snug whoami", "print the account name",
                                               "snug whoami --json",
                                               "print all the hub tells about it", NULL};
-const cli_command        cli_cmd_whoami = {"whoami",
-                                           "",
-                                           "print whose token is in use",
-                                           "Prints the name of the account that the token belongs to.",
-                                           NULL,
-                                           CLI_REMOTE,
-                                           0,
-                                           0,
-                                           whoami_examples,
-                                           "0 2 4 8 10",
-                                           run_whoami};
+
+const cli_command cli_cmd_whoami = {
+    .name = "whoami",
+    .args = "",
+    .summary = "print whose token is in use",
+    .help = "Prints the name of the account that the token belongs to.",
+    .groups = CLI_REMOTE,
+    .examples = whoami_examples,
+    .exits = "0 2 4 8 10",
+    .run = run_whoami,
+};

@@ -54,17 +54,20 @@ static const char *const create_examples[] = {
     "snug repo create ada/my-model --private", "make a private model repository",
     "snug repo create ada/songs --type dataset --exist-ok",
     "make sure a data set repository exists", NULL};
-const cli_command cli_cmd_repo_create = {"repo create",
-                                         "REPO",
-                                         "make a repository",
-                                         "Makes an empty repository and prints its address.",
-                                         create_flags,
-                                         CLI_REMOTE,
-                                         1,
-                                         1,
-                                         create_examples,
-                                         "0 2 4 5 8 10",
-                                         run_create};
+
+const cli_command cli_cmd_repo_create = {
+    .name = "repo create",
+    .args = "REPO",
+    .summary = "make a repository",
+    .help = "Makes an empty repository and prints its address.",
+    .flags = create_flags,
+    .groups = CLI_REMOTE,
+    .min = 1,
+    .max = 1,
+    .examples = create_examples,
+    .exits = "0 2 4 5 8 10",
+    .run = run_create,
+};
 
 static snug_status confirm_delete(cli *c, const cli_args *a, remote_repo id, snug_err *err)
 {
@@ -114,18 +117,20 @@ static const char *const delete_examples[] = {
     "snug repo delete ada/old-model", "delete it after asking",
     "snug repo delete datasets/ada/tmp --yes --missing-ok", "delete it if it is there, in a script",
     NULL};
+
 const cli_command cli_cmd_repo_delete = {
-    "repo delete",
-    "REPO",
-    "delete a repository",
-    "Deletes a repository with its files and history. There is no way back.",
-    delete_flags,
-    CLI_REMOTE,
-    1,
-    1,
-    delete_examples,
-    "0 2 3 4 8 10 130",
-    run_delete};
+    .name = "repo delete",
+    .args = "REPO",
+    .summary = "delete a repository",
+    .help = "Deletes a repository with its files and history. There is no way back.",
+    .flags = delete_flags,
+    .groups = CLI_REMOTE,
+    .min = 1,
+    .max = 1,
+    .examples = delete_examples,
+    .exits = "0 2 3 4 8 10 130",
+    .run = run_delete,
+};
 
 /* ---- list ---- */
 
@@ -203,18 +208,19 @@ static const cli_flag    list_flags[] = {{"type", "TYPE", "model (default), data
 static const char *const list_examples[] = {
     "snug repo list ada --type dataset", "the data sets of ada",
     "snug repo list --search tiny --json", "all models with tiny in their name, as JSON", NULL};
+
 const cli_command cli_cmd_repo_list = {
-    "repo list",
-    "[OWNER]",
-    "list repositories",
-    "Lists the repositories you may see: name, visibility, day of the last change.",
-    list_flags,
-    CLI_REMOTE,
-    0,
-    1,
-    list_examples,
-    "0 2 4 8 10",
-    run_list};
+    .name = "repo list",
+    .args = "[OWNER]",
+    .summary = "list repositories",
+    .help = "Lists the repositories you may see: name, visibility, day of the last change.",
+    .flags = list_flags,
+    .groups = CLI_REMOTE,
+    .max = 1,
+    .examples = list_examples,
+    .exits = "0 2 4 8 10",
+    .run = run_list,
+};
 
 /* ---- move ---- */
 
@@ -247,15 +253,17 @@ static const cli_flag    move_flags[] = {{"type", "TYPE", cli_type_help}, {NULL,
 static const char *const move_examples[] = {"snug repo move ada/draft ada/final", "rename a model",
                                             "snug repo move ada/songs choir/songs --type dataset",
                                             "hand a data set to somebody else", NULL};
-const cli_command        cli_cmd_repo_move = {
-           "repo move",
-           "FROM TO",
-           "rename a repository or give it away",
-           "Gives a repository another name or owner. The old name redirects to the new one.",
-           move_flags,
-           CLI_REMOTE,
-           2,
-           2,
-           move_examples,
-           "0 2 3 4 5 8 10",
-           run_move};
+
+const cli_command cli_cmd_repo_move = {
+    .name = "repo move",
+    .args = "FROM TO",
+    .summary = "rename a repository or give it away",
+    .help = "Gives a repository another name or owner. The old name redirects to the new one.",
+    .flags = move_flags,
+    .groups = CLI_REMOTE,
+    .min = 2,
+    .max = 2,
+    .examples = move_examples,
+    .exits = "0 2 3 4 5 8 10",
+    .run = run_move,
+};

@@ -13,8 +13,10 @@
 #ifdef SNUG_HAVE_HUB
 #include "cli/bar.h"
 #include "cli/net.h"
+#define RUN_GROUPS CLI_REMOTE
 #else
 #include "cli/cli_int.h"
+#define RUN_GROUPS 0
 #endif
 
 enum { INPUT_MAX = 64 * 1024 * 1024, ANSWER_MAX = 256 * 1024 * 1024, PARAMS_MAX = 1024 * 1024 };
@@ -294,22 +296,20 @@ static const char *const examples[] = {"snug run ada/sentiment-tiny \"What a lov
                                        "fetch the model once and classify a sentence",
                                        "snug run ./sentiment --batch - --json < lines.txt",
                                        "one JSON result a line for each input line", NULL};
-const cli_command        cli_cmd_run = {
-           "run",
-           "MODEL [INPUT]",
-           "run a model on an input",
-           "MODEL is a folder, or a repository that is fetched into the cache first. INPUT is a text, a "
-                  "JSON object as the task wants "
-                  "it, or - for standard input.\n\n"
-                  "Generated text appears as it is made. With --json the answer is the one of the inference API.",
-           flags,
-#ifdef SNUG_HAVE_HUB
-    CLI_REMOTE,
-#else
-    0,
-#endif
-    1,
-    2,
-    examples,
-    "0 2 3 4 7 8 9 10 130",
-    run};
+
+const cli_command cli_cmd_run = {
+    .name = "run",
+    .args = "MODEL [INPUT]",
+    .summary = "run a model on an input",
+    .help = "MODEL is a folder, or a repository that is fetched into the cache first. INPUT is a "
+            "text, a JSON object as the task wants it, or - for standard input.\n\n"
+            "Generated text appears as it is made. With --json the answer is the one of the "
+            "inference API.",
+    .flags = flags,
+    .groups = RUN_GROUPS,
+    .min = 1,
+    .max = 2,
+    .examples = examples,
+    .exits = "0 2 3 4 7 8 9 10 130",
+    .run = run,
+};

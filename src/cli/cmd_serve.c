@@ -62,24 +62,24 @@ static const char *const examples[] = {"snug serve --data /srv/snug --listen 0.0
                                        "serve a folder to the network",
                                        "SNUG_WORKERS=16 snug serve --config /etc/snug.conf",
                                        "take settings from a file and the environment", NULL};
-const cli_command        cli_cmd_serve = {
-           "serve",
-           "",
-           "run the hub",
-           "Runs the hub in the foreground: API, file transfers and pages on one address. It prints one "
-                  "line, `listening on "
-                  "http://...`, when it is ready, and logs to standard error.\n\n"
-                  "SIGTERM or Ctrl-C stops it after the running requests; a second one at once. Stopping it at "
-                  "any moment, even by kill -9 "
-                  "or by power loss, loses nothing that was acknowledged.\n\n"
-                  "All settings may also stand in a config file or in SNUG_* variables: see snug config.",
-           config_flags,
-           0,
-           0,
-           0,
-           examples,
-           "0 2 3 5 74",
-           run};
+
+const cli_command cli_cmd_serve = {
+    .name = "serve",
+    .args = "",
+    .summary = "run the hub",
+    .help = "Runs the hub in the foreground: API, file transfers and pages on one address. It "
+            "prints one line, `listening on http://...`, when it is ready, and logs to standard "
+            "error.\n\n"
+            "SIGTERM or Ctrl-C stops it after the running requests; a second one at once. "
+            "Stopping it at any moment, even by kill -9 or by power loss, loses nothing that was "
+            "acknowledged.\n\n"
+            "All settings may also stand in a config file or in SNUG_* variables: see snug "
+            "config.",
+    .flags = config_flags,
+    .examples = examples,
+    .exits = "0 2 3 5 74",
+    .run = run,
+};
 
 /* ---- openapi ---- */
 
@@ -99,15 +99,13 @@ static snug_status run_openapi(cli *c, const cli_args *a, snug_err *err)
 static const char *const openapi_examples[] = {
     "snug openapi > openapi.json", "keep the description of the API",
     "snug openapi | jq '.paths | keys'", "list the endpoints", NULL};
+
 const cli_command cli_cmd_openapi = {
-    "openapi",
-    "",
-    "print the description of the HTTP API",
-    "Prints the OpenAPI 3.1 document made from the route tables of this build.",
-    NULL,
-    0,
-    0,
-    0,
-    openapi_examples,
-    "0",
-    run_openapi};
+    .name = "openapi",
+    .args = "",
+    .summary = "print the description of the HTTP API",
+    .help = "Prints the OpenAPI 3.1 document made from the route tables of this build.",
+    .examples = openapi_examples,
+    .exits = "0",
+    .run = run_openapi,
+};

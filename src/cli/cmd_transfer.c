@@ -85,24 +85,25 @@ static const char *const upload_examples[] = {
     "snug upload ada/my-model ./folder --create", "publish a folder",
     "snug upload datasets/ada/songs train.csv data/train.csv --message \"More songs\"",
     "put one file under a name", NULL};
-const cli_command cli_cmd_upload = {"upload",
-                                    "REPO PATH [IN_REPO]",
-                                    "send a file or folder in one commit",
-                                    "Sends PATH, a file or a folder, to the repository in one "
-                                    "commit. IN_REPO is the name (of a file) or the folder (of a "
-                                    "folder) it gets there; without it a file keeps its name and a "
-                                    "folder's content goes to the top.\n\n"
-                                    "What the hub already holds is not sent again: interrupted "
-                                    "uploads go on where they stopped, and when nothing changed "
-                                    "there is no commit. Folders .git and .cache/huggingface stay "
-                                    "here, and so does what .gitignore names.",
-                                    upload_flags,
-                                    CLI_REMOTE,
-                                    2,
-                                    3,
-                                    upload_examples,
-                                    "0 2 3 4 5 6 8 10 74 130",
-                                    run_upload};
+
+const cli_command cli_cmd_upload = {
+    .name = "upload",
+    .args = "REPO PATH [IN_REPO]",
+    .summary = "send a file or folder in one commit",
+    .help = "Sends PATH, a file or a folder, to the repository in one commit. IN_REPO is the "
+            "name (of a file) or the folder (of a folder) it gets there; without it a file keeps "
+            "its name and a folder's content goes to the top.\n\n"
+            "What the hub already holds is not sent again: interrupted uploads go on where they "
+            "stopped, and when nothing changed there is no commit. Folders .git and "
+            ".cache/huggingface stay here, and so does what .gitignore names.",
+    .flags = upload_flags,
+    .groups = CLI_REMOTE,
+    .min = 2,
+    .max = 3,
+    .examples = upload_examples,
+    .exits = "0 2 3 4 5 6 8 10 74 130",
+    .run = run_upload,
+};
 
 /* ---- download ---- */
 
@@ -186,21 +187,23 @@ static const char *const download_examples[] = {
     "snug download ada/my-model", "fetch everything into the cache and print the folder",
     "snug download ada/my-model --include '*.safetensors' --include 'config.json' --local-dir ./m",
     "fetch some files into a folder", NULL};
+
 const cli_command cli_cmd_download = {
-    "download",
-    "REPO [FILE...]",
-    "fetch a repository or some of its files",
-    "Fetches the whole repository, or the files named, and prints where they are: a folder, or the "
-    "path of a single file. "
-    "Files go to the cache that stock Hugging Face libraries share, or to --local-dir.\n\n"
-    "An interrupted download goes on where it stopped. Every file is verified by its hash before "
-    "it gets its name. With "
-    "HF_HUB_OFFLINE=1, or when the hub cannot be reached, the cache answers alone.\n\n"
-    "In a GLOB, * also matches /, and a GLOB that ends in / takes a folder.",
-    download_flags,
-    CLI_REMOTE,
-    1,
-    UINT_MAX,
-    download_examples,
-    "0 2 3 4 7 8 10 74 130",
-    run_download};
+    .name = "download",
+    .args = "REPO [FILE...]",
+    .summary = "fetch a repository or some of its files",
+    .help = "Fetches the whole repository, or the files named, and prints where they are: a "
+            "folder, or the path of a single file. Files go to the cache that stock Hugging Face "
+            "libraries share, or to --local-dir.\n\n"
+            "An interrupted download goes on where it stopped. Every file is verified by its "
+            "hash before it gets its name. With HF_HUB_OFFLINE=1, or when the hub cannot be "
+            "reached, the cache answers alone.\n\n"
+            "In a GLOB, * also matches /, and a GLOB that ends in / takes a folder.",
+    .flags = download_flags,
+    .groups = CLI_REMOTE,
+    .min = 1,
+    .max = UINT_MAX,
+    .examples = download_examples,
+    .exits = "0 2 3 4 7 8 10 74 130",
+    .run = run_download,
+};

@@ -90,18 +90,20 @@ static const char *const add_examples[] = {
     "snug user add ada --admin", "add an administrator, asking for the password",
     "printf %s \"$PW\" | snug user add bob --password-stdin --data /srv/snug",
     "add an account from a script", NULL};
+
 const cli_command cli_cmd_user_add = {
-    "user add",
-    "NAME",
-    "add an account",
-    "Adds an account to the hub in the data folder. Works while the server runs.",
-    add_flags,
-    CLI_DATA,
-    1,
-    1,
-    add_examples,
-    "0 2 5 74",
-    run_add};
+    .name = "user add",
+    .args = "NAME",
+    .summary = "add an account",
+    .help = "Adds an account to the hub in the data folder. Works while the server runs.",
+    .flags = add_flags,
+    .groups = CLI_DATA,
+    .min = 1,
+    .max = 1,
+    .examples = add_examples,
+    .exits = "0 2 5 74",
+    .run = run_add,
+};
 
 static snug_status run_password(cli *c, const cli_args *a, snug_err *err)
 {
@@ -123,17 +125,20 @@ static const cli_flag password_flags[] = {
 static const char *const password_examples[] = {
     "snug user password ada", "ask for a new password",
     "printf %s \"$PW\" | snug user password ada --password-stdin", "set it from a script", NULL};
-const cli_command cli_cmd_user_password = {"user password",
-                                           "NAME",
-                                           "change a password",
-                                           "Sets a new password. Access tokens stay valid.",
-                                           password_flags,
-                                           CLI_DATA,
-                                           1,
-                                           1,
-                                           password_examples,
-                                           "0 2 3 74",
-                                           run_password};
+
+const cli_command cli_cmd_user_password = {
+    .name = "user password",
+    .args = "NAME",
+    .summary = "change a password",
+    .help = "Sets a new password. Access tokens stay valid.",
+    .flags = password_flags,
+    .groups = CLI_DATA,
+    .min = 1,
+    .max = 1,
+    .examples = password_examples,
+    .exits = "0 2 3 74",
+    .run = run_password,
+};
 
 static snug_status run_users(cli *c, const cli_args *a, snug_err *err)
 {
@@ -166,17 +171,17 @@ done:
 static const char *const users_examples[] = {
     "snug user list", "name, role and address of each account",
     "snug user list --json --data /srv/snug", "the same as JSON", NULL};
-const cli_command cli_cmd_user_list = {"user list",
-                                       "",
-                                       "list the accounts",
-                                       "Lists the accounts of the hub in the data folder.",
-                                       NULL,
-                                       CLI_DATA,
-                                       0,
-                                       0,
-                                       users_examples,
-                                       "0 2 74",
-                                       run_users};
+
+const cli_command cli_cmd_user_list = {
+    .name = "user list",
+    .args = "",
+    .summary = "list the accounts",
+    .help = "Lists the accounts of the hub in the data folder.",
+    .groups = CLI_DATA,
+    .examples = users_examples,
+    .exits = "0 2 74",
+    .run = run_users,
+};
 
 /* ---- tokens ---- */
 
@@ -243,18 +248,20 @@ static const char *const token_create_examples[] = {
     "snug token create ada --name laptop --role write", "print a new token that may write",
     "export HF_TOKEN=$(snug token create ci --name build --role read)", "use one in a script",
     NULL};
-const cli_command cli_cmd_token_create = {"token create",
-                                          "USER",
-                                          "make an access token",
-                                          "Makes an access token and prints it, alone on a line. "
-                                          "It cannot be shown again: the hub keeps its hash.",
-                                          token_create_flags,
-                                          CLI_DATA,
-                                          0,
-                                          1,
-                                          token_create_examples,
-                                          "0 2 3 5 74",
-                                          run_token_create};
+
+const cli_command cli_cmd_token_create = {
+    .name = "token create",
+    .args = "USER",
+    .summary = "make an access token",
+    .help = "Makes an access token and prints it, alone on a line. It cannot be shown again: the "
+            "hub keeps its hash.",
+    .flags = token_create_flags,
+    .groups = CLI_DATA,
+    .max = 1,
+    .examples = token_create_examples,
+    .exits = "0 2 3 5 74",
+    .run = run_token_create,
+};
 
 static void put_token(snug_json_out *j, const hub_token *t)
 {
@@ -317,18 +324,19 @@ static const cli_flag token_user_flags[] = {
 static const char *const token_list_examples[] = {
     "snug token list ada", "name, role, age and last use of each token",
     "snug token list ada --json", "the same as JSON", NULL};
+
 const cli_command cli_cmd_token_list = {
-    "token list",
-    "USER",
-    "list the tokens of an account",
-    "Lists tokens by name; the tokens themselves cannot be shown.",
-    token_user_flags,
-    CLI_DATA,
-    0,
-    1,
-    token_list_examples,
-    "0 2 3 74",
-    run_token_list};
+    .name = "token list",
+    .args = "USER",
+    .summary = "list the tokens of an account",
+    .help = "Lists tokens by name; the tokens themselves cannot be shown.",
+    .flags = token_user_flags,
+    .groups = CLI_DATA,
+    .max = 1,
+    .examples = token_list_examples,
+    .exits = "0 2 3 74",
+    .run = run_token_list,
+};
 
 static snug_status run_token_revoke(cli *c, const cli_args *a, snug_err *err)
 {
@@ -355,15 +363,17 @@ static const cli_flag token_revoke_flags[] = {
 static const char *const token_revoke_examples[] = {
     "snug token revoke ada --name laptop", "end the token called laptop",
     "snug token revoke --user ci --name build --quiet", "the same from a script", NULL};
-const cli_command cli_cmd_token_revoke = {"token revoke",
-                                          "USER",
-                                          "end an access token",
-                                          "Ends a token. A running server may go on to accept it "
-                                          "for the few seconds it remembers tokens.",
-                                          token_revoke_flags,
-                                          CLI_DATA,
-                                          0,
-                                          1,
-                                          token_revoke_examples,
-                                          "0 2 3 74",
-                                          run_token_revoke};
+
+const cli_command cli_cmd_token_revoke = {
+    .name = "token revoke",
+    .args = "USER",
+    .summary = "end an access token",
+    .help = "Ends a token. A running server may go on to accept it for the few seconds it "
+            "remembers tokens.",
+    .flags = token_revoke_flags,
+    .groups = CLI_DATA,
+    .max = 1,
+    .examples = token_revoke_examples,
+    .exits = "0 2 3 74",
+    .run = run_token_revoke,
+};

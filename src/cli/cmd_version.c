@@ -34,17 +34,17 @@ static const cli_flag    version_flags[] = {{"version", NULL, "the same"}, {NULL
 static const char *const version_examples[] = {"snug version", "print the version",
                                                "snug version --json",
                                                "print it with what is built in", NULL};
-const cli_command        cli_cmd_version = {"version",
-                                            "",
-                                            "print the version",
-                                            "Prints the version of this program.",
-                                            version_flags,
-                                            0,
-                                            0,
-                                            0,
-                                            version_examples,
-                                            "0 2",
-                                            run_version};
+
+const cli_command cli_cmd_version = {
+    .name = "version",
+    .args = "",
+    .summary = "print the version",
+    .help = "Prints the version of this program.",
+    .flags = version_flags,
+    .examples = version_examples,
+    .exits = "0 2",
+    .run = run_version,
+};
 
 static snug_status run_help(cli *c, const cli_args *a, snug_err *err)
 {
@@ -85,16 +85,16 @@ static const cli_flag help_flags[] = {
 static const char *const help_examples[] = {"snug help upload", "what `snug upload` does",
                                             "snug help --man | man -l -", "read the manual page",
                                             NULL};
-const cli_command        cli_cmd_help = {
-           "help",
-           "[COMMAND]",
-           "tell what a command does",
-           "Without a command: the list of all commands. With one: what it does, its options, "
-                  "examples and exit codes.",
-           help_flags,
-           0,
-           0,
-           2,
-           help_examples,
-           "0 2",
-           run_help};
+
+const cli_command cli_cmd_help = {
+    .name = "help",
+    .args = "[COMMAND]",
+    .summary = "tell what a command does",
+    .help = "Without a command: the list of all commands. With one: what it does, its options, "
+            "examples and exit codes.",
+    .flags = help_flags,
+    .max = 2,
+    .examples = help_examples,
+    .exits = "0 2",
+    .run = run_help,
+};

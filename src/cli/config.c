@@ -70,11 +70,8 @@ static snug_status check(config_id id, const char *text, const char *origin, snu
     case CONFIG_SIZE:
         want = snug_parse_size(snug_str(text), &n) ? NULL : "a size such as 512, 64k or 2GiB";
         break;
-    case CONFIG_SWITCH:
-        want = parse_switch(snug_str(text), &b) ? NULL : "true or false";
-        break;
-    case CONFIG_TEXT:
-        break;
+    case CONFIG_SWITCH: want = parse_switch(snug_str(text), &b) ? NULL : "true or false"; break;
+    case CONFIG_TEXT: break;
     }
     if (id == CONFIG_ID_log_level && !is_one_of(text, levels))
         want = "debug, info, warn, error or off";

@@ -6,7 +6,13 @@
 
 #include "cli/cli_int.h"
 
-typedef enum config_type { CONFIG_TEXT, CONFIG_COUNT, CONFIG_SECONDS, CONFIG_SIZE, CONFIG_SWITCH } config_type;
+typedef enum config_type {
+    CONFIG_TEXT,
+    CONFIG_COUNT,
+    CONFIG_SECONDS,
+    CONFIG_SIZE,
+    CONFIG_SWITCH
+} config_type;
 
 /* X(key, flag, type, default, value word, help). Variables are SNUG_<KEY>; a new row also needs a
  * line in serve.c that uses it. */
@@ -19,14 +25,17 @@ typedef enum config_type { CONFIG_TEXT, CONFIG_COUNT, CONFIG_SECONDS, CONFIG_SIZ
       "what clients call this hub, for links in answers (default: what they put in Host)")         \
     X(trusted_proxies, "trusted-proxies", TEXT, "", "LIST",                                        \
       "addresses whose X-Forwarded-* headers are believed, separated by commas")                   \
-    X(io_threads, "io-threads", COUNT, "0", "N", "threads that copy bytes; 0: one per CPU, at most 4") \
+    X(io_threads, "io-threads", COUNT, "0", "N",                                                   \
+      "threads that copy bytes; 0: one per CPU, at most 4")                                        \
     X(workers, "workers", COUNT, "0", "N", "threads that answer requests; 0: 8")                   \
     X(stream_workers, "stream-workers", COUNT, "0", "N", "threads that read uploads; 0: 32")       \
     X(queue_max, "queue-max", COUNT, "0", "N",                                                     \
       "requests that may wait for a worker before clients get 503; 0: 1024")                       \
     X(connections_max, "connections-max", COUNT, "0", "N", "open connections; 0: 4096")            \
-    X(idle_timeout, "idle-timeout", SECONDS, "0", "S", "seconds a silent connection is kept; 0: 75") \
-    X(body_timeout, "body-timeout", SECONDS, "0", "S", "seconds of silence inside an upload; 0: 30") \
+    X(idle_timeout, "idle-timeout", SECONDS, "0", "S",                                             \
+      "seconds a silent connection is kept; 0: 75")                                                \
+    X(body_timeout, "body-timeout", SECONDS, "0", "S",                                             \
+      "seconds of silence inside an upload; 0: 30")                                                \
     X(memory_body_max, "memory-body-max", SIZE, "0", "SIZE",                                       \
       "largest request body held in memory; 0: 16MiB")                                             \
     X(raw_file_max, "raw-file-max", SIZE, "0", "SIZE",                                             \
@@ -42,21 +51,32 @@ typedef enum config_id {
 #define X(key, flag, type, dflt, word, help) CONFIG_ID_##key,
     CONFIG_LIST(X)
 #undef X
-    CONFIG_ID_COUNT
+        CONFIG_ID_COUNT
 } config_id;
 
-typedef struct config_key { const char *name, *flag; config_type type; const char *dflt, *word, *help; } config_key;
+typedef struct config_key {
+    const char *name, *flag;
+    config_type type;
+    const char *dflt, *word, *help;
+} config_key;
 extern const config_key config_keys[CONFIG_ID_COUNT];
 extern const cli_flag   config_flags[]; /* the keys as flags, and --config */
 
-typedef struct config_value { const char *text, *origin; } config_value; /* origin: "default", "$SNUG_DATA", ... */
-typedef struct config { config_value v[CONFIG_ID_COUNT]; const char *file; /* read; NULL: none */ } config;
+typedef struct config_value {
+    const char *text, *origin;
+} config_value; /* origin: "default", "$SNUG_DATA", ... */
+typedef struct config {
+    config_value v[CONFIG_ID_COUNT];
+    const char  *file; /* read; NULL: none */
+} config;
 
 /* File (--config, $SNUG_CONFIG, else snug.conf in $XDG_CONFIG_HOME/snug when it exists), then
  * SNUG_* variables, then flags. Every value is checked. */
-snug_status config_load(snug_arena *a, const cli_args *args, config *out, snug_err *err) SNUG_MUST_USE;
+snug_status config_load(snug_arena *a, const cli_args *args, config *out,
+                        snug_err *err) SNUG_MUST_USE;
 /* "key = value" lines; # starts a comment line. Exposed for its tests. */
-snug_status config_read_text(snug_arena *a, snug_slice text, const char *file, config *c, snug_err *err) SNUG_MUST_USE;
+snug_status config_read_text(snug_arena *a, snug_slice text, const char *file, config *c,
+                             snug_err *err) SNUG_MUST_USE;
 const char *config_text(const config *c, config_id id); /* NULL when empty */
 uint64_t    config_number(const config *c, config_id id);
 bool        config_switch(const config *c, config_id id);

@@ -22,12 +22,12 @@
 enum { TABLES_MAX = 64, URL_MAX = 512 };
 
 struct house {
-    int          lock;
-    hub         *hub;
-    api_app      app;
-    bool         app_ready;
+    int     lock;
+    hub    *hub;
+    api_app app;
+    bool    app_ready;
 #ifdef SNUG_HAVE_WEB
-    web_app      pages;
+    web_app pages;
 #endif
     void        *apps[TABLES_MAX]; /* one for each route table */
     http_server *server;

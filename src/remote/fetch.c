@@ -161,8 +161,9 @@ static void run_segment(void *arg)
 static snug_status run_segments(job *jb, snug_err *err)
 {
     stream       t[REMOTE_SEGMENTS_MAX];
-    snug_thread *th[REMOTE_SEGMENTS_MAX];
+    snug_thread *th[REMOTE_SEGMENTS_MAX] = {NULL};
     memset(t, 0, sizeof t);
+    SNUG_ASSERT(jb->j.count >= 1 && jb->j.count <= REMOTE_SEGMENTS_MAX);
     for (unsigned i = 0; i < jb->j.count; i++) {
         t[i] = (stream){.jb = jb, .s = &jb->j.seg[i], .saved_at = atomic_load(&jb->j.seg[i].next)};
         if (i > 0) th[i] = snug_thread_start("segment", 0, run_segment, &t[i]);
@@ -291,6 +292,7 @@ static snug_status fetch_once(job *jb, unsigned segments, bool *mismatch, snug_e
     atomic_store(&jb->failed, false);
     SNUG_TRY(open_partial(jb, segments, err));
     SNUG_TRY(run_segments(jb, err));
+    remote_crew_what(jb->c, "verifying %s", jb->f->label);
     SNUG_TRY(remote_verify_fd(jb->fd, jb->f->etag, jb->f->size, &jb->c->stop, &same, err));
     if (!same) {
         *mismatch = true;

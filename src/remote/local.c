@@ -39,15 +39,16 @@ bool remote_note_parse(snug_slice text, remote_note *out)
     memset(out, 0, sizeof *out);
     memcpy(out->commit, commit.ptr, 40);
     memcpy(out->etag, etag.ptr, etag.len);
-    uint64_t whole = 0;
+    uint64_t whole = 0, part = 0, unit = 1;
     size_t   dot = snug_index(when, '.');
     if (!snug_parse_u64(snug_sub(when, 0, dot), &whole)) return false;
-    out->time = (double)whole;
-    double unit = 0.1;
-    for (size_t i = dot == SIZE_MAX ? when.len : dot + 1; i < when.len; i++, unit /= 10) {
+    for (size_t i = dot == SIZE_MAX ? when.len : dot + 1; i < when.len; i++) {
         if (when.ptr[i] < '0' || when.ptr[i] > '9') return false;
-        out->time += unit * (when.ptr[i] - '0');
+        if (unit >= 1000000000) continue; /* finer than any file system keeps */
+        part = 10 * part + (uint64_t)(when.ptr[i] - '0');
+        unit *= 10;
     }
+    out->time = (double)whole + (double)part / (double)unit;
     return true;
 }
 

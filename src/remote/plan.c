@@ -230,7 +230,7 @@ static int by_path(const void *a, const void *b)
 static snug_status pick_named(const remote_download *d, remote_files *all, remote_plan *p,
                               snug_arena *a, snug_err *err)
 {
-    qsort(all->v, all->count, sizeof *all->v, by_path);
+    if (all->count > 0) qsort(all->v, all->count, sizeof *all->v, by_path);
     p->files = snug_arena_zalloc(a, (d->file_count + 1) * sizeof *p->files);
     for (size_t i = 0; i < d->file_count; i++) {
         remote_file        key = {.path = d->files[i]};

@@ -29,7 +29,7 @@ snug_status remote_forget_token(snug_err *err) SNUG_MUST_USE;
  * once at the end. `done` never shrinks. An upload reads each byte twice, to hash it and to send
  * it, and counts both; bytes the hub already holds count as sent. */
 typedef struct remote_progress {
-    const char *what; /* file or step */
+    const char *what;        /* file or step */
     uint64_t    done, total; /* bytes over all files */
     size_t      files_done, files_total;
     bool        finished;
@@ -47,39 +47,59 @@ snug_status remote_call(remote *r, const char *method, const char *path, snug_sl
 snug_status remote_call_page(remote *r, const char *path, snug_arena *a, snug_json *out,
                              const char **next, snug_err *err) SNUG_MUST_USE;
 
-typedef struct remote_repo { const char *type; /* "model" */ snug_slice id; /* ns/name or name */ } remote_repo;
+typedef struct remote_repo {
+    const char *type; /* "model" */
+    snug_slice  id;   /* ns/name or name */
+} remote_repo;
 /* "ns/name", "datasets/ns/name", "spaces/ns/name". */
-snug_status remote_parse_repo(snug_slice text, const char *type_or_null, remote_repo *out, snug_err *err) SNUG_MUST_USE;
+snug_status remote_parse_repo(snug_slice text, const char *type_or_null, remote_repo *out,
+                              snug_err *err) SNUG_MUST_USE;
 snug_status remote_whoami(remote *r, snug_arena *a, snug_json *out, snug_err *err) SNUG_MUST_USE;
-snug_status remote_create_repo(remote *r, remote_repo id, bool is_private, bool exist_ok, snug_arena *a, snug_json *out, snug_err *err) SNUG_MUST_USE;
+snug_status remote_create_repo(remote *r, remote_repo id, bool is_private, bool exist_ok,
+                               snug_arena *a, snug_json *out, snug_err *err) SNUG_MUST_USE;
 
 typedef struct remote_upload {
-    remote_repo repo;
-    const char *path;      /* file or folder */
-    const char *in_repo;   /* NULL: file name, or the root for folders */
-    const char *revision;  /* NULL: main */
-    const char *message;   /* NULL: one is made */
-    remote_progress_fn *progress; void *progress_arg;
-    const atomic_bool *cancel;
+    remote_repo         repo;
+    const char         *path;     /* file or folder */
+    const char         *in_repo;  /* NULL: file name, or the root for folders */
+    const char         *revision; /* NULL: main */
+    const char         *message;  /* NULL: one is made */
+    remote_progress_fn *progress;
+    void               *progress_arg;
+    const atomic_bool  *cancel;
 } remote_upload;
-typedef struct remote_uploaded { snug_slice commit_oid, commit_url; size_t files, skipped; uint64_t bytes_sent; } remote_uploaded;
-/* Hashes, asks preupload, sends what the hub lacks, commits once. Running it again sends nothing. */
-snug_status remote_do_upload(remote *r, const remote_upload *u, snug_arena *a, remote_uploaded *out, snug_err *err) SNUG_MUST_USE;
+typedef struct remote_uploaded {
+    snug_slice commit_oid, commit_url;
+    size_t     files, skipped;
+    uint64_t   bytes_sent;
+} remote_uploaded;
+/* Hashes, asks preupload, sends what the hub lacks, commits once. Running it again sends nothing.
+ */
+snug_status remote_do_upload(remote *r, const remote_upload *u, snug_arena *a, remote_uploaded *out,
+                             snug_err *err) SNUG_MUST_USE;
 
 typedef struct remote_download {
-    remote_repo repo;
-    const char *revision;  /* NULL: main */
-    const snug_slice *files; size_t file_count;           /* none: the whole snapshot */
-    const snug_slice *include, *exclude; size_t include_count, exclude_count; /* globs */
-    const char *local_dir; /* NULL: the cache */
-    unsigned    segments;  /* parallel range requests per large file; 0: 4, at most 16 */
-    remote_progress_fn *progress; void *progress_arg;
-    const atomic_bool *cancel;
+    remote_repo         repo;
+    const char         *revision; /* NULL: main */
+    const snug_slice   *files;
+    size_t              file_count; /* none: the whole snapshot */
+    const snug_slice   *include, *exclude;
+    size_t              include_count, exclude_count; /* globs */
+    const char         *local_dir;                    /* NULL: the cache */
+    unsigned            segments; /* parallel range requests per large file; 0: 4, at most 16 */
+    remote_progress_fn *progress;
+    void               *progress_arg;
+    const atomic_bool  *cancel;
 } remote_download;
-typedef struct remote_downloaded { snug_slice path; /* snapshot folder, local dir, or the one file */
-                                   snug_slice commit; size_t files; uint64_t bytes_fetched;
-                                   bool from_cache; /* the hub did not answer: this is what the cache had */ } remote_downloaded;
+typedef struct remote_downloaded {
+    snug_slice path; /* snapshot folder, local dir, or the one file */
+    snug_slice commit;
+    size_t     files;
+    uint64_t   bytes_fetched;
+    bool       from_cache; /* the hub did not answer: this is what the cache had */
+} remote_downloaded;
 /* Resumes .incomplete files, verifies size and hash, renames into place. */
-snug_status remote_do_download(remote *r, const remote_download *d, snug_arena *a, remote_downloaded *out, snug_err *err) SNUG_MUST_USE;
+snug_status remote_do_download(remote *r, const remote_download *d, snug_arena *a,
+                               remote_downloaded *out, snug_err *err) SNUG_MUST_USE;
 
 #endif

@@ -10,15 +10,15 @@
 #include "remote/remote.h"
 
 enum {
-    REMOTE_ETAG_MAX = 128,          /* an etag is a file name of the cache */
-    REMOTE_NAME_MAX = 255,          /* one part of a path */
-    REMOTE_PATH_MAX = 4000,         /* a whole path in a repository */
-    REMOTE_TRIES_CALL = 3,          /* of a plain call that cannot connect */
-    REMOTE_TRIES_MAX = 5,           /* without progress */
-    REMOTE_WORKERS = 8,             /* files in flight */
-    REMOTE_SEGMENTS_MAX = 16,       /* ranges in flight for one file */
-    REMOTE_FILES_MAX = 1000000,     /* of one repository */
-    REMOTE_PREUPLOAD_MAX = 256,     /* files in one question to the hub */
+    REMOTE_ETAG_MAX = 128,      /* an etag is a file name of the cache */
+    REMOTE_NAME_MAX = 255,      /* one part of a path */
+    REMOTE_PATH_MAX = 4000,     /* a whole path in a repository */
+    REMOTE_TRIES_CALL = 3,      /* of a plain call that cannot connect */
+    REMOTE_TRIES_MAX = 5,       /* without progress */
+    REMOTE_WORKERS = 8,         /* files in flight */
+    REMOTE_SEGMENTS_MAX = 16,   /* ranges in flight for one file */
+    REMOTE_FILES_MAX = 1000000, /* of one repository */
+    REMOTE_PREUPLOAD_MAX = 256, /* files in one question to the hub */
     REMOTE_WALK_DEPTH_MAX = 100,
     REMOTE_EXTRA_MAX = 16
 };
@@ -26,9 +26,9 @@ enum {
 
 struct remote {
     http_client *http;
-    char        *endpoint; /* no trailing slash */
+    char        *endpoint;   /* no trailing slash */
     size_t       origin_len; /* scheme://host:port of the endpoint */
-    char        *token;    /* NULL: none; wiped on close */
+    char        *token;      /* NULL: none; wiped on close */
     char        *cache_dir;
     bool         offline;
 };
@@ -60,34 +60,35 @@ snug_status remote_fail_file(snug_err *err, int errnum, const char *doing, const
 
 /* ---- call.c: one exchange with retries, redirects and the token ---- */
 typedef struct remote_ask {
-    const char *method;
-    const char *url;            /* absolute */
-    bool        anonymous;      /* no token: signed addresses */
-    bool        once;           /* not repeated on failures that may have had an effect */
-    bool        single;         /* one try, whatever happens: the caller has its own loop */
-    bool        accept_any;     /* every status is an answer, not an error */
-    bool        stay;           /* redirects are answers */
-    const char *media;          /* of the body */
-    const char *accept;
-    const http_header *extra;   /* what a signed address asks for */
-    size_t      extra_count;    /* at most REMOTE_EXTRA_MAX */
-    snug_slice  body;
-    uint64_t    range_first, range_last; /* with_range */
-    bool        with_range, identity;
+    const char        *method;
+    const char        *url;        /* absolute */
+    bool               anonymous;  /* no token: signed addresses */
+    bool               once;       /* not repeated on failures that may have had an effect */
+    bool               single;     /* one try, whatever happens: the caller has its own loop */
+    bool               accept_any; /* every status is an answer, not an error */
+    bool               stay;       /* redirects are answers */
+    const char        *media;      /* of the body */
+    const char        *accept;
+    const http_header *extra;       /* what a signed address asks for */
+    size_t             extra_count; /* at most REMOTE_EXTRA_MAX */
+    snug_slice         body;
+    uint64_t           range_first, range_last; /* with_range */
+    bool               with_range, identity;
     snug_status (*pull)(void *arg, void *p, size_t n, size_t *got, snug_err *err);
-    void       *pull_arg;
-    uint64_t    pull_length;
-    void      (*rewind)(void *arg); /* before each try; may be NULL */
+    void    *pull_arg;
+    uint64_t pull_length;
+    void (*rewind)(void *arg); /* before each try; may be NULL */
     snug_status (*push)(void *arg, int status, snug_slice part, snug_err *err);
-    void       *push_arg;
-    bool      (*progressed)(void *arg); /* true: the last try got somewhere, start counting anew */
-    snug_buf   *into;
+    void *push_arg;
+    bool (*progressed)(void *arg); /* true: the last try got somewhere, start counting anew */
+    snug_buf          *into;
     const atomic_bool *cancel;
 } remote_ask;
 snug_status remote_exchange(remote *r, const remote_ask *q, snug_arena *a, http_answer *out,
                             snug_err *err) SNUG_MUST_USE;
 /* The error an answer stands for; SNUG_OK below 400. */
-snug_status remote_judge(const remote *r, const http_answer *ans, snug_slice body, snug_err *err) SNUG_MUST_USE;
+snug_status remote_judge(const remote *r, const http_answer *ans, snug_slice body,
+                         snug_err *err) SNUG_MUST_USE;
 bool        remote_is_passing(snug_status st, int status); /* worth another try */
 snug_status remote_wait(uint64_t ms, const atomic_bool *cancel, snug_err *err) SNUG_MUST_USE;
 uint64_t    remote_backoff_ms(unsigned failures, snug_slice retry_after);
@@ -115,20 +116,24 @@ typedef struct remote_crew {
     _Atomic size_t      next;
     size_t              count;
     snug_status (*work)(struct remote_crew *c, void *arg, size_t index, snug_err *err);
-    void               *work_arg;
-    uint64_t            shown_ms, shown_done;
+    void    *work_arg;
+    uint64_t shown_ms, shown_done;
 } remote_crew;
-void        remote_crew_init(remote_crew *c, const atomic_bool *cancel, remote_progress_fn *fn, void *arg);
-void        remote_crew_deinit(remote_crew *c);
-void        remote_crew_what(remote_crew *c, const char *fmt, ...) SNUG_PRINTF(2, 3);
-void        remote_crew_finish(remote_crew *c); /* the last progress call */
+void remote_crew_init(remote_crew *c, const atomic_bool *cancel, remote_progress_fn *fn, void *arg);
+void remote_crew_deinit(remote_crew *c);
+void remote_crew_what(remote_crew *c, const char *fmt, ...) SNUG_PRINTF(2, 3);
+void remote_crew_finish(remote_crew *c); /* the last progress call */
 /* Runs work(index) for 0..count-1 on at most `threads` threads; the first error stops the rest. */
 snug_status remote_crew_run(remote_crew *c, unsigned threads, size_t count,
-                            snug_status (*work)(remote_crew *c, void *arg, size_t index, snug_err *err),
+                            snug_status (*work)(remote_crew *c, void *arg, size_t index,
+                                                snug_err *err),
                             void *arg, snug_err *err) SNUG_MUST_USE;
 
 /* ---- journal.c: which bytes of an .incomplete file are there ---- */
-typedef struct remote_segment { uint64_t first, end; _Atomic uint64_t next; } remote_segment;
+typedef struct remote_segment {
+    uint64_t         first, end;
+    _Atomic uint64_t next;
+} remote_segment;
 typedef struct remote_journal {
     uint64_t       size;
     char           etag[REMOTE_ETAG_MAX + 1];
@@ -136,8 +141,8 @@ typedef struct remote_journal {
     remote_segment seg[REMOTE_SEGMENTS_MAX];
 } remote_journal;
 enum { REMOTE_JOURNAL_MAX = 8 + 4 + 4 + 8 + REMOTE_ETAG_MAX + 24 * REMOTE_SEGMENTS_MAX + 8 };
-void        remote_journal_plan(remote_journal *j, snug_slice etag, uint64_t size, unsigned segments);
-size_t      remote_journal_put(const remote_journal *j, unsigned char out[REMOTE_JOURNAL_MAX]);
+void   remote_journal_plan(remote_journal *j, snug_slice etag, uint64_t size, unsigned segments);
+size_t remote_journal_put(const remote_journal *j, unsigned char out[REMOTE_JOURNAL_MAX]);
 /* SNUG_ECORRUPT unless whole, sound and made for this etag and size. */
 snug_status remote_journal_read(snug_slice bytes, snug_slice etag, uint64_t size, remote_journal *j,
                                 snug_err *err) SNUG_MUST_USE;
@@ -147,11 +152,11 @@ uint64_t    remote_journal_done(const remote_journal *j);
 typedef struct remote_fetch {
     remote     *r;
     const char *url;
-    const char *label;   /* path in the repository, for messages */
+    const char *label; /* path in the repository, for messages */
     snug_slice  etag;
     uint64_t    size;
-    int         dir;     /* folder of the partial file */
-    const char *name;    /* of the partial file */
+    int         dir;  /* folder of the partial file */
+    const char *name; /* of the partial file */
     unsigned    segments;
 } remote_fetch;
 snug_status remote_fetch_file(remote_crew *c, const remote_fetch *f, snug_err *err) SNUG_MUST_USE;
@@ -172,49 +177,67 @@ typedef struct remote_plan {
     uint64_t     bytes;
     bool         whole; /* files is the complete tree of the commit */
 } remote_plan;
-/* Asks the server. Unreachable servers are SNUG_EREMOTE, SNUG_ETIMEOUT or SNUG_EBUSY. `no_exist` is called with
- * (commit, path) of a file that the revision lacks, before the error. */
+/* Asks the server. Unreachable servers are SNUG_EREMOTE, SNUG_ETIMEOUT or SNUG_EBUSY. `no_exist` is
+ * called with (commit, path) of a file that the revision lacks, before the error. */
 snug_status remote_make_plan(remote *r, const remote_download *d, snug_arena *a, remote_plan *out,
                              void (*no_exist)(void *arg, const char *commit, snug_slice path),
                              void *arg, snug_err *err) SNUG_MUST_USE;
 /* One page of a tree listing into *out (grown); the parser of untrusted listings. */
-typedef struct remote_files { remote_file *v; size_t count, cap; } remote_files;
-snug_status remote_add_tree(snug_json page, snug_arena *a, remote_files *out, snug_err *err) SNUG_MUST_USE;
+typedef struct remote_files {
+    remote_file *v;
+    size_t       count, cap;
+} remote_files;
+snug_status remote_add_tree(snug_json page, snug_arena *a, remote_files *out,
+                            snug_err *err) SNUG_MUST_USE;
 /* The rel="next" address of a Link header; empty: none. */
-snug_slice  remote_next_link(snug_slice header);
+snug_slice remote_next_link(snug_slice header);
 
 /* ---- cache.c: the stock layout on disk ---- */
 char       *remote_cache_folder(const remote *r, const remote_repo *id); /* free() */
-char       *remote_cache_ref(const char *folder, snug_slice revision);   /* commit or NULL; free() */
-snug_status remote_cache_set_ref(const char *folder, snug_slice revision, const char *commit, snug_err *err) SNUG_MUST_USE;
+char       *remote_cache_ref(const char *folder, snug_slice revision); /* commit or NULL; free() */
+snug_status remote_cache_set_ref(const char *folder, snug_slice revision, const char *commit,
+                                 snug_err *err) SNUG_MUST_USE;
 bool        remote_cache_has(const char *folder, const char *commit, snug_slice path);
-snug_status remote_cache_link(const char *folder, const char *commit, snug_slice path, snug_slice etag, snug_err *err) SNUG_MUST_USE;
+snug_status remote_cache_link(const char *folder, const char *commit, snug_slice path,
+                              snug_slice etag, snug_err *err) SNUG_MUST_USE;
 void        remote_cache_no_exist(const char *folder, const char *commit, snug_slice path);
 void        remote_cache_tag(const char *dir); /* CACHEDIR.TAG */
-snug_status remote_tree_write(const char *folder, const remote_plan *p, snug_err *err) SNUG_MUST_USE;
+snug_status remote_tree_write(const char *folder, const remote_plan *p,
+                              snug_err *err) SNUG_MUST_USE;
 /* SNUG_ENOTFOUND when there is none. */
-snug_status remote_tree_read(const char *folder, const char *commit, snug_arena *a, remote_plan *out, snug_err *err) SNUG_MUST_USE;
+snug_status remote_tree_read(const char *folder, const char *commit, snug_arena *a,
+                             remote_plan *out, snug_err *err) SNUG_MUST_USE;
 /* Takes the advisory lock file, waiting; *fd: close it to let go. */
-snug_status remote_lock_file(int dir, const char *name, const atomic_bool *cancel, int *fd, snug_err *err) SNUG_MUST_USE;
+snug_status remote_lock_file(int dir, const char *name, const atomic_bool *cancel, int *fd,
+                             snug_err *err) SNUG_MUST_USE;
 
 /* ---- local.c: --local-dir and its notes under .cache/huggingface/download ---- */
-typedef struct remote_note { char commit[41], etag[REMOTE_ETAG_MAX + 1]; double time; } remote_note;
+typedef struct remote_note {
+    char   commit[41], etag[REMOTE_ETAG_MAX + 1];
+    double time;
+} remote_note;
 bool        remote_note_parse(snug_slice text, remote_note *out);
 snug_status remote_local_prepare(const char *local_dir, snug_err *err) SNUG_MUST_USE;
-snug_status remote_local_place(remote *r, remote_crew *c, const remote_download *d, const remote_plan *p,
-                               const remote_file *f, const char *cache_folder, snug_err *err) SNUG_MUST_USE;
+snug_status remote_local_place(remote *r, remote_crew *c, const remote_download *d,
+                               const remote_plan *p, const remote_file *f, const char *cache_folder,
+                               snug_err *err) SNUG_MUST_USE;
 
 /* ---- walk.c: the files of a folder to upload ---- */
 typedef struct remote_entry {
-    snug_slice path;  /* in the repository */
-    char      *file;  /* on disk, in the arena */
+    snug_slice path; /* in the repository */
+    char      *file; /* on disk, in the arena */
     uint64_t   size;
 } remote_entry;
 snug_status remote_walk(const char *path, const char *in_repo, snug_arena *a, remote_entry **out,
                         size_t *count, snug_err *err) SNUG_MUST_USE;
 
 /* ---- lfs.c: storing objects ---- */
-typedef struct remote_object { char oid[65]; uint64_t size; const char *file; const char *label; } remote_object;
+typedef struct remote_object {
+    char        oid[65];
+    uint64_t    size;
+    const char *file;
+    const char *label;
+} remote_object;
 /* Sends those the hub lacks and counts every byte of all of them in the progress once. */
 snug_status remote_lfs_upload(remote *r, remote_crew *c, const remote_repo *id, snug_slice revision,
                               remote_object *objs, size_t count, snug_err *err) SNUG_MUST_USE;

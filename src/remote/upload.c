@@ -437,8 +437,8 @@ snug_status remote_do_upload(remote *r, const remote_upload *u, snug_arena *a, r
                              snug_err *err)
 {
     snug_status st = SNUG_OK;
-    upload      up = {
-             .r = r, .u = u, .a = a, .revision = snug_str(u->revision == NULL ? "main" : u->revision)};
+    const char *rev = u->revision == NULL ? "main" : u->revision;
+    upload      up = {.r = r, .u = u, .a = a, .revision = snug_str(rev)};
     remote_crew c;
     *out = (remote_uploaded){.files = 0};
     remote_crew_init(&c, u->cancel, u->progress, u->progress_arg);

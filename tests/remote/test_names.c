@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/remote/test_names.c - names from a server: which are refused, and that links do not help.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -130,6 +131,17 @@ static void parents_are_made_but_links_not_followed(void **state)
     assert_int_equal(snug_remove_tree(dir, &err), SNUG_OK);
 }
 
+static void a_full_disk_says_what_to_do(void **state)
+{
+    (void)state;
+    snug_err err = {0};
+    assert_int_equal(remote_fail_file(&err, ENOSPC, "write", "w.bin"), SNUG_EIO);
+    assert_non_null(strstr(err.msg, "the disk is full (write w.bin)"));
+    assert_non_null(strstr(err.msg, "goes on where it stopped"));
+    assert_int_equal(remote_fail_file(&err, ENOENT, "read", "x"), SNUG_ENOTFOUND);
+    assert_int_equal(remote_fail_file(&err, EACCES, "read", "x"), SNUG_EFORBIDDEN);
+}
+
 static void repo_names(void **state)
 {
     (void)state;
@@ -164,6 +176,7 @@ int main(void)
         cmocka_unit_test(commits_are_forty_lowercase_digits),
         cmocka_unit_test(parents_are_made_but_links_not_followed),
         cmocka_unit_test(repo_names),
+        cmocka_unit_test(a_full_disk_says_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
