@@ -125,7 +125,9 @@ static snug_status choose_mode(snug_json params, snug_json generation, sample_co
             sample |= said(snug_json_get(params, knobs[i]));
         if (!sample) sample = snug_json_bool_or(generation, "do_sample", false);
     }
-    s->greedy = !sample || s->temperature == 0;
+    /* Nearer to 0 than this, logits would leave float32; the limit of a falling temperature is
+     * greedy. */
+    s->greedy = !sample || s->temperature < 1e-5;
     return SNUG_OK;
 }
 
