@@ -175,7 +175,11 @@ snug_status infer_forward_files(const char *dir, const char *class_name, const c
     SNUG_TRY(tensor_dev_open(tensor_backend_best(), 0, &dev, err));
     SNUG_TRY(model_open(dir, snug_str(class_name), dev, &m, err));
     SNUG_TRY(snug_map_open(in_path, &file, err));
-    SNUG_TRY(read_inputs(a, &file, model_shape_of(m)->class_name, &in, err));
+    st = read_inputs(a, &file, model_shape_of(m)->class_name, &in, err);
+    if (st != SNUG_OK) {
+        snug_note(err, "%s", in_path);
+        goto done;
+    }
     model_batch batch = {.batch = in.batch,
                          .times = in.times,
                          .ids = in.ids,

@@ -141,7 +141,7 @@ static void refused(const char *name, const char *class_name, codec_tensor *list
     assert_int_equal(infer_forward_files(snug_arena_printf(a, "%s/%s", ROOT, name).ptr, class_name,
                                          in, out, (snug_json){NULL}, NULL, &err),
                      st);
-    assert_string_equal(err.msg, msg);
+    assert_true(snug_ends_with(snug_str(err.msg), msg));
     assert_int_not_equal(access(out, F_OK), 0);
     snug_arena_free(a);
 }
