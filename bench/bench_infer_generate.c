@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench/bench_infer_generate.c - the sample models: load time, prompt and generated tokens per second,
- * sentences per second. Prints one JSON object. usage: bench_infer_generate SAMPLES_FOLDER */
+/* bench/bench_infer_generate.c - the sample models: load time, prompt and generated tokens per
+ * second, sentences per second. Prints one JSON
+ * object. usage: bench_infer_generate SAMPLES_FOLDER */
 #include <stdlib.h>
 
 #include "infer/infer_int.h"
@@ -20,7 +21,8 @@ static bool ignore(void *arg, snug_slice piece)
     return true;
 }
 
-static infer_ctx *open_timed(snug_arena *a, const char *dir, const char *name, const char *key, snug_json_out *o)
+static infer_ctx *open_timed(snug_arena *a, const char *dir, const char *name, const char *key,
+                             snug_json_out *o)
 {
     infer_ctx *c = NULL;
     snug_err   err;
@@ -39,9 +41,14 @@ static void bench_generate(infer_ctx *c, snug_arena *a, snug_json_out *o)
     size_t      bytes = 0;
     double      prompt_s = 0, all_s = 0;
     SNUG_AUTO(snug_buf) prompt = snug_buf_init(1u << 20);
-    for (int i = 0; i < 24; i++) snug_buf_puts(&prompt, "ROMEO:\nWhat light through yonder window breaks?\n\n");
-    must(snug_json_parse(a, SNUG_LIT("{\"max_new_tokens\": 1, \"truncate\": 256}"), NULL, &one, &err), &err);
-    must(snug_json_parse(a, SNUG_LIT("{\"max_new_tokens\": 200, \"eos_token_id\": []}"), NULL, &params, &err), &err);
+    for (int i = 0; i < 24; i++)
+        snug_buf_puts(&prompt, "ROMEO:\nWhat light through yonder window breaks?\n\n");
+    must(snug_json_parse(a, SNUG_LIT("{\"max_new_tokens\": 1, \"truncate\": 256}"), NULL, &one,
+                         &err),
+         &err);
+    must(snug_json_parse(a, SNUG_LIT("{\"max_new_tokens\": 200, \"eos_token_id\": []}"), NULL,
+                         &params, &err),
+         &err);
     for (int pass = 0; pass < 2; pass++) {
         uint64_t start = snug_mono_ns();
         must(text_generate(c, snug_buf_slice(&prompt), one, ignore, &bytes, &r, &err), &err);
@@ -64,7 +71,12 @@ static void bench_classify(infer_ctx *c, snug_arena *a, snug_json_out *o)
     snug_json in;
     snug_err  err;
     double    s = 0;
-    must(snug_json_parse(a, SNUG_LIT("{\"inputs\": \"This is one of the best films of the year, warm and funny.\"}"), NULL, &in, &err), &err);
+    must(snug_json_parse(
+             a,
+             SNUG_LIT(
+                 "{\"inputs\": \"This is one of the best films of the year, warm and funny.\"}"),
+             NULL, &in, &err),
+         &err);
     SNUG_AUTO(snug_buf) answer = snug_buf_init(1u << 20);
     for (int pass = 0; pass < 2; pass++) {
         uint64_t start = snug_mono_ns();
@@ -80,10 +92,10 @@ static void bench_classify(infer_ctx *c, snug_arena *a, snug_json_out *o)
 
 int main(int argc, char **argv)
 {
-    const char         *dir = argc > 1 ? argv[1] : "samples/models";
-    snug_arena         *a = snug_arena_new();
+    const char *dir = argc > 1 ? argv[1] : "samples/models";
+    snug_arena *a = snug_arena_new();
     SNUG_AUTO(snug_buf) text = snug_buf_init(1u << 16);
-    snug_json_out       o = snug_json_out_init(&text);
+    snug_json_out o = snug_json_out_init(&text);
     o.pretty = true;
     snug_jo_begin_object(&o);
     snug_jo_kcstr(&o, "backend", tensor_backend_best()->name);

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* infer/ctx.c - a model folder made ready: device, weights, tokenizer, the small JSON files beside them.
+/* infer/ctx.c - a model folder made ready: device, weights, tokenizer, the small JSON files beside
+ * them.
  *
  * For:     cli/ through infer.h; the tasks through infer_int.h.
  * Owns:    all of it, freed by infer_close.
- * Threads: a context belongs to one thread at a time; its device shares the work of an operation. */
+ * Threads: a context belongs to one thread at a time; its device shares the
+ *          work of an operation. */
 #include "infer/infer_int.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-snug_status infer_read_json(snug_arena *a, const char *dir, const char *name, snug_json *out, snug_err *err)
+snug_status infer_read_json(snug_arena *a, const char *dir, const char *name, snug_json *out,
+                            snug_err *err)
 {
     snug_slice text, path = snug_arena_printf(a, "%s/%s", dir, name);
     *out = (snug_json){NULL};
     if (access(path.ptr, F_OK) != 0) return SNUG_OK;
     snug_status st = snug_read_file(a, path.ptr, INFER_CONFIG_BYTES_MAX, &text, err);
-    if (st == SNUG_OK) st = snug_json_parse(a, text, &(snug_json_opts){.flags = SNUG_JSON_NONFINITE}, out, err);
+    if (st == SNUG_OK)
+        st = snug_json_parse(a, text, &(snug_json_opts){.flags = SNUG_JSON_NONFINITE}, out, err);
     if (st != SNUG_OK) snug_note(err, "%s", name);
     return st;
 }
@@ -74,7 +78,8 @@ size_t infer_context_max(const infer_ctx *c)
 {
     const model_shape *s = model_shape_of(c->model);
     double             most = (double)s->positions_max;
-    if (s->rope.width > 0 && s->rope.kind == NN_ROPE_DYNAMIC && s->rope.factor > 1) most *= s->rope.factor;
+    if (s->rope.width > 0 && s->rope.kind == NN_ROPE_DYNAMIC && s->rope.factor > 1)
+        most *= s->rope.factor;
     /* Tokenizers write 1e30 for "no limit". */
     double said = snug_json_f64_or(c->tok_config, "model_max_length", most);
     if (said >= 1 && said < most) most = said;

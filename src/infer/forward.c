@@ -17,23 +17,30 @@ typedef struct forward_in {
     int32_t *ids, *mask, *positions;
 } forward_in;
 
-static snug_status read_integers(snug_arena *a, const codec_tensor *t, snug_slice bytes, forward_in *in, int32_t **out, snug_err *err)
+static snug_status read_integers(snug_arena *a, const codec_tensor *t, snug_slice bytes,
+                                 forward_in *in, int32_t **out, snug_err *err)
 {
-    size_t batch = t->rank == 2 ? (size_t)t->shape[0] : 1, times = t->rank == 0 ? 0 : (size_t)t->shape[t->rank - 1];
+    size_t batch = t->rank == 2 ? (size_t)t->shape[0] : 1,
+           times = t->rank == 0 ? 0 : (size_t)t->shape[t->rank - 1];
     if (t->rank < 1 || t->rank > 2)
-        return snug_fail(err, SNUG_EINVAL, "%.*s has %u dimensions; [batch, tokens] is wanted", SNUG_SLICE(t->name), t->rank);
+        return snug_fail(err, SNUG_EINVAL, "%.*s has %u dimensions; [batch, tokens] is wanted",
+                         SNUG_SLICE(t->name), t->rank);
     if (in->times != 0 && (batch != in->batch || times != in->times))
-        return snug_fail(err, SNUG_EINVAL, "%.*s is [%zu, %zu]; the inputs before it are [%zu, %zu]", SNUG_SLICE(t->name), batch, times,
-                         in->batch, in->times);
-    if (batch == 0 || times == 0) return snug_fail(err, SNUG_EINVAL, "%.*s is empty", SNUG_SLICE(t->name));
+        return snug_fail(err, SNUG_EINVAL,
+                         "%.*s is [%zu, %zu]; the inputs before it are [%zu, %zu]",
+                         SNUG_SLICE(t->name), batch, times, in->batch, in->times);
+    if (batch == 0 || times == 0)
+        return snug_fail(err, SNUG_EINVAL, "%.*s is empty", SNUG_SLICE(t->name));
     if (batch > MODEL_BATCH_TOKENS_MAX || times > MODEL_BATCH_TOKENS_MAX / batch)
-        return snug_fail(err, SNUG_ELIMIT, "%.*s holds more than %d tokens", SNUG_SLICE(t->name), MODEL_BATCH_TOKENS_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "%.*s holds more than %d tokens", SNUG_SLICE(t->name),
+                         MODEL_BATCH_TOKENS_MAX);
     *out = snug_arena_array_try(a, batch * times, sizeof **out);
     if (*out == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %.*s", SNUG_SLICE(t->name));
     for (size_t i = 0; i < batch * times; i++) {
         double v = codec_dtype_read(t->dtype, bytes.ptr, i);
         if (!(v >= INT32_MIN && v <= INT32_MAX) || v != (double)(int32_t)v)
-            return snug_fail(err, SNUG_EINVAL, "%.*s holds %g, which is no 32-bit integer", SNUG_SLICE(t->name), v);
+            return snug_fail(err, SNUG_EINVAL, "%.*s holds %g, which is no 32-bit integer",
+                             SNUG_SLICE(t->name), v);
         (*out)[i] = (int32_t)v;
     }
     in->batch = batch;
@@ -41,7 +48,8 @@ static snug_status read_integers(snug_arena *a, const codec_tensor *t, snug_slic
     return SNUG_OK;
 }
 
-static snug_status read_inputs(snug_arena *a, const snug_map *file, const char *class_name, forward_in *in, snug_err *err)
+static snug_status read_inputs(snug_arena *a, const snug_map *file, const char *class_name,
+                               forward_in *in, snug_err *err)
 {
     snug_status       st = SNUG_OK;
     codec_safetensors s;
@@ -54,8 +62,11 @@ static snug_status read_inputs(snug_arena *a, const snug_map *file, const char *
                          : snug_eq_str(t->name, "in.attention_mask") ? &in->mask
                          : snug_eq_str(t->name, "in.position_ids")   ? &in->positions
                                                                      : NULL;
-        if (slot == NULL) SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s takes no %.*s", class_name, SNUG_SLICE(t->name));
-        SNUG_TRY(read_integers(a, t, snug_sub(all, (size_t)(s.data_offset + t->offset), (size_t)t->size), in, slot, err));
+        if (slot == NULL)
+            SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s takes no %.*s", class_name, SNUG_SLICE(t->name));
+        SNUG_TRY(read_integers(a, t,
+                               snug_sub(all, (size_t)(s.data_offset + t->offset), (size_t)t->size),
+                               in, slot, err));
     }
     if (in->ids == NULL) SNUG_FAIL(err, SNUG_EINVAL, "the input file has no tensor in.input_ids");
 done:
@@ -71,18 +82,21 @@ static snug_status describe(snug_arena *a, const model_out *out, codec_tensor *l
     *bytes = 0;
     for (size_t i = 0; i < out->count; i++) {
         const tensor *t = &out->item[i].value;
-        list[i] = (codec_tensor){.name = snug_arena_printf(a, "out.%s", out->item[i].name), .dtype = CODEC_F32, .rank = t->rank};
+        list[i] = (codec_tensor){.name = snug_arena_printf(a, "out.%s", out->item[i].name),
+                                 .dtype = CODEC_F32,
+                                 .rank = t->rank};
         for (unsigned k = 0; k < t->rank; k++) list[i].shape[k] = t->shape[k];
         *bytes += tensor_size(t);
     }
     return SNUG_OK;
 }
 
-static snug_status write_outputs(snug_arena *a, const model_out *out, const char *path, snug_err *err)
+static snug_status write_outputs(snug_arena *a, const model_out *out, const char *path,
+                                 snug_err *err)
 {
-    snug_status        st = SNUG_OK;
-    codec_tensor       list[MODEL_OUT_MAX];
-    size_t             bytes;
+    snug_status  st = SNUG_OK;
+    codec_tensor list[MODEL_OUT_MAX];
+    size_t       bytes;
     SNUG_AUTO(snug_buf) file = snug_buf_init(OUT_BYTES_MAX);
     SNUG_TRY(describe(a, out, list, &bytes));
     SNUG_TRY(codec_safetensors_write_header(list, out->count, (snug_json){NULL}, &file, err));
@@ -90,7 +104,8 @@ static snug_status write_outputs(snug_arena *a, const model_out *out, const char
     if (bytes > OUT_BYTES_MAX - start || !snug_buf_reserve(&file, bytes))
         SNUG_FAIL(err, SNUG_ELIMIT, "%zu bytes of outputs", bytes);
     for (size_t i = 0; i < out->count; i++)
-        SNUG_TRY(tensor_get(&out->item[i].value, file.ptr + start + list[i].offset, tensor_size(&out->item[i].value), err));
+        SNUG_TRY(tensor_get(&out->item[i].value, file.ptr + start + list[i].offset,
+                            tensor_size(&out->item[i].value), err));
     file.len = start + bytes;
     SNUG_TRY(snug_write_file_atomic(path, snug_buf_slice(&file), 0644, err));
 done:
@@ -111,7 +126,8 @@ static void mask_padding(snug_arena *a, const gen_conf *conf, forward_in *in)
     for (size_t i = 0; in->mask != NULL && i < n; i++) in->mask[i] = in->ids[i] != conf->pad;
 }
 
-static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_json args, forward_in *in, snug_buf *ids, snug_err *err)
+static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_json args,
+                                forward_in *in, snug_buf *ids, snug_err *err)
 {
     snug_status st = SNUG_OK;
     gen_conf    conf;
@@ -119,11 +135,14 @@ static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_j
     snug_json   generation;
     int64_t     length;
     SNUG_TRY(infer_read_json(a, dir, "generation_config.json", &generation, err));
-    SNUG_TRY(gen_conf_read(args, generation, model_config(m), model_shape_of(m)->vocab, &conf, err));
+    SNUG_TRY(
+        gen_conf_read(args, generation, model_config(m), model_shape_of(m)->vocab, &conf, err));
     if (conf.max_new_tokens == SIZE_MAX) {
         conf.max_new_tokens = 20;
         if (snug_json_to_i64(gen_param(args, generation, "max_length"), &length))
-            conf.max_new_tokens = length > (int64_t)in->times && length <= MODEL_POSITIONS_MAX ? (size_t)length - in->times : 0;
+            conf.max_new_tokens = length > (int64_t)in->times && length <= MODEL_POSITIONS_MAX
+                                      ? (size_t)length - in->times
+                                      : 0;
     }
     mask_padding(a, &conf, in);
     gen_prompt p = {in->batch, in->times, in->ids, in->mask};
@@ -142,21 +161,30 @@ done:
     return st;
 }
 
-snug_status infer_forward_files(const char *dir, const char *class_name, const char *in_path, const char *out_path, snug_json generate,
-                                snug_buf *ids, snug_err *err)
+snug_status infer_forward_files(const char *dir, const char *class_name, const char *in_path,
+                                const char *out_path, snug_json generate, snug_buf *ids,
+                                snug_err *err)
 {
-    snug_status         st = SNUG_OK;
-    tensor_dev         *dev = NULL;
-    model              *m = NULL;
-    model_out           out;
-    forward_in          in = {0};
-    snug_arena         *a = snug_arena_new();
+    snug_status st = SNUG_OK;
+    tensor_dev *dev = NULL;
+    model      *m = NULL;
+    model_out   out;
+    forward_in  in = {0};
+    snug_arena *a = snug_arena_new();
     SNUG_AUTO(snug_map) file = {NULL, 0};
     SNUG_TRY(tensor_dev_open(tensor_backend_best(), 0, &dev, err));
     SNUG_TRY(model_open(dir, snug_str(class_name), dev, &m, err));
     SNUG_TRY(snug_map_open(in_path, &file, err));
-    SNUG_TRY(read_inputs(a, &file, model_shape_of(m)->class_name, &in, err));
-    model_batch batch = {.batch = in.batch, .times = in.times, .ids = in.ids, .positions = in.positions, .mask = in.mask};
+    st = read_inputs(a, &file, model_shape_of(m)->class_name, &in, err);
+    if (st != SNUG_OK) {
+        snug_note(err, "%s", in_path);
+        goto done;
+    }
+    model_batch batch = {.batch = in.batch,
+                         .times = in.times,
+                         .ids = in.ids,
+                         .positions = in.positions,
+                         .mask = in.mask};
     SNUG_TRY(model_forward(m, &batch, &out, err));
     SNUG_TRY(write_outputs(a, &out, out_path, err));
     if (!snug_json_is(generate, SNUG_JSON_ABSENT) && !snug_json_is(generate, SNUG_JSON_NULL)) {

@@ -12,17 +12,17 @@
 #include <stdlib.h>
 
 typedef struct gen_rows {
-    model            *m;
-    const gen_conf   *conf;
-    nn_kv            *kv;
-    size_t            batch, length, room; /* columns filled, columns there is room for */
-    int32_t          *ids, *mask;          /* [batch, room] */
-    int32_t          *visible;             /* [batch]: tokens that count so far */
-    bool             *done, masked;
-    sampler         **samplers;
-    int32_t          *step_ids, *step_positions, *step_mask;
-    float            *logits; /* [batch, vocab] */
-    size_t            prompt;
+    model          *m;
+    const gen_conf *conf;
+    nn_kv          *kv;
+    size_t          batch, length, room; /* columns filled, columns there is room for */
+    int32_t        *ids, *mask;          /* [batch, room] */
+    int32_t        *visible;             /* [batch]: tokens that count so far */
+    bool           *done, masked;
+    sampler       **samplers;
+    int32_t        *step_ids, *step_positions, *step_mask;
+    float          *logits; /* [batch, vocab] */
+    size_t          prompt;
 } gen_rows;
 
 static void rows_close(gen_rows *r)
@@ -46,13 +46,17 @@ static void *array(size_t n, size_t size)
     return snug_mul(n, size, &bytes) ? NULL : snug_alloc_try(bytes);
 }
 
-static snug_status rows_open(gen_rows *r, model *m, const gen_conf *conf, const gen_prompt *p, snug_err *err)
+static snug_status rows_open(gen_rows *r, model *m, const gen_conf *conf, const gen_prompt *p,
+                             snug_err *err)
 {
     size_t vocab = model_shape_of(m)->vocab, cells;
-    *r = (gen_rows){.m = m, .conf = conf, .batch = p->batch, .length = p->times, .prompt = p->times};
+    *r =
+        (gen_rows){.m = m, .conf = conf, .batch = p->batch, .length = p->times, .prompt = p->times};
     if (p->batch == 0 || p->times == 0) return snug_fail(err, SNUG_EINVAL, "the prompt is empty");
-    if (snug_add(p->times, conf->max_new_tokens, &r->room) || snug_mul(p->batch, r->room, &cells) || cells > MODEL_POSITIONS_MAX)
-        return snug_fail(err, SNUG_ELIMIT, "more than %d tokens to generate and read", MODEL_POSITIONS_MAX);
+    if (snug_add(p->times, conf->max_new_tokens, &r->room) || snug_mul(p->batch, r->room, &cells) ||
+        cells > MODEL_POSITIONS_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "more than %d tokens to generate and read",
+                         MODEL_POSITIONS_MAX);
     r->ids = array(cells, sizeof *r->ids);
     r->mask = array(cells, sizeof *r->mask);
     r->step_ids = array(cells, sizeof *r->step_ids);
@@ -62,7 +66,8 @@ static snug_status rows_open(gen_rows *r, model *m, const gen_conf *conf, const 
     r->visible = snug_zalloc(p->batch * sizeof *r->visible);
     r->done = snug_zalloc(p->batch * sizeof *r->done);
     r->samplers = snug_zalloc(p->batch * sizeof *r->samplers);
-    if (r->ids == NULL || r->mask == NULL || r->step_ids == NULL || r->step_positions == NULL || r->step_mask == NULL || r->logits == NULL)
+    if (r->ids == NULL || r->mask == NULL || r->step_ids == NULL || r->step_positions == NULL ||
+        r->step_mask == NULL || r->logits == NULL)
         return snug_fail(err, SNUG_ENOMEM, "no memory for %zu tokens", cells);
     for (size_t b = 0; b < p->batch; b++) {
         sample_conf own = conf->sample;
@@ -81,8 +86,9 @@ static snug_status rows_open(gen_rows *r, model *m, const gen_conf *conf, const 
 static snug_status rows_step(gen_rows *r, size_t from, snug_err *err)
 {
     size_t      times = r->length - from, vocab = model_shape_of(r->m)->vocab;
-    model_batch in = {.batch = r->batch, .times = times, .ids = r->step_ids, .kv = r->kv, .last_only = true};
-    model_out   out;
+    model_batch in = {
+        .batch = r->batch, .times = times, .ids = r->step_ids, .kv = r->kv, .last_only = true};
+    model_out out;
     for (size_t b = 0; b < r->batch; b++) {
         for (size_t i = from; i < r->length; i++) {
             bool counts = r->mask[b * r->room + i] != 0;
@@ -107,7 +113,9 @@ static snug_status row_choose(gen_rows *r, size_t b, const gen_sink *sink, snug_
 {
     int32_t *ids = r->ids + b * r->room;
     if (r->done[b]) {
-        ids[r->length] = r->conf->pad >= 0 ? r->conf->pad : r->conf->eos_count > 0 ? r->conf->eos[0] : 0;
+        ids[r->length] = r->conf->pad >= 0        ? r->conf->pad
+                         : r->conf->eos_count > 0 ? r->conf->eos[0]
+                                                  : 0;
         r->mask[b * r->room + r->length] = 0;
         r->masked = true;
         return SNUG_OK;
@@ -115,7 +123,8 @@ static snug_status row_choose(gen_rows *r, size_t b, const gen_sink *sink, snug_
     float      *logits = r->logits + b * model_shape_of(r->m)->vocab;
     sample_past past = {ids, r->length, r->length - r->prompt, r->conf->eos, r->conf->eos_count};
     for (size_t i = 0; i < r->conf->vocab; i++)
-        if (isnan(logits[i])) return snug_fail(err, SNUG_ECORRUPT, "the model computed a value that is not a number");
+        if (isnan(logits[i]))
+            return snug_fail(err, SNUG_ECORRUPT, "the model computed a value that is not a number");
     int32_t id = sampler_pick(r->samplers[b], &past, logits);
     bool    more = true;
     ids[r->length] = id;
@@ -128,12 +137,14 @@ static snug_status row_choose(gen_rows *r, size_t b, const gen_sink *sink, snug_
     return SNUG_OK;
 }
 
-snug_status gen_run(model *m, const gen_conf *conf, const gen_prompt *prompt, const gen_sink *sink, gen_result *out, snug_err *err)
+snug_status gen_run(model *m, const gen_conf *conf, const gen_prompt *prompt, const gen_sink *sink,
+                    gen_result *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
     gen_rows    r;
     *out = (gen_result){0};
-    SNUG_ASSERT(conf->vocab > 0 && conf->vocab <= model_shape_of(m)->vocab && conf->max_new_tokens != SIZE_MAX);
+    SNUG_ASSERT(conf->vocab > 0 && conf->vocab <= model_shape_of(m)->vocab &&
+                conf->max_new_tokens != SIZE_MAX);
     SNUG_TRY(rows_open(&r, m, conf, prompt, err));
     for (size_t from = 0, left = prompt->batch; r.length < r.room && left > 0;) {
         SNUG_TRY(rows_step(&r, from, err));

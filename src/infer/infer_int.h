@@ -28,7 +28,8 @@ struct infer_ctx {
 };
 
 /* A JSON file of a model folder; absent when there is none. */
-snug_status infer_read_json(snug_arena *a, const char *dir, const char *name, snug_json *out, snug_err *err) SNUG_MUST_USE;
+snug_status infer_read_json(snug_arena *a, const char *dir, const char *name, snug_json *out,
+                            snug_err *err) SNUG_MUST_USE;
 /* The name of a label: id2label, or LABEL_<i>. */
 snug_slice infer_label(const infer_ctx *c, snug_arena *a, size_t i);
 /* The longest input: what the model was made for, or less when the tokenizer says so. */
@@ -38,7 +39,7 @@ size_t infer_context_max(const infer_ctx *c);
 
 /* Zero or one (penalties, top_p, typical_p, temperature) switches a rule off. */
 typedef struct sample_conf {
-    bool     greedy; /* the largest logit after the penalties; the rules from temperature on are not run */
+    bool     greedy; /* the largest logit after the penalties: nothing from temperature on is run */
     double   temperature, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff;
     double   repetition_penalty, presence_penalty, frequency_penalty;
     uint64_t top_k, no_repeat_ngram_size, min_new_tokens;
@@ -117,10 +118,14 @@ extern const infer_task task_text_classification, task_text_generation, task_fil
 /* Calls run(input, out) for "inputs", a string or an array of them. outer: an array around a single
  * answer too. */
 snug_status task_each_input(infer_ctx *c, snug_json in, bool outer, snug_json_out *out,
-                            snug_status (*run)(infer_ctx *c, snug_json input, snug_json params, snug_json_out *out, snug_err *err),
+                            snug_status (*run)(infer_ctx *c, snug_json input, snug_json params,
+                                               snug_json_out *out, snug_err *err),
                             snug_err *err) SNUG_MUST_USE;
-/* Encodes a text (or {"text", "text_pair"}) for an encoder and runs it: logits by name, ids in *ids. */
-snug_status task_encode(infer_ctx *c, snug_json input, snug_json params, tok_ids *ids, snug_err *err) SNUG_MUST_USE;
-snug_status task_forward(infer_ctx *c, const tok_ids *ids, float **logits_owned, tensor *logits, snug_err *err) SNUG_MUST_USE;
+/* Encodes a text (or {"text", "text_pair"}) for an encoder and runs it: logits by name,
+ * ids in *ids. */
+snug_status task_encode(infer_ctx *c, snug_json input, snug_json params, tok_ids *ids,
+                        snug_err *err) SNUG_MUST_USE;
+snug_status task_forward(infer_ctx *c, const tok_ids *ids, float **logits_owned, tensor *logits,
+                         snug_err *err) SNUG_MUST_USE;
 
 #endif

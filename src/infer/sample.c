@@ -27,7 +27,8 @@ struct sampler {
 
 sample_conf sample_conf_off(void)
 {
-    return (sample_conf){.greedy = true, .temperature = 1, .top_p = 1, .typical_p = 1, .repetition_penalty = 1};
+    return (sample_conf){
+        .greedy = true, .temperature = 1, .top_p = 1, .typical_p = 1, .repetition_penalty = 1};
 }
 
 sampler *sampler_new(const sample_conf *conf, size_t vocab)
@@ -62,7 +63,8 @@ static void penalise(sampler *s, const sample_past *p, float *logits)
         if (s->counts[id] & 1u) continue;
         s->counts[id] |= 1u;
         if (c->repetition_penalty != 1.0)
-            logits[id] = logits[id] > 0 ? logits[id] / (float)c->repetition_penalty : logits[id] * (float)c->repetition_penalty;
+            logits[id] = logits[id] > 0 ? logits[id] / (float)c->repetition_penalty
+                                        : logits[id] * (float)c->repetition_penalty;
     }
     for (size_t i = 0; i < p->count; i++) {
         int32_t id = p->ids[i];
@@ -81,7 +83,9 @@ static void ban_ngrams(const sampler *s, const sample_past *p, float *logits)
     const int32_t *tail = p->ids + p->count - (n - 1);
     for (size_t i = 0; i + n <= p->count; i++) {
         int32_t next = p->ids[i + n - 1];
-        if (memcmp(p->ids + i, tail, (n - 1) * sizeof *tail) == 0 && next >= 0 && (size_t)next < s->vocab) logits[next] = -INFINITY;
+        if (memcmp(p->ids + i, tail, (n - 1) * sizeof *tail) == 0 && next >= 0 &&
+            (size_t)next < s->vocab)
+            logits[next] = -INFINITY;
     }
 }
 
@@ -124,7 +128,8 @@ static void keep_top_k(sampler *s, float *logits)
     for (size_t i = 0; i < s->vocab; i++) {
         size_t at;
         if (n < k) {
-            for (at = n++; at > 0 && s->order[(at - 1) / 2].key > logits[i]; at = (at - 1) / 2) s->order[at] = s->order[(at - 1) / 2];
+            for (at = n++; at > 0 && s->order[(at - 1) / 2].key > logits[i]; at = (at - 1) / 2)
+                s->order[at] = s->order[(at - 1) / 2];
         } else if (logits[i] > s->order[0].key) {
             for (at = 0;;) {
                 size_t child = 2 * at + 1;
@@ -162,7 +167,8 @@ static void keep_top_p(sampler *s, float *logits)
 static void drop_below(const sampler *s, float *logits, float best, double all, double limit)
 {
     for (size_t i = 0; i < s->vocab; i++)
-        if (logits[i] < best && exp((double)(logits[i] - best)) / all < limit) logits[i] = -INFINITY;
+        if (logits[i] < best && exp((double)(logits[i] - best)) / all < limit)
+            logits[i] = -INFINITY;
 }
 
 static double entropy(const sampler *s, const float *logits, float best, double all)
@@ -176,14 +182,16 @@ static double entropy(const sampler *s, const float *logits, float best, double 
     return h;
 }
 
-/* Keeps tokens whose surprise is nearest to the expected one, until their mass reaches typical_p. */
+/* Keeps tokens whose surprise is nearest to the expected one, until
+ * their mass reaches typical_p. */
 static void keep_typical(sampler *s, float *logits)
 {
     float  best = largest(logits, s->vocab);
     double all = total(logits, s->vocab, best), h = entropy(s, logits, best, all), mass = 0;
     size_t n = living(s, logits), last = 0;
     if (n == 0) return;
-    for (size_t i = 0; i < n; i++) s->order[i].key = (float)fabs(log(all) - (double)(s->order[i].key - best) - h);
+    for (size_t i = 0; i < n; i++)
+        s->order[i].key = (float)fabs(log(all) - (double)(s->order[i].key - best) - h);
     qsort(s->order, n, sizeof *s->order, rising);
     for (; last + 1 < n; last++) {
         mass += exp((double)(logits[s->order[last].id] - best)) / all;
@@ -197,7 +205,8 @@ static void cut_tails(sampler *s, float *logits)
 {
     const sample_conf *c = &s->conf;
     float              best = largest(logits, s->vocab);
-    if (c->epsilon_cutoff > 0) drop_below(s, logits, best, total(logits, s->vocab, best), c->epsilon_cutoff);
+    if (c->epsilon_cutoff > 0)
+        drop_below(s, logits, best, total(logits, s->vocab, best), c->epsilon_cutoff);
     if (c->eta_cutoff > 0) {
         double all = total(logits, s->vocab, best), h = entropy(s, logits, best, all);
         drop_below(s, logits, best, all, fmin(c->eta_cutoff, sqrt(c->eta_cutoff) * exp(-h)));
@@ -207,11 +216,13 @@ static void cut_tails(sampler *s, float *logits)
 void sampler_warp(sampler *s, const sample_past *past, float *logits)
 {
     const sample_conf *c = &s->conf;
-    if (c->repetition_penalty != 1.0 || c->presence_penalty != 0 || c->frequency_penalty != 0) penalise(s, past, logits);
+    if (c->repetition_penalty != 1.0 || c->presence_penalty != 0 || c->frequency_penalty != 0)
+        penalise(s, past, logits);
     if (c->no_repeat_ngram_size > 0) ban_ngrams(s, past, logits);
     if (past->generated < c->min_new_tokens)
         for (size_t i = 0; i < past->eos_count; i++)
-            if (past->eos[i] >= 0 && (size_t)past->eos[i] < s->vocab) logits[past->eos[i]] = -INFINITY;
+            if (past->eos[i] >= 0 && (size_t)past->eos[i] < s->vocab)
+                logits[past->eos[i]] = -INFINITY;
     if (c->greedy) return;
     if (c->temperature != 1.0)
         for (size_t i = 0; i < s->vocab; i++) logits[i] /= (float)c->temperature;
@@ -219,13 +230,15 @@ void sampler_warp(sampler *s, const sample_past *past, float *logits)
     if (c->top_p < 1.0) keep_top_p(s, logits);
     if (c->min_p > 0) {
         float best = largest(logits, s->vocab);
-        drop_below(s, logits, best, 1.0, c->min_p); /* relative to the most likely, whose share is 1 */
+        drop_below(s, logits, best, 1.0,
+                   c->min_p); /* relative to the most likely, whose share is 1 */
     }
     if (c->typical_p < 1.0) keep_typical(s, logits);
     cut_tails(s, logits);
 }
 
-/* A uniform number in [0, 1) from a 64-bit counter mixed by multiplication and shifts (splitmix). */
+/* A uniform number in [0, 1) from a 64-bit counter mixed by
+ * multiplication and shifts (splitmix). */
 static double next_uniform(sampler *s)
 {
     uint64_t z = s->random += 0x9e3779b97f4a7c15u;

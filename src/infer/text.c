@@ -17,7 +17,7 @@ typedef struct text_run {
     bool        include_stop, skip_special;
     tok_stream *stream;
     snug_buf    pending; /* decoded, not yet passed on */
-    bool      (*fn)(void *arg, snug_slice piece);
+    bool (*fn)(void *arg, snug_slice piece);
     void       *arg;
     text_result result;
 } text_run;
@@ -27,9 +27,11 @@ typedef struct text_run {
 static snug_status add_stop(text_run *t, snug_json v, snug_err *err)
 {
     snug_slice s;
-    if (!snug_json_to_str(v, &s)) return snug_fail(err, SNUG_EINVAL, "`stop` must be a string or an array of strings");
+    if (!snug_json_to_str(v, &s))
+        return snug_fail(err, SNUG_EINVAL, "`stop` must be a string or an array of strings");
     if (s.len == 0) return snug_fail(err, SNUG_EINVAL, "a stop string must not be empty");
-    if (t->stop_count == INFER_STOPS_MAX) return snug_fail(err, SNUG_ELIMIT, "more than %d stop strings", INFER_STOPS_MAX);
+    if (t->stop_count == INFER_STOPS_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "more than %d stop strings", INFER_STOPS_MAX);
     t->stops[t->stop_count++] = s;
     return SNUG_OK;
 }
@@ -42,7 +44,8 @@ static snug_status read_stops(text_run *t, const infer_ctx *c, snug_json params,
         snug_status st = SNUG_OK;
         if (snug_json_is(v, SNUG_JSON_ABSENT) || snug_json_is(v, SNUG_JSON_NULL)) continue;
         if (!snug_json_is(v, SNUG_JSON_ARRAY)) st = add_stop(t, v, err);
-        for (size_t i = 0; st == SNUG_OK && snug_json_is(v, SNUG_JSON_ARRAY) && i < snug_json_count(v); i++)
+        for (size_t i = 0;
+             st == SNUG_OK && snug_json_is(v, SNUG_JSON_ARRAY) && i < snug_json_count(v); i++)
             st = add_stop(t, snug_json_at(v, i), err);
         if (st != SNUG_OK) return st;
     }
@@ -58,17 +61,20 @@ static void add_eos_id(gen_conf *conf, uint32_t id)
 /* Ends of a turn that chat models emit, when the vocabulary has them as special tokens. */
 static void add_text_eos(text_run *t, const infer_ctx *c, snug_json params)
 {
-    static const char *const ends[] = {"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>",
-                                       "<|endoftext|>", "</s>", "<|return|>", "<|call|>"};
-    gen_conf *conf = &t->conf;
-    snug_json own = snug_json_get(c->tok_config, "eos_token");
-    snug_slice name;
-    uint32_t   id;
-    if (!snug_json_is(snug_json_get(params, "eos_token_id"), SNUG_JSON_ABSENT)) return; /* the request decides */
+    static const char *const ends[] = {"<|im_end|>",    "<|eot_id|>", "<|eom_id|>",
+                                       "<end_of_turn>", "<|end|>",    "<|endoftext|>",
+                                       "</s>",          "<|return|>", "<|call|>"};
+    gen_conf                *conf = &t->conf;
+    snug_json                own = snug_json_get(c->tok_config, "eos_token");
+    snug_slice               name;
+    uint32_t                 id;
+    if (!snug_json_is(snug_json_get(params, "eos_token_id"), SNUG_JSON_ABSENT))
+        return; /* the request decides */
     if (snug_json_is(own, SNUG_JSON_OBJECT)) own = snug_json_get(own, "content");
     if (snug_json_to_str(own, &name) && tok_token_to_id(c->tok, name, &id)) add_eos_id(conf, id);
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (tok_token_to_id(c->tok, snug_str(ends[i]), &id) && tok_is_special(c->tok, id)) add_eos_id(conf, id);
+        if (tok_token_to_id(c->tok, snug_str(ends[i]), &id) && tok_is_special(c->tok, id))
+            add_eos_id(conf, id);
 }
 
 static snug_status read_params(text_run *t, const infer_ctx *c, snug_json params, snug_err *err)
@@ -149,18 +155,21 @@ static snug_status on_token(void *arg, size_t row, int32_t id, bool *more, snug_
 
 /* ---- the prompt ---- */
 
-static snug_status encode_prompt(const infer_ctx *c, snug_slice prompt, snug_json params, tok_ids *ids, int32_t **out, size_t *count, snug_err *err)
+static snug_status encode_prompt(const infer_ctx *c, snug_slice prompt, snug_json params,
+                                 tok_ids *ids, int32_t **out, size_t *count, snug_err *err)
 {
     uint64_t    keep = UINT64_MAX;
     snug_status st = tok_encode(c->tok, prompt, TOK_ADD_SPECIAL, ids, err);
     if (st != SNUG_OK) return st;
     size_t from = 0, n = ids->count;
-    if (snug_json_to_u64(snug_json_get(params, "truncate"), &keep) && keep > 0 && keep < n) { /* only on request; the end is kept */
+    if (snug_json_to_u64(snug_json_get(params, "truncate"), &keep) && keep > 0 &&
+        keep < n) { /* only on request; the end is kept */
         from = n - (size_t)keep;
         n = (size_t)keep;
     }
     int64_t bos = snug_json_i64_or(model_config(c->model), "bos_token_id", -1);
-    if (n == 0 && (bos < 0 || bos > INT32_MAX)) return snug_fail(err, SNUG_EINVAL, "the prompt is empty");
+    if (n == 0 && (bos < 0 || bos > INT32_MAX))
+        return snug_fail(err, SNUG_EINVAL, "the prompt is empty");
     *out = snug_alloc_try((n + 1) * sizeof **out);
     if (*out == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu tokens", n);
     for (size_t i = 0; i < n; i++) (*out)[i] = (int32_t)ids->ids[from + i];
@@ -175,15 +184,17 @@ static snug_status fit_context(const infer_ctx *c, size_t prompt, gen_conf *conf
     bool   asked = conf->max_new_tokens != SIZE_MAX;
     size_t want = asked ? conf->max_new_tokens : INFER_NEW_TOKENS_DEFAULT;
     if (prompt > most || (asked && want > most - prompt))
-        return snug_fail_code(err, SNUG_EINVAL, "context_length_exceeded",
-                              "the prompt has %zu tokens and %zu more are asked for; this model's context holds %zu", prompt,
-                              asked ? want : 0, most);
+        return snug_fail_code(
+            err, SNUG_EINVAL, "context_length_exceeded",
+            "the prompt has %zu tokens and %zu more are asked for; this model's context holds %zu",
+            prompt, asked ? want : 0, most);
     conf->max_new_tokens = want < most - prompt ? want : most - prompt;
     return SNUG_OK;
 }
 
-snug_status text_generate(infer_ctx *c, snug_slice prompt, snug_json params, bool (*fn)(void *arg, snug_slice piece), void *arg,
-                          text_result *out, snug_err *err)
+snug_status text_generate(infer_ctx *c, snug_slice prompt, snug_json params,
+                          bool (*fn)(void *arg, snug_slice piece), void *arg, text_result *out,
+                          snug_err *err)
 {
     snug_status st = SNUG_OK;
     text_run    t = {.fn = fn, .arg = arg, .pending = snug_buf_init(INFER_TEXT_BYTES_MAX)};
@@ -192,14 +203,16 @@ snug_status text_generate(infer_ctx *c, snug_slice prompt, snug_json params, boo
     gen_result  rows = {0};
     int32_t    *prompt_ids = NULL;
     if (model_shape_of(c->model)->head != MODEL_HEAD_CAUSAL_LM)
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s does not generate text", model_shape_of(c->model)->class_name);
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s does not generate text",
+                  model_shape_of(c->model)->class_name);
     SNUG_TRY(read_params(&t, c, params, err));
     SNUG_TRY(encode_prompt(c, prompt, params, &ids, &prompt_ids, &p.times, err));
     SNUG_TRY(fit_context(c, p.times, &t.conf, err));
     p.ids = prompt_ids;
     t.stream = tok_stream_new(c->tok, t.skip_special);
     /* The decoder sees the prompt first: spaces and code points depend on what came before. */
-    for (size_t i = 0; i < p.times; i++) SNUG_TRY(tok_stream_push(t.stream, (uint32_t)prompt_ids[i], &t.pending, err));
+    for (size_t i = 0; i < p.times; i++)
+        SNUG_TRY(tok_stream_push(t.stream, (uint32_t)prompt_ids[i], &t.pending, err));
     snug_buf_clear(&t.pending);
     SNUG_TRY(gen_run(c->model, &t.conf, &p, &(gen_sink){on_token, &t}, &rows, err));
     if (t.result.finish != GEN_STOP && t.result.finish != GEN_CALLER) {
@@ -219,8 +232,8 @@ done:
     return st;
 }
 
-snug_status infer_generate(infer_ctx *c, snug_slice prompt, snug_json parameters, bool (*fn)(void *arg, snug_slice piece), void *arg,
-                           snug_err *err)
+snug_status infer_generate(infer_ctx *c, snug_slice prompt, snug_json parameters,
+                           bool (*fn)(void *arg, snug_slice piece), void *arg, snug_err *err)
 {
     return text_generate(c, prompt, parameters, fn, arg, NULL, err);
 }

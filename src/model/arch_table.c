@@ -5,4 +5,7 @@
 
 static const model_arch *const archs[] = {&arch_llama, &arch_distilbert};
 
-const model_arch *model_arch_at(size_t index) { return index < sizeof archs / sizeof archs[0] ? archs[index] : NULL; }
+const model_arch *model_arch_at(size_t index)
+{
+    return index < sizeof archs / sizeof archs[0] ? archs[index] : NULL;
+}

@@ -19,23 +19,30 @@ snug_status cfg_size(snug_json config, cfg_range r, size_t *out, snug_err *err)
         if (!snug_json_is(v, SNUG_JSON_ABSENT)) key = r.alias;
     }
     uint64_t n = r.dflt; /* may be derived from other members, so it is checked too */
-    if (!snug_json_is(v, SNUG_JSON_ABSENT) && !snug_json_is(v, SNUG_JSON_NULL) && !snug_json_to_u64(v, &n))
-        return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\" must be a whole number, not negative", key);
+    if (!snug_json_is(v, SNUG_JSON_ABSENT) && !snug_json_is(v, SNUG_JSON_NULL) &&
+        !snug_json_to_u64(v, &n))
+        return snug_fail(err, SNUG_EINVAL,
+                         "config.json: \"%s\" must be a whole number, not negative", key);
     if (n < r.min || n > r.max)
-        return snug_fail(err, SNUG_ELIMIT, "config.json: \"%s\" is %llu; it must lie between %zu and %zu", key,
+        return snug_fail(err, SNUG_ELIMIT,
+                         "config.json: \"%s\" is %llu; it must lie between %zu and %zu", key,
                          (unsigned long long)n, r.min, r.max);
     *out = (size_t)n;
     return SNUG_OK;
 }
 
-snug_status cfg_real(snug_json obj, const char *key, double dflt, double min, double max, double *out, snug_err *err)
+snug_status cfg_real(snug_json obj, const char *key, double dflt, double min, double max,
+                     double *out, snug_err *err)
 {
     snug_json v = snug_json_get(obj, key);
     *out = dflt;
     if (snug_json_is(v, SNUG_JSON_ABSENT) || snug_json_is(v, SNUG_JSON_NULL)) return SNUG_OK;
-    if (!snug_json_to_f64(v, out)) return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\" must be a number", key);
+    if (!snug_json_to_f64(v, out))
+        return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\" must be a number", key);
     if (!(*out >= min && *out <= max))
-        return snug_fail(err, SNUG_ELIMIT, "config.json: \"%s\" is %g; it must lie between %g and %g", key, *out, min, max);
+        return snug_fail(err, SNUG_ELIMIT,
+                         "config.json: \"%s\" is %g; it must lie between %g and %g", key, *out, min,
+                         max);
     return SNUG_OK;
 }
 
@@ -44,31 +51,41 @@ snug_status cfg_bool(snug_json config, const char *key, bool dflt, bool *out, sn
     snug_json v = snug_json_get(config, key);
     *out = dflt;
     if (snug_json_is(v, SNUG_JSON_ABSENT) || snug_json_is(v, SNUG_JSON_NULL)) return SNUG_OK;
-    if (!snug_json_to_bool(v, out)) return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\" must be true or false", key);
+    if (!snug_json_to_bool(v, out))
+        return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\" must be true or false", key);
     return SNUG_OK;
 }
 
-static snug_status cfg_text(snug_json config, const char *key, const char *dflt, snug_slice *out, snug_err *err)
+static snug_status cfg_text(snug_json config, const char *key, const char *dflt, snug_slice *out,
+                            snug_err *err)
 {
     snug_json v = snug_json_get(config, key);
     *out = snug_str(dflt);
     if (snug_json_is(v, SNUG_JSON_ABSENT) || snug_json_is(v, SNUG_JSON_NULL)) return SNUG_OK;
-    if (!snug_json_to_str(v, out)) return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\" must be a string", key);
+    if (!snug_json_to_str(v, out))
+        return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\" must be a string", key);
     return SNUG_OK;
 }
 
-snug_status cfg_act(snug_json config, const char *key, const char *dflt, tensor_act *out, snug_err *err)
+snug_status cfg_act(snug_json config, const char *key, const char *dflt, tensor_act *out,
+                    snug_err *err)
 {
     static const struct {
         const char *name;
         tensor_act  act;
     } names[] = {
-        {"silu", TENSOR_ACT_SILU},           {"swish", TENSOR_ACT_SILU},
-        {"gelu", TENSOR_ACT_GELU},           {"gelu_python", TENSOR_ACT_GELU},
-        {"gelu_new", TENSOR_ACT_GELU_TANH},  {"gelu_pytorch_tanh", TENSOR_ACT_GELU_TANH},
-        {"gelu_fast", TENSOR_ACT_GELU_TANH}, {"gelu_python_tanh", TENSOR_ACT_GELU_TANH},
-        {"quick_gelu", TENSOR_ACT_QUICK_GELU}, {"relu", TENSOR_ACT_RELU},
-        {"tanh", TENSOR_ACT_TANH},           {"sigmoid", TENSOR_ACT_SIGMOID},
+        {"silu", TENSOR_ACT_SILU},
+        {"swish", TENSOR_ACT_SILU},
+        {"gelu", TENSOR_ACT_GELU},
+        {"gelu_python", TENSOR_ACT_GELU},
+        {"gelu_new", TENSOR_ACT_GELU_TANH},
+        {"gelu_pytorch_tanh", TENSOR_ACT_GELU_TANH},
+        {"gelu_fast", TENSOR_ACT_GELU_TANH},
+        {"gelu_python_tanh", TENSOR_ACT_GELU_TANH},
+        {"quick_gelu", TENSOR_ACT_QUICK_GELU},
+        {"relu", TENSOR_ACT_RELU},
+        {"tanh", TENSOR_ACT_TANH},
+        {"sigmoid", TENSOR_ACT_SIGMOID},
     };
     snug_slice  name;
     snug_status st = cfg_text(config, key, dflt, &name, err);
@@ -78,7 +95,8 @@ snug_status cfg_act(snug_json config, const char *key, const char *dflt, tensor_
         *out = names[i].act;
         return SNUG_OK;
     }
-    return snug_fail(err, SNUG_EUNSUPPORTED, "config.json: \"%s\" \"%.*s\" is not supported", key, SNUG_SLICE(name));
+    return snug_fail(err, SNUG_EUNSUPPORTED, "config.json: \"%s\" \"%.*s\" is not supported", key,
+                     SNUG_SLICE(name));
 }
 
 snug_status cfg_labels(snug_json config, size_t *out, snug_err *err)
@@ -94,15 +112,29 @@ snug_status cfg_labels(snug_json config, size_t *out, snug_err *err)
 /* A key whose meaning is not known could change every angle. */
 static snug_status refuse_unknown_rope(snug_json rope, snug_err *err)
 {
-    static const char *const known[] = {"rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings",
-                                        "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim",
-                                        "low_freq_factor", "high_freq_factor", "truncate", "partial_rotary_factor",
+    static const char *const known[] = {"rope_type",
+                                        "type",
+                                        "rope_theta",
+                                        "factor",
+                                        "original_max_position_embeddings",
+                                        "attention_factor",
+                                        "beta_fast",
+                                        "beta_slow",
+                                        "mscale",
+                                        "mscale_all_dim",
+                                        "low_freq_factor",
+                                        "high_freq_factor",
+                                        "truncate",
+                                        "partial_rotary_factor",
                                         "max_position_embeddings"};
     for (snug_json_iter it = snug_json_iter_of(rope); snug_json_next(&it);) {
         bool found = false;
-        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) found |= snug_eq_str(it.key, known[i]);
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+            found |= snug_eq_str(it.key, known[i]);
         if (!found)
-            return snug_fail(err, SNUG_EUNSUPPORTED, "config.json: rotary parameter \"%.*s\" is not supported", SNUG_SLICE(it.key));
+            return snug_fail(err, SNUG_EUNSUPPORTED,
+                             "config.json: rotary parameter \"%.*s\" is not supported",
+                             SNUG_SLICE(it.key));
     }
     return SNUG_OK;
 }
@@ -115,7 +147,9 @@ static snug_status rope_kind(snug_json rope, nn_rope_kind *out, snug_err *err)
     if (st != SNUG_OK) return st;
     if (name.len == 0) name = type;
     if (nn_rope_kind_parse(name, out)) return SNUG_OK;
-    return snug_fail(err, SNUG_EUNSUPPORTED, "config.json: rotary positions of type \"%.*s\" are not supported", SNUG_SLICE(name));
+    return snug_fail(err, SNUG_EUNSUPPORTED,
+                     "config.json: rotary positions of type \"%.*s\" are not supported",
+                     SNUG_SLICE(name));
 }
 
 /* The numbers a kind cannot do without. */
@@ -123,28 +157,37 @@ static snug_status need_rope(const nn_rope *r, snug_err *err)
 {
     if (r->kind != NN_ROPE_DEFAULT && r->factor == 0)
         return snug_fail(err, SNUG_EINVAL, "config.json: rotary scaling without a \"factor\"");
-    if (r->kind == NN_ROPE_LLAMA3 && !(r->low_freq_factor > 0 && r->high_freq_factor > r->low_freq_factor))
-        return snug_fail(err, SNUG_EINVAL, "config.json: \"high_freq_factor\" must be above \"low_freq_factor\", and that above 0");
+    if (r->kind == NN_ROPE_LLAMA3 &&
+        !(r->low_freq_factor > 0 && r->high_freq_factor > r->low_freq_factor))
+        return snug_fail(err, SNUG_EINVAL,
+                         "config.json: \"high_freq_factor\" must be above \"low_freq_factor\", and "
+                         "that above 0");
     if (r->kind == NN_ROPE_DYNAMIC && r->width <= 2)
-        return snug_fail(err, SNUG_EINVAL, "config.json: dynamic rotary positions need heads wider than 2");
+        return snug_fail(err, SNUG_EINVAL,
+                         "config.json: dynamic rotary positions need heads wider than 2");
     return SNUG_OK;
 }
 
-snug_status cfg_rope(snug_json config, size_t width, size_t positions_max, double theta_dflt, nn_rope *out, snug_err *err)
+snug_status cfg_rope(snug_json config, size_t width, size_t positions_max, double theta_dflt,
+                     nn_rope *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
     double      partial, outer;
-    /* transformers 4 wrote rope_scaling and rope_theta; 5 writes rope_parameters. Either may be null. */
+    /* Version 4 wrote rope_scaling and rope_theta, 5 writes rope_parameters. Either may be null. */
     snug_json rope = snug_json_get(config, "rope_scaling");
     if (!snug_json_is(rope, SNUG_JSON_OBJECT) || snug_json_count(rope) == 0) {
-        if (!snug_json_is(rope, SNUG_JSON_ABSENT) && !snug_json_is(rope, SNUG_JSON_NULL) && !snug_json_is(rope, SNUG_JSON_OBJECT))
+        if (!snug_json_is(rope, SNUG_JSON_ABSENT) && !snug_json_is(rope, SNUG_JSON_NULL) &&
+            !snug_json_is(rope, SNUG_JSON_OBJECT))
             return snug_fail(err, SNUG_EINVAL, "config.json: \"rope_scaling\" must be an object");
         rope = snug_json_get(config, "rope_parameters");
-        if (!snug_json_is(rope, SNUG_JSON_ABSENT) && !snug_json_is(rope, SNUG_JSON_NULL) && !snug_json_is(rope, SNUG_JSON_OBJECT))
-            return snug_fail(err, SNUG_EINVAL, "config.json: \"rope_parameters\" must be an object");
+        if (!snug_json_is(rope, SNUG_JSON_ABSENT) && !snug_json_is(rope, SNUG_JSON_NULL) &&
+            !snug_json_is(rope, SNUG_JSON_OBJECT))
+            return snug_fail(err, SNUG_EINVAL,
+                             "config.json: \"rope_parameters\" must be an object");
     }
     if (width < 2 || width % 2 != 0)
-        return snug_fail(err, SNUG_EINVAL, "config.json: rotary positions need an even head width, not %zu", width);
+        return snug_fail(err, SNUG_EINVAL,
+                         "config.json: rotary positions need an even head width, not %zu", width);
     *out = (nn_rope){.width = width, .positions_max = positions_max};
     SNUG_TRY(refuse_unknown_rope(rope, err));
     SNUG_TRY(rope_kind(rope, &out->kind, err));
@@ -153,10 +196,19 @@ snug_status cfg_rope(snug_json config, size_t width, size_t positions_max, doubl
     SNUG_TRY(cfg_real(config, "partial_rotary_factor", 1.0, 0.0, 1.0, &outer, err));
     SNUG_TRY(cfg_real(rope, "partial_rotary_factor", outer, 0.0, 1.0, &partial, err));
     if (partial != 1.0)
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: \"partial_rotary_factor\" %g is not supported for this class", partial);
-    SNUG_TRY(cfg_size(rope, (cfg_range){"original_max_position_embeddings", NULL, positions_max, 1, MODEL_POSITIONS_MAX}, &out->original_max, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"original_max_position_embeddings", NULL, out->original_max, 1, MODEL_POSITIONS_MAX}, &out->original_max, err));
-    double factor_dflt = out->kind == NN_ROPE_YARN ? (double)positions_max / (double)out->original_max : 0.0;
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
+                  "config.json: \"partial_rotary_factor\" %g is not supported for this class",
+                  partial);
+    SNUG_TRY(cfg_size(rope,
+                      (cfg_range){"original_max_position_embeddings", NULL, positions_max, 1,
+                                  MODEL_POSITIONS_MAX},
+                      &out->original_max, err));
+    SNUG_TRY(cfg_size(config,
+                      (cfg_range){"original_max_position_embeddings", NULL, out->original_max, 1,
+                                  MODEL_POSITIONS_MAX},
+                      &out->original_max, err));
+    double factor_dflt =
+        out->kind == NN_ROPE_YARN ? (double)positions_max / (double)out->original_max : 0.0;
     SNUG_TRY(cfg_real(rope, "factor", factor_dflt, 1e-6, 1e6, &out->factor, err));
     SNUG_TRY(cfg_real(rope, "low_freq_factor", 0, 0, 1e6, &out->low_freq_factor, err));
     SNUG_TRY(cfg_real(rope, "high_freq_factor", 0, 0, 1e6, &out->high_freq_factor, err));
@@ -185,7 +237,8 @@ static snug_status find_class(snug_slice name, model_shape *out, snug_err *err)
             return SNUG_OK;
         }
     }
-    return snug_fail(err, SNUG_EUNSUPPORTED, "the architecture \"%.*s\" is not supported", SNUG_SLICE(name));
+    return snug_fail(err, SNUG_EUNSUPPORTED, "the architecture \"%.*s\" is not supported",
+                     SNUG_SLICE(name));
 }
 
 snug_status model_parse(snug_json config, snug_slice class_name, model_shape *out, snug_err *err)
@@ -193,17 +246,22 @@ snug_status model_parse(snug_json config, snug_slice class_name, model_shape *ou
     snug_status st = SNUG_OK;
     snug_slice  type, method;
     *out = (model_shape){0};
-    if (!snug_json_is(config, SNUG_JSON_OBJECT)) return snug_fail(err, SNUG_EINVAL, "config.json must hold an object");
-    if (class_name.len == 0 && !snug_json_to_str(snug_json_at(snug_json_get(config, "architectures"), 0), &class_name))
+    if (!snug_json_is(config, SNUG_JSON_OBJECT))
+        return snug_fail(err, SNUG_EINVAL, "config.json must hold an object");
+    if (class_name.len == 0 &&
+        !snug_json_to_str(snug_json_at(snug_json_get(config, "architectures"), 0), &class_name))
         return snug_fail(err, SNUG_EINVAL, "config.json: \"architectures\" does not name a class");
     SNUG_TRY(find_class(class_name, out, err));
     SNUG_TRY(cfg_text(config, "model_type", out->arch->model_type, &type, err));
     if (!snug_eq_str(type, out->arch->model_type))
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: class %s with model type \"%.*s\" is not supported", out->class_name, SNUG_SLICE(type));
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
+                  "config.json: class %s with model type \"%.*s\" is not supported",
+                  out->class_name, SNUG_SLICE(type));
     snug_json quant = snug_json_get(config, "quantization_config");
     if (!snug_json_is(quant, SNUG_JSON_ABSENT) && !snug_json_is(quant, SNUG_JSON_NULL)) {
         method = snug_json_str_or(quant, "quant_method", SNUG_LIT("unnamed"));
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "weights quantised by \"%.*s\" are not supported", SNUG_SLICE(method));
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "weights quantised by \"%.*s\" are not supported",
+                  SNUG_SLICE(method));
     }
     SNUG_TRY(out->arch->parse(config, out, err));
 done:

@@ -4,7 +4,8 @@
  * For:     infer/.
  * Owns:    the model's arena, weights and workspace; the device is the caller's.
  * Threads: one at a time, as the device.
- * Truth:   an architecture's forward sees ids inside the vocabulary and positions inside the limits. */
+ * Truth:   an architecture's forward sees ids inside the vocabulary and positions inside the
+ *          limits. */
 #include "model/model_int.h"
 
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 /* Of one forward pass; a limit against runaway inputs, not a plan. */
 #define ACTIVATION_BYTES_MAX ((size_t)1 << 38)
 
-snug_status model_open(const char *dir, snug_slice class_name, tensor_dev *d, model **out, snug_err *err)
+snug_status model_open(const char *dir, snug_slice class_name, tensor_dev *d, model **out,
+                       snug_err *err)
 {
     snug_status st = SNUG_OK;
     snug_slice  text;
@@ -22,9 +24,11 @@ snug_status model_open(const char *dir, snug_slice class_name, tensor_dev *d, mo
     *m = (model){.arena = a, .dev = d, .space = tensor_space_new(d, ACTIVATION_BYTES_MAX)};
     *out = NULL;
 
-    SNUG_TRY(snug_read_file(a, snug_arena_printf(a, "%s/config.json", dir).ptr, MODEL_CONFIG_BYTES_MAX, &text, err));
+    SNUG_TRY(snug_read_file(a, snug_arena_printf(a, "%s/config.json", dir).ptr,
+                            MODEL_CONFIG_BYTES_MAX, &text, err));
     /* Python writes NaN and Infinity into configs now and then. */
-    SNUG_TRY(snug_json_parse(a, text, &(snug_json_opts){.flags = SNUG_JSON_NONFINITE}, &m->config, err));
+    SNUG_TRY(
+        snug_json_parse(a, text, &(snug_json_opts){.flags = SNUG_JSON_NONFINITE}, &m->config, err));
     SNUG_TRY(model_parse(m->config, class_name, &m->shape, err));
     SNUG_TRY(weight_map_open(a, dir, &w, err));
     SNUG_TRY(m->shape.arch->bind(m, w, err));
@@ -49,10 +53,12 @@ snug_json          model_config(const model *m) { return m->config; }
 tensor_dev        *model_dev(const model *m) { return m->dev; }
 size_t             model_weight_bytes(const model *m) { return m->weight_bytes; }
 
-snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_kv **out, snug_err *err)
+snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_kv **out,
+                         snug_err *err)
 {
     const model_shape *s = &m->shape;
-    if (s->head != MODEL_HEAD_CAUSAL_LM) return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not generate", s->class_name);
+    if (s->head != MODEL_HEAD_CAUSAL_LM)
+        return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not generate", s->class_name);
     nn_kv_conf conf = {.layers = s->layers,
                        .batch = batch,
                        .heads = s->kv_heads,
@@ -63,14 +69,17 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
     return nn_kv_new(m->dev, &conf, out, err);
 }
 
-static snug_status check_positions(const model_shape *s, const model_batch *in, size_t held, snug_err *err)
+static snug_status check_positions(const model_shape *s, const model_batch *in, size_t held,
+                                   snug_err *err)
 {
     size_t limit = s->rope.width > 0 ? MODEL_POSITIONS_MAX : s->positions_max;
     if (in->positions == NULL && held + in->times > limit)
-        return snug_fail(err, SNUG_EINVAL, "%zu tokens; %s reads at most %zu", held + in->times, s->class_name, limit);
+        return snug_fail(err, SNUG_EINVAL, "%zu tokens; %s reads at most %zu", held + in->times,
+                         s->class_name, limit);
     for (size_t i = 0; in->positions != NULL && i < in->batch * in->times; i++)
         if (in->positions[i] < 0 || (size_t)in->positions[i] >= limit)
-            return snug_fail(err, SNUG_EINVAL, "position %d is outside [0, %zu)", (int)in->positions[i], limit);
+            return snug_fail(err, SNUG_EINVAL, "position %d is outside [0, %zu)",
+                             (int)in->positions[i], limit);
     return SNUG_OK;
 }
 
@@ -81,14 +90,17 @@ snug_status model_forward(model *m, const model_batch *in, model_out *out, snug_
     *out = (model_out){0};
     if (in->batch == 0 || in->times == 0) return snug_fail(err, SNUG_EINVAL, "no tokens");
     if (snug_mul(in->batch, in->times, &tokens) || tokens > MODEL_BATCH_TOKENS_MAX)
-        return snug_fail(err, SNUG_ELIMIT, "more than %d tokens in one step", MODEL_BATCH_TOKENS_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "more than %d tokens in one step",
+                         MODEL_BATCH_TOKENS_MAX);
     if (in->kv != NULL && nn_kv_batch(in->kv) != in->batch)
-        return snug_fail(err, SNUG_EINVAL, "a batch of %zu with a cache for %zu", in->batch, nn_kv_batch(in->kv));
+        return snug_fail(err, SNUG_EINVAL, "a batch of %zu with a cache for %zu", in->batch,
+                         nn_kv_batch(in->kv));
     if (in->kv != NULL && s->head != MODEL_HEAD_CAUSAL_LM)
         return snug_fail(err, SNUG_EUNSUPPORTED, "%s takes no cache", s->class_name);
     for (size_t i = 0; i < tokens; i++)
         if (in->ids[i] < 0 || (size_t)in->ids[i] >= s->vocab)
-            return snug_fail(err, SNUG_EINVAL, "token id %d is outside the vocabulary of %zu", (int)in->ids[i], s->vocab);
+            return snug_fail(err, SNUG_EINVAL, "token id %d is outside the vocabulary of %zu",
+                             (int)in->ids[i], s->vocab);
     snug_status st = check_positions(s, in, held, err);
     if (st != SNUG_OK) return st;
     tensor_space_reset(m->space);

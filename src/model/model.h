@@ -62,7 +62,8 @@ typedef struct model_batch {
     bool           last_only; /* generating models: logits of the last time only */
 } model_batch;
 
-/* Named results ("logits", "last_hidden_state"), float32, valid until the next call on the model. */
+/* Named results ("logits", "last_hidden_state"), float32, valid until the next call
+ * on the model. */
 typedef struct model_out {
     size_t count;
     struct {
@@ -87,7 +88,8 @@ const model_arch *model_arch_at(size_t index); /* NULL past the end */
 
 /* Checks a configuration. class_name empty: the first of "architectures". Classes, switches and
  * values this build does not compute are refused by name: SNUG_EUNSUPPORTED. */
-snug_status model_parse(snug_json config, snug_slice class_name, model_shape *out, snug_err *err) SNUG_MUST_USE;
+snug_status model_parse(snug_json config, snug_slice class_name, model_shape *out,
+                        snug_err *err) SNUG_MUST_USE;
 
 /* Loads a folder onto a device, which outlives the model. class_name empty: as the config says. */
 snug_status model_open(const char *dir, snug_slice class_name, tensor_dev *d, model **out,
@@ -100,9 +102,11 @@ tensor_dev        *model_dev(const model *m);
 size_t             model_weight_bytes(const model *m); /* bound, tied ones counted once */
 
 /* A cache for `batch` rows of at most positions_max positions: nn_kv_free(). */
-snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_kv **out, snug_err *err) SNUG_MUST_USE;
+snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_kv **out,
+                         snug_err *err) SNUG_MUST_USE;
 /* Validates a step and runs it. With a cache, its positions count afterwards. */
-snug_status model_forward(model *m, const model_batch *in, model_out *out, snug_err *err) SNUG_MUST_USE;
+snug_status model_forward(model *m, const model_batch *in, model_out *out,
+                          snug_err *err) SNUG_MUST_USE;
 /* A result by name, or NULL. */
 const tensor *model_out_find(const model_out *out, const char *name);
 

@@ -30,35 +30,39 @@ typedef struct cfg_range {
     size_t      dflt, min, max;
 } cfg_range;
 snug_status cfg_size(snug_json config, cfg_range r, size_t *out, snug_err *err) SNUG_MUST_USE;
-snug_status cfg_real(snug_json obj, const char *key, double dflt, double min, double max, double *out,
+snug_status cfg_real(snug_json obj, const char *key, double dflt, double min, double max,
+                     double *out, snug_err *err) SNUG_MUST_USE;
+snug_status cfg_bool(snug_json config, const char *key, bool dflt, bool *out,
                      snug_err *err) SNUG_MUST_USE;
-snug_status cfg_bool(snug_json config, const char *key, bool dflt, bool *out, snug_err *err) SNUG_MUST_USE;
-snug_status cfg_act(snug_json config, const char *key, const char *dflt, tensor_act *out, snug_err *err) SNUG_MUST_USE;
+snug_status cfg_act(snug_json config, const char *key, const char *dflt, tensor_act *out,
+                    snug_err *err) SNUG_MUST_USE;
 /* rope_parameters, or rope_theta and rope_scaling; needs positions_max and the width of a head. */
-snug_status cfg_rope(snug_json config, size_t width, size_t positions_max, double theta_dflt, nn_rope *out,
-                     snug_err *err) SNUG_MUST_USE;
+snug_status cfg_rope(snug_json config, size_t width, size_t positions_max, double theta_dflt,
+                     nn_rope *out, snug_err *err) SNUG_MUST_USE;
 snug_status cfg_labels(snug_json config, size_t *out, snug_err *err) SNUG_MUST_USE;
 
 /* ---- weights (weights.c) ---- */
 
-snug_status weight_map_open(snug_arena *a, const char *dir, weight_map **out, snug_err *err) SNUG_MUST_USE;
+snug_status weight_map_open(snug_arena *a, const char *dir, weight_map **out,
+                            snug_err *err) SNUG_MUST_USE;
 
-/* Finds weights under a prefix, with or without it. The error rides along because names are formats. */
+/* Finds weights under a prefix, with or without it; a scope ("layers.3.") follows the prefix. */
 typedef struct binder {
     model            *m;
     const weight_map *w;
     const char       *prefix;
     snug_err         *err;
+    char              scope[64];
 } binder;
-bool        bind_has(const binder *b, const char *name);
-snug_status bind_tensor(const binder *b, tensor *out, unsigned rank, const size_t *shape, const char *fmt, ...)
-    SNUG_PRINTF(5, 6) SNUG_MUST_USE;
+binder      bind_scope(const binder *b, const char *list, size_t index); /* "<list>.<index>." */
+snug_status bind_tensor(const binder *b, tensor *out, unsigned rank, const size_t *shape,
+                        const char *name) SNUG_MUST_USE;
 /* <name>.weight [n, in], <name>.bias [n] */
-snug_status bind_linear(const binder *b, nn_linear *out, size_t in, size_t n, bool bias, const char *fmt, ...)
-    SNUG_PRINTF(6, 7) SNUG_MUST_USE;
+snug_status bind_linear(const binder *b, nn_linear *out, size_t in, size_t n, bool bias,
+                        const char *name) SNUG_MUST_USE;
 /* <name>.weight and .bias [n]; old checkpoints say gamma and beta */
-snug_status bind_norm(const binder *b, nn_norm *out, nn_norm_kind kind, size_t n, float eps, const char *fmt, ...)
-    SNUG_PRINTF(6, 7) SNUG_MUST_USE;
+snug_status bind_norm(const binder *b, nn_norm *out, nn_norm_kind kind, size_t n, float eps,
+                      const char *name) SNUG_MUST_USE;
 
 extern const model_arch arch_llama, arch_distilbert;
 

@@ -10,14 +10,16 @@
 
 #include "base/err.h"
 
-snug_status nn_upload(const nn_ctx *c, const int32_t *data, unsigned rank, const size_t *shape, tensor *out, snug_err *err)
+snug_status nn_upload(const nn_ctx *c, const int32_t *data, unsigned rank, const size_t *shape,
+                      tensor *out, snug_err *err)
 {
     snug_status st = tensor_space_take(c->space, TENSOR_I32, rank, shape, out, err);
     return st != SNUG_OK ? st : tensor_put(out, data, tensor_size(out), err);
 }
 
 /* x with another last dimension. */
-static snug_status take_cols(const nn_ctx *c, const tensor *x, size_t cols, tensor *out, snug_err *err)
+static snug_status take_cols(const nn_ctx *c, const tensor *x, size_t cols, tensor *out,
+                             snug_err *err)
 {
     size_t shape[TENSOR_RANK_MAX] = {0};
     memcpy(shape, x->shape, x->rank * sizeof shape[0]);
@@ -25,20 +27,23 @@ static snug_status take_cols(const nn_ctx *c, const tensor *x, size_t cols, tens
     return tensor_space_take(c->space, TENSOR_F32, x->rank, shape, out, err);
 }
 
-snug_status nn_linear_run(const nn_ctx *c, const nn_linear *l, const tensor *x, tensor *out, snug_err *err)
+snug_status nn_linear_run(const nn_ctx *c, const nn_linear *l, const tensor *x, tensor *out,
+                          snug_err *err)
 {
     SNUG_ASSERT(x->rank >= 1 && l->w.rank == 2);
     snug_status st = take_cols(c, x, l->w.shape[0], out, err);
     return st != SNUG_OK ? st : tensor_linear(c->dev, x, &l->w, &l->b, out, err);
 }
 
-snug_status nn_norm_run(const nn_ctx *c, const nn_norm *n, const tensor *x, const tensor *out, snug_err *err)
+snug_status nn_norm_run(const nn_ctx *c, const nn_norm *n, const tensor *x, const tensor *out,
+                        snug_err *err)
 {
     return n->kind == NN_RMS_NORM ? tensor_rms_norm(c->dev, x, &n->w, n->eps, out, err)
                                   : tensor_layer_norm(c->dev, x, &n->w, &n->b, n->eps, out, err);
 }
 
-snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor *out, snug_err *err)
+snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor *out,
+                       snug_err *err)
 {
     snug_status st = SNUG_OK;
     tensor      gate, up;
@@ -60,7 +65,8 @@ done:
 }
 
 /* x projected to [B, T, heads, width]. */
-static snug_status heads_of(const nn_ctx *c, const nn_linear *l, const tensor *x, size_t heads, tensor *out, snug_err *err)
+static snug_status heads_of(const nn_ctx *c, const nn_linear *l, const tensor *x, size_t heads,
+                            tensor *out, snug_err *err)
 {
     snug_status st = nn_linear_run(c, l, x, out, err);
     if (st != SNUG_OK) return st;
@@ -68,8 +74,9 @@ static snug_status heads_of(const nn_ctx *c, const nn_linear *l, const tensor *x
     return SNUG_OK;
 }
 
-snug_status nn_attention_run(const nn_ctx *c, const nn_attention *a, const tensor *x, const nn_turn *turn,
-                             const tensor *mask, nn_kv *kv, size_t layer, tensor *out, snug_err *err)
+snug_status nn_attention_run(const nn_ctx *c, const nn_attention *a, const tensor *x,
+                             const nn_turn *turn, const tensor *mask, nn_kv *kv, size_t layer,
+                             tensor *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
     tensor      q, k, v, mixed;
@@ -84,9 +91,13 @@ snug_status nn_attention_run(const nn_ctx *c, const nn_attention *a, const tenso
         SNUG_TRY(tensor_rope(c->dev, &k, &turn->cos, &turn->sin, turn->interleaved, &k, err));
     }
     tensor keys = k, values = v;
-    if (kv != NULL) SNUG_TRY(nn_kv_append(kv, layer, &k, &v, &keys, &values, err)); /* [B, S+T, G, D] */
-    SNUG_TRY(tensor_space_take(c->space, TENSOR_F32, TENSOR_DIMS(x->shape[0], x->shape[1], a->heads, v.shape[3]), &mixed, err));
-    SNUG_TRY(tensor_attention(c->dev, &q, &keys, &values, mask, a->scale, a->causal, a->window, &mixed, err));
+    if (kv != NULL)
+        SNUG_TRY(nn_kv_append(kv, layer, &k, &v, &keys, &values, err)); /* [B, S+T, G, D] */
+    SNUG_TRY(tensor_space_take(c->space, TENSOR_F32,
+                               TENSOR_DIMS(x->shape[0], x->shape[1], a->heads, v.shape[3]), &mixed,
+                               err));
+    SNUG_TRY(tensor_attention(c->dev, &q, &keys, &values, mask, a->scale, a->causal, a->window,
+                              &mixed, err));
     mixed = tensor_view(&mixed, TENSOR_DIMS(x->shape[0], x->shape[1], a->heads * v.shape[3]));
     SNUG_TRY(tensor_linear(c->dev, &mixed, &a->o.w, &a->o.b, out, err));
     tensor_space_release(c->space, mark);

@@ -22,7 +22,8 @@ snug_status nn_kv_new(tensor_dev *d, const nn_kv_conf *conf, nn_kv **out, snug_e
 {
     *out = NULL;
     if (conf->dtype != TENSOR_F32)
-        return snug_fail(err, SNUG_EUNSUPPORTED, "a cache of type %s", tensor_dtype_name(conf->dtype));
+        return snug_fail(err, SNUG_EUNSUPPORTED, "a cache of type %s",
+                         tensor_dtype_name(conf->dtype));
     nn_kv *kv = snug_zalloc(sizeof *kv);
     kv->dev = d;
     kv->conf = *conf;
@@ -51,7 +52,9 @@ size_t nn_kv_batch(const nn_kv *kv) { return kv->conf.batch; }
 static snug_status regrow(nn_kv *kv, tensor *t, size_t width, size_t room, snug_err *err)
 {
     tensor      next;
-    snug_status st = tensor_new(kv->dev, kv->conf.dtype, TENSOR_DIMS(kv->conf.batch, room, kv->conf.heads, width), &next, err);
+    snug_status st =
+        tensor_new(kv->dev, kv->conf.dtype,
+                   TENSOR_DIMS(kv->conf.batch, room, kv->conf.heads, width), &next, err);
     if (st == SNUG_OK && kv->count > 0 && tensor_present(t)) {
         tensor from = tensor_slice(t, 1, 0, kv->count), to = tensor_slice(&next, 1, 0, kv->count);
         st = tensor_copy(kv->dev, &from, &to, err);
@@ -68,7 +71,8 @@ static snug_status regrow(nn_kv *kv, tensor *t, size_t width, size_t room, snug_
 static snug_status make_room(nn_kv *kv, size_t positions, snug_err *err)
 {
     if (positions > kv->conf.positions_max)
-        return snug_fail(err, SNUG_ELIMIT, "%zu positions; the cache may hold %zu", positions, kv->conf.positions_max);
+        return snug_fail(err, SNUG_ELIMIT, "%zu positions; the cache may hold %zu", positions,
+                         kv->conf.positions_max);
     if (positions <= kv->room) return SNUG_OK;
     size_t room = kv->room * 2 > positions ? kv->room * 2 : positions;
     room = (room + NN_KV_PAGE - 1) / NN_KV_PAGE * NN_KV_PAGE;
@@ -81,14 +85,16 @@ static snug_status make_room(nn_kv *kv, size_t positions, snug_err *err)
     return SNUG_OK;
 }
 
-snug_status nn_kv_append(nn_kv *kv, size_t layer, const tensor *k, const tensor *v, tensor *keys, tensor *values,
-                         snug_err *err)
+snug_status nn_kv_append(nn_kv *kv, size_t layer, const tensor *k, const tensor *v, tensor *keys,
+                         tensor *values, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    SNUG_ASSERT(layer < kv->conf.layers && k->rank == 4 && v->rank == 4 && k->shape[0] == kv->conf.batch);
+    SNUG_ASSERT(layer < kv->conf.layers && k->rank == 4 && v->rank == 4 &&
+                k->shape[0] == kv->conf.batch);
     size_t times = k->shape[1], total = kv->count + times;
     SNUG_TRY(make_room(kv, total, err));
-    tensor kt = tensor_slice(&kv->k[layer], 1, kv->count, times), vt = tensor_slice(&kv->v[layer], 1, kv->count, times);
+    tensor kt = tensor_slice(&kv->k[layer], 1, kv->count, times),
+           vt = tensor_slice(&kv->v[layer], 1, kv->count, times);
     SNUG_TRY(tensor_copy(kv->dev, k, &kt, err));
     SNUG_TRY(tensor_copy(kv->dev, v, &vt, err));
     *keys = tensor_slice(&kv->k[layer], 1, 0, total);

@@ -47,7 +47,8 @@ snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor
 
 /* X(constant, name in configs) */
 #define NN_ROPE_LIST(X)                                                                            \
-    X(DEFAULT, "default") X(LINEAR, "linear") X(DYNAMIC, "dynamic") X(YARN, "yarn") X(LLAMA3, "llama3")
+    X(DEFAULT, "default") X(LINEAR, "linear") X(DYNAMIC, "dynamic") X(YARN, "yarn")                \
+    X(LLAMA3, "llama3")
 
 typedef enum nn_rope_kind {
 #define X(id, name) NN_ROPE_##id,
@@ -93,7 +94,8 @@ typedef struct nn_kv_conf {
     size_t       positions_max; /* SNUG_ELIMIT beyond */
     tensor_dtype dtype;         /* TENSOR_F32 today: what attention reads */
 } nn_kv_conf;
-snug_status nn_kv_new(tensor_dev *d, const nn_kv_conf *conf, nn_kv **out, snug_err *err) SNUG_MUST_USE;
+snug_status nn_kv_new(tensor_dev *d, const nn_kv_conf *conf, nn_kv **out,
+                      snug_err *err) SNUG_MUST_USE;
 void        nn_kv_free(nn_kv *kv); /* NULL is fine */
 size_t      nn_kv_count(const nn_kv *kv); /* positions held */
 size_t      nn_kv_batch(const nn_kv *kv);

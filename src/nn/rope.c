@@ -7,10 +7,10 @@
  *            theta * (factor * L / M - (factor - 1))^(width / (width - 2))
  *   yarn     pairs that turn often within M keep f, slow ones take f / factor, a ramp between
  *            (Peng et al. 2023); cos and sin grow by 0.1 ln(factor) + 1
- *   llama3   the same idea by wavelength: short ones keep f, long ones take f / factor, smooth between
+ *   llama3   the same by wavelength: short ones keep f, long ones take f / factor, smooth between
  *
  * Truth: everything is float32 in the order the reference implementation computes it: at position
- * 30,000 one rounding of a frequency moves the angle by more than a thousandth. */
+ *          30,000 one rounding of a frequency moves the angle by more than a thousandth. */
 #include "nn/nn.h"
 
 #include <math.h>
@@ -44,8 +44,10 @@ static float period(double theta, size_t i, size_t width)
 
 static void llama3_freqs(const nn_rope *r, float *f)
 {
-    float original = (float)r->original_max, low = (float)r->low_freq_factor, high = (float)r->high_freq_factor;
-    float factor = (float)r->factor, longest = (float)((double)r->original_max / r->low_freq_factor);
+    float original = (float)r->original_max, low = (float)r->low_freq_factor,
+          high = (float)r->high_freq_factor;
+    float factor = (float)r->factor,
+          longest = (float)((double)r->original_max / r->low_freq_factor);
     float shortest = (float)((double)r->original_max / r->high_freq_factor);
     for (size_t i = 0; i < r->width / 2; i++) {
         float wave = (float)(2.0 * PI) / f[i];
@@ -61,7 +63,8 @@ static void llama3_freqs(const nn_rope *r, float *f)
 /* The pair that makes `turns` full turns over the original length. */
 static double yarn_pair(const nn_rope *r, double turns)
 {
-    return (double)r->width * log((double)r->original_max / (turns * 2.0 * PI)) / (2.0 * log(r->theta));
+    return (double)r->width * log((double)r->original_max / (turns * 2.0 * PI)) /
+           (2.0 * log(r->theta));
 }
 
 static double yarn_scale(double factor, double mscale)
@@ -99,7 +102,8 @@ float nn_rope_freqs(const nn_rope *r, size_t length, float *freqs)
     if (r->kind == NN_ROPE_YARN) return yarn_freqs(r, freqs);
     if (r->kind == NN_ROPE_DYNAMIC && length > r->positions_max) {
         SNUG_ASSERT(r->width > 2);
-        theta *= pow(r->factor * (double)length / (double)r->positions_max - (r->factor - 1.0), width / (width - 2.0));
+        theta *= pow(r->factor * (double)length / (double)r->positions_max - (r->factor - 1.0),
+                     width / (width - 2.0));
     }
     for (size_t i = 0; i < r->width / 2; i++) freqs[i] = 1.0f / period(theta, i, r->width);
     if (r->kind == NN_ROPE_LINEAR)
@@ -108,18 +112,21 @@ float nn_rope_freqs(const nn_rope *r, size_t length, float *freqs)
     return 1.0f;
 }
 
-snug_status nn_rope_turn(const nn_ctx *c, const nn_rope *r, const int32_t *positions, size_t batch, size_t times,
-                         nn_turn *out, snug_err *err)
+snug_status nn_rope_turn(const nn_ctx *c, const nn_rope *r, const int32_t *positions, size_t batch,
+                         size_t times, nn_turn *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
     size_t      pairs = r->width / 2, count = batch * times;
     float      *host = NULL;
     *out = (nn_turn){.interleaved = r->interleaved};
-    SNUG_TRY(tensor_space_take(c->space, TENSOR_F32, TENSOR_DIMS(batch, times, pairs), &out->cos, err));
-    SNUG_TRY(tensor_space_take(c->space, TENSOR_F32, TENSOR_DIMS(batch, times, pairs), &out->sin, err));
+    SNUG_TRY(
+        tensor_space_take(c->space, TENSOR_F32, TENSOR_DIMS(batch, times, pairs), &out->cos, err));
+    SNUG_TRY(
+        tensor_space_take(c->space, TENSOR_F32, TENSOR_DIMS(batch, times, pairs), &out->sin, err));
     /* The tensors were just allowed, so these sizes do not overflow. */
     host = snug_alloc_try((2 * count * pairs + pairs) * sizeof *host);
-    if (host == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for the angles of %zu positions", count);
+    if (host == NULL)
+        SNUG_FAIL(err, SNUG_ENOMEM, "no memory for the angles of %zu positions", count);
     float  *freqs = host + 2 * count * pairs, *cos = host, *sin = host + count * pairs;
     int32_t last = 0;
     for (size_t i = 0; i < count; i++) last = positions[i] > last ? positions[i] : last;

@@ -23,10 +23,13 @@ static bool inside(const tensor *t)
     if (t->rank > TENSOR_RANK_MAX || t->dtype >= TENSOR_DTYPE_COUNT) return false;
     for (unsigned i = 0; i < t->rank; i++) {
         if (t->shape[i] == 0) return true;
-        if (snug_mul(t->shape[i] - 1, t->stride[i], &step) || snug_add(last, step, &last)) return false;
+        if (snug_mul(t->shape[i] - 1, t->stride[i], &step) || snug_add(last, step, &last))
+            return false;
     }
     size_t each = tensor_dtype_bytes(t->dtype);
-    if (snug_add(last, 1, &last) || snug_mul(last, each, &bytes) || snug_add(bytes, t->offset, &bytes)) return false;
+    if (snug_add(last, 1, &last) || snug_mul(last, each, &bytes) ||
+        snug_add(bytes, t->offset, &bytes))
+        return false;
     return bytes <= t->mem->size && t->offset % each == 0;
 }
 
@@ -41,7 +44,8 @@ static bool rows_ok(const tensor *t)
 /* An optional vector of n weights. */
 static bool vector_ok(const tensor *t, size_t n)
 {
-    return !tensor_present(t) || (is_weight(t) && t->rank == 1 && t->shape[0] == n && tensor_is_dense(t));
+    return !tensor_present(t) ||
+           (is_weight(t) && t->rank == 1 && t->shape[0] == n && tensor_is_dense(t));
 }
 
 static bool leading_equal(const tensor *a, const tensor *b, unsigned trailing)
@@ -58,7 +62,8 @@ static const char *check_linear(const tensor_op *op)
     if (x->rank < 1 || w->rank != 2) return "input of rank 1 or more, weight of rank 2 wanted";
     if (!is_act(x) || !is_act(&op->out) || !is_weight(w)) return "element types";
     if (w->shape[1] != tensor_cols(x)) return "the weight does not fit the input";
-    if (!leading_equal(x, &op->out, 1) || tensor_cols(&op->out) != w->shape[0]) return "the output does not fit";
+    if (!leading_equal(x, &op->out, 1) || tensor_cols(&op->out) != w->shape[0])
+        return "the output does not fit";
     if (!vector_ok(&op->in[2], w->shape[0])) return "the bias does not fit";
     return rows_ok(x) && rows_ok(w) && rows_ok(&op->out) ? NULL : "rows must be contiguous";
 }
@@ -66,21 +71,28 @@ static const char *check_linear(const tensor_op *op)
 static const char *check_matmul(const tensor_op *op)
 {
     const tensor *a = &op->in[0], *b = &op->in[1], *o = &op->out;
-    if (a->rank < 2 || !is_act(a) || !is_act(b) || !is_act(o)) return "F32 operands of rank 2 or more wanted";
+    if (a->rank < 2 || !is_act(a) || !is_act(b) || !is_act(o))
+        return "F32 operands of rank 2 or more wanted";
     if (!leading_equal(a, b, 2) || !leading_equal(a, o, 2)) return "leading dimensions differ";
     unsigned m = a->rank - 2, k = a->rank - 1;
     size_t   inner = op->u.matmul.trans ? b->shape[k] : b->shape[m];
     size_t   n = op->u.matmul.trans ? b->shape[m] : b->shape[k];
-    if (inner != a->shape[k] || o->shape[m] != a->shape[m] || o->shape[k] != n) return "the inner dimensions do not fit";
-    return tensor_is_dense(a) && tensor_is_dense(b) && tensor_is_dense(o) ? NULL : "operands must be dense";
+    if (inner != a->shape[k] || o->shape[m] != a->shape[m] || o->shape[k] != n)
+        return "the inner dimensions do not fit";
+    return tensor_is_dense(a) && tensor_is_dense(b) && tensor_is_dense(o)
+               ? NULL
+               : "operands must be dense";
 }
 
 static const char *check_embed(const tensor_op *op)
 {
     const tensor *table = &op->in[0], *ids = &op->in[1], *o = &op->out;
-    if (table->rank != 2 || !is_weight(table) || !rows_ok(table)) return "the table must be [rows, width]";
-    if ((ids->dtype != TENSOR_I32 && ids->dtype != TENSOR_I64) || !tensor_is_dense(ids)) return "ids must be dense I32 or I64";
-    if (!is_act(o) || o->rank != ids->rank + 1 || tensor_cols(o) != table->shape[1] || !rows_ok(o)) return "the output does not fit";
+    if (table->rank != 2 || !is_weight(table) || !rows_ok(table))
+        return "the table must be [rows, width]";
+    if ((ids->dtype != TENSOR_I32 && ids->dtype != TENSOR_I64) || !tensor_is_dense(ids))
+        return "ids must be dense I32 or I64";
+    if (!is_act(o) || o->rank != ids->rank + 1 || tensor_cols(o) != table->shape[1] || !rows_ok(o))
+        return "the output does not fit";
     for (unsigned i = 0; i < ids->rank; i++)
         if (ids->shape[i] != o->shape[i]) return "the output does not fit the ids";
     return NULL;
@@ -89,8 +101,10 @@ static const char *check_embed(const tensor_op *op)
 static const char *check_rowwise(const tensor_op *op)
 {
     const tensor *x = &op->in[0];
-    if (x->rank < 1 || !is_act(x) || !is_act(&op->out) || !tensor_same_shape(x, &op->out)) return "input and output must be F32 of one shape";
-    if (op->kind != TENSOR_OP_SOFTMAX && (!vector_ok(&op->in[1], tensor_cols(x)) || !vector_ok(&op->in[2], tensor_cols(x))))
+    if (x->rank < 1 || !is_act(x) || !is_act(&op->out) || !tensor_same_shape(x, &op->out))
+        return "input and output must be F32 of one shape";
+    if (op->kind != TENSOR_OP_SOFTMAX &&
+        (!vector_ok(&op->in[1], tensor_cols(x)) || !vector_ok(&op->in[2], tensor_cols(x))))
         return "the weight or bias does not fit the rows";
     return rows_ok(x) && rows_ok(&op->out) ? NULL : "rows must be contiguous";
 }
@@ -98,28 +112,38 @@ static const char *check_rowwise(const tensor_op *op)
 static const char *check_rope(const tensor_op *op)
 {
     const tensor *x = &op->in[0], *c = &op->in[1], *s = &op->in[2];
-    if (x->rank != 4 || !is_act(x) || !is_act(&op->out) || !tensor_same_shape(x, &op->out)) return "input and output must be F32 [batch, time, heads, width]";
-    if (c->rank != 3 || !is_act(c) || !is_act(s) || !tensor_same_shape(c, s)) return "cos and sin must be F32 [batch, time, pairs]";
-    if (c->shape[0] != x->shape[0] || c->shape[1] != x->shape[1] || c->shape[2] > x->shape[3] / 2) return "cos and sin do not fit the input";
+    if (x->rank != 4 || !is_act(x) || !is_act(&op->out) || !tensor_same_shape(x, &op->out))
+        return "input and output must be F32 [batch, time, heads, width]";
+    if (c->rank != 3 || !is_act(c) || !is_act(s) || !tensor_same_shape(c, s))
+        return "cos and sin must be F32 [batch, time, pairs]";
+    if (c->shape[0] != x->shape[0] || c->shape[1] != x->shape[1] || c->shape[2] > x->shape[3] / 2)
+        return "cos and sin do not fit the input";
     if (x->stride[3] != 1 || op->out.stride[3] != 1) return "heads must be contiguous";
     return tensor_is_dense(c) && tensor_is_dense(s) ? NULL : "cos and sin must be dense";
 }
 
 static const char *check_attention(const tensor_op *op)
 {
-    const tensor *q = &op->in[0], *k = &op->in[1], *v = &op->in[2], *mask = &op->in[3], *o = &op->out;
-    if (q->rank != 4 || k->rank != 4 || v->rank != 4 || o->rank != 4) return "operands must be [batch, time, heads, width]";
+    const tensor *q = &op->in[0], *k = &op->in[1], *v = &op->in[2], *mask = &op->in[3],
+                 *o = &op->out;
+    if (q->rank != 4 || k->rank != 4 || v->rank != 4 || o->rank != 4)
+        return "operands must be [batch, time, heads, width]";
     if (!is_act(q) || !is_act(k) || !is_act(v) || !is_act(o)) return "operands must be F32";
-    if (k->shape[0] != q->shape[0] || v->shape[0] != q->shape[0] || o->shape[0] != q->shape[0]) return "batches differ";
+    if (k->shape[0] != q->shape[0] || v->shape[0] != q->shape[0] || o->shape[0] != q->shape[0])
+        return "batches differ";
     if (v->shape[1] != k->shape[1] || v->shape[2] != k->shape[2]) return "keys and values differ";
-    if (k->shape[2] == 0 || q->shape[2] % k->shape[2] != 0) return "query heads must be a multiple of key heads";
+    if (k->shape[2] == 0 || q->shape[2] % k->shape[2] != 0)
+        return "query heads must be a multiple of key heads";
     if (q->shape[3] != k->shape[3]) return "queries and keys differ in width";
-    if (o->shape[1] != q->shape[1] || o->shape[2] != q->shape[2] || o->shape[3] != v->shape[3]) return "the output does not fit";
+    if (o->shape[1] != q->shape[1] || o->shape[2] != q->shape[2] || o->shape[3] != v->shape[3])
+        return "the output does not fit";
     if (k->shape[1] == 0) return "no keys";
     if (op->u.attention.causal && q->shape[1] > k->shape[1]) return "more queries than positions";
-    if (q->stride[3] != 1 || k->stride[3] != 1 || v->stride[3] != 1 || o->stride[3] != 1) return "heads must be contiguous";
-    if (tensor_present(mask) && (mask->dtype != TENSOR_I32 || mask->rank != 2 || mask->shape[0] != k->shape[0] ||
-                                 mask->shape[1] != k->shape[1] || mask->stride[1] != 1))
+    if (q->stride[3] != 1 || k->stride[3] != 1 || v->stride[3] != 1 || o->stride[3] != 1)
+        return "heads must be contiguous";
+    if (tensor_present(mask) &&
+        (mask->dtype != TENSOR_I32 || mask->rank != 2 || mask->shape[0] != k->shape[0] ||
+         mask->shape[1] != k->shape[1] || mask->stride[1] != 1))
         return "the mask must be I32 [batch, positions]";
     return NULL;
 }
@@ -127,19 +151,25 @@ static const char *check_attention(const tensor_op *op)
 static const char *check_binary(const tensor_op *op)
 {
     const tensor *a = &op->in[0], *b = &op->in[1];
-    if (!is_act(a) || !is_act(b) || !is_act(&op->out) || !tensor_same_shape(a, &op->out)) return "operands must be F32, the output shaped as the first";
+    if (!is_act(a) || !is_act(b) || !is_act(&op->out) || !tensor_same_shape(a, &op->out))
+        return "operands must be F32, the output shaped as the first";
     if (b->rank > a->rank) return "the second operand has more dimensions than the first";
     for (unsigned i = 0; i < b->rank; i++)
-        if (b->shape[b->rank - 1 - i] != a->shape[a->rank - 1 - i]) return "the second operand is not the tail of the first";
-    return tensor_is_dense(a) && tensor_is_dense(b) && tensor_is_dense(&op->out) ? NULL : "operands must be dense";
+        if (b->shape[b->rank - 1 - i] != a->shape[a->rank - 1 - i])
+            return "the second operand is not the tail of the first";
+    return tensor_is_dense(a) && tensor_is_dense(b) && tensor_is_dense(&op->out)
+               ? NULL
+               : "operands must be dense";
 }
 
 static const char *check_act(const tensor_op *op)
 {
     const tensor *x = &op->in[0];
     if (op->u.act.fn >= TENSOR_ACT_COUNT) return "no such activation";
-    if (!is_act(x) || !is_act(&op->out) || !tensor_same_shape(x, &op->out)) return "input and output must be F32 of one shape";
-    if (op->kind == TENSOR_OP_GLU && (!is_act(&op->in[1]) || !tensor_same_shape(x, &op->in[1]) || !rows_ok(&op->in[1])))
+    if (!is_act(x) || !is_act(&op->out) || !tensor_same_shape(x, &op->out))
+        return "input and output must be F32 of one shape";
+    if (op->kind == TENSOR_OP_GLU &&
+        (!is_act(&op->in[1]) || !tensor_same_shape(x, &op->in[1]) || !rows_ok(&op->in[1])))
         return "gate and value must have one shape";
     return rows_ok(x) && rows_ok(&op->out) ? NULL : "rows must be contiguous";
 }
@@ -157,20 +187,23 @@ snug_status tensor_check(const tensor_op *op, snug_err *err)
         unsigned inputs;
         const char *(*check)(const tensor_op *op);
     } rules[TENSOR_OP_COUNT] = {
-        [TENSOR_OP_LINEAR] = {2, check_linear},       [TENSOR_OP_MATMUL] = {2, check_matmul},
-        [TENSOR_OP_EMBED] = {2, check_embed},         [TENSOR_OP_LAYER_NORM] = {1, check_rowwise},
-        [TENSOR_OP_RMS_NORM] = {1, check_rowwise},    [TENSOR_OP_SOFTMAX] = {1, check_rowwise},
-        [TENSOR_OP_ROPE] = {3, check_rope},           [TENSOR_OP_ATTENTION] = {3, check_attention},
-        [TENSOR_OP_ADD] = {2, check_binary},          [TENSOR_OP_MUL] = {2, check_binary},
-        [TENSOR_OP_ACT] = {1, check_act},             [TENSOR_OP_GLU] = {2, check_act},
+        [TENSOR_OP_LINEAR] = {2, check_linear},    [TENSOR_OP_MATMUL] = {2, check_matmul},
+        [TENSOR_OP_EMBED] = {2, check_embed},      [TENSOR_OP_LAYER_NORM] = {1, check_rowwise},
+        [TENSOR_OP_RMS_NORM] = {1, check_rowwise}, [TENSOR_OP_SOFTMAX] = {1, check_rowwise},
+        [TENSOR_OP_ROPE] = {3, check_rope},        [TENSOR_OP_ATTENTION] = {3, check_attention},
+        [TENSOR_OP_ADD] = {2, check_binary},       [TENSOR_OP_MUL] = {2, check_binary},
+        [TENSOR_OP_ACT] = {1, check_act},          [TENSOR_OP_GLU] = {2, check_act},
         [TENSOR_OP_COPY] = {1, check_copy},
     };
     if (op->kind >= TENSOR_OP_COUNT) return snug_fail(err, SNUG_EINVAL, "no such operation");
     for (unsigned i = 0; i < TENSOR_OP_IN_MAX; i++) {
-        if (i < rules[op->kind].inputs && !tensor_present(&op->in[i])) return refuse(op, err, "an operand is missing");
-        if (tensor_present(&op->in[i]) && !inside(&op->in[i])) return refuse(op, err, "an operand leaves its memory");
+        if (i < rules[op->kind].inputs && !tensor_present(&op->in[i]))
+            return refuse(op, err, "an operand is missing");
+        if (tensor_present(&op->in[i]) && !inside(&op->in[i]))
+            return refuse(op, err, "an operand leaves its memory");
     }
-    if (!tensor_present(&op->out) || !inside(&op->out)) return refuse(op, err, "the output leaves its memory");
+    if (!tensor_present(&op->out) || !inside(&op->out))
+        return refuse(op, err, "the output leaves its memory");
     const char *why = rules[op->kind].check(op);
     return why == NULL ? SNUG_OK : refuse(op, err, why);
 }

@@ -60,7 +60,8 @@ snug_status cpu_scratch(tensor_dev *d, size_t n, void **out, snug_err *err)
         d->scratch_size = 0;
         size_t size = (n + LINE - 1) / LINE * LINE;
         d->scratch = aligned_alloc(LINE, size);
-        if (d->scratch == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu bytes of scratch", n);
+        if (d->scratch == NULL)
+            return snug_fail(err, SNUG_ENOMEM, "no memory for %zu bytes of scratch", n);
         d->scratch_size = size;
     }
     *out = d->scratch;

@@ -5,14 +5,16 @@
  * Owns:    the devices and workspaces it hands out.
  * Threads: a device and all that lies on it belong to one thread at a time.
  * Truth:   nothing above a backend reads tensor memory through a pointer: an operation a backend
- *          does not support is staged through host memory unless the backend's memory is host memory. */
+ *          does not support is staged through host memory unless the backend's memory is host
+ *          memory. */
 #include "tensor/tensor_int.h"
 
 #include <stdlib.h>
 
 static const tensor_backend *const backends[] = {
 #if defined(__x86_64__)
-    &tensor_avx512, &tensor_avx2,
+    &tensor_avx512,
+    &tensor_avx2,
 #endif
     &tensor_cpu_ref,
 };
@@ -39,14 +41,16 @@ const tensor_backend *tensor_backend_best(void)
     return &tensor_cpu_ref;
 }
 
-snug_status tensor_dev_open(const tensor_backend *b, unsigned threads, tensor_dev **out, snug_err *err)
+snug_status tensor_dev_open(const tensor_backend *b, unsigned threads, tensor_dev **out,
+                            snug_err *err)
 {
     *out = NULL;
     if (b->abi != TENSOR_ABI)
-        return snug_fail(err, SNUG_EUNSUPPORTED, "tensor backend %s speaks version %u, not %d", b->name,
-                         (unsigned)b->abi, TENSOR_ABI);
+        return snug_fail(err, SNUG_EUNSUPPORTED, "tensor backend %s speaks version %u, not %d",
+                         b->name, (unsigned)b->abi, TENSOR_ABI);
     if (!tensor_backend_usable(b))
-        return snug_fail(err, SNUG_EUNSUPPORTED, "this machine cannot run tensor backend %s", b->name);
+        return snug_fail(err, SNUG_EUNSUPPORTED, "this machine cannot run tensor backend %s",
+                         b->name);
     tensor_dev *d = snug_zalloc(sizeof *d);
     d->backend = b;
     d->team = snug_team_new(threads);
@@ -128,8 +132,8 @@ enum { SPACE_ALIGN = 64, SPACE_BLOCK_MIN = 1 << 20, SPACE_BLOCKS = 64 };
 struct tensor_space {
     tensor_dev *dev;
     size_t      bytes, bytes_max;
-    size_t      count;           /* blocks held */
-    tensor_mark top;             /* block index and bytes used in it */
+    size_t      count; /* blocks held */
+    tensor_mark top;   /* block index and bytes used in it */
     tensor_mem *block[SPACE_BLOCKS];
 };
 
@@ -167,7 +171,8 @@ static snug_status space_grow(tensor_space *s, size_t n, snug_err *err)
     size_t want = s->bytes < SPACE_BLOCK_MIN ? SPACE_BLOCK_MIN : s->bytes;
     if (want < n) want = n;
     if (s->bytes + n > s->bytes_max || s->bytes + n < n || s->count == SPACE_BLOCKS)
-        return snug_fail(err, SNUG_ELIMIT, "the work needs more than %zu bytes of activations; send less at once",
+        return snug_fail(err, SNUG_ELIMIT,
+                         "the work needs more than %zu bytes of activations; send less at once",
                          s->bytes_max);
     if (want > s->bytes_max - s->bytes) want = s->bytes_max - s->bytes;
     snug_status st = s->dev->backend->alloc(s->dev, want, &s->block[s->count], err);
@@ -177,8 +182,8 @@ static snug_status space_grow(tensor_space *s, size_t n, snug_err *err)
     return SNUG_OK;
 }
 
-snug_status tensor_space_take(tensor_space *s, tensor_dtype dtype, unsigned rank, const size_t *shape,
-                              tensor *out, snug_err *err)
+snug_status tensor_space_take(tensor_space *s, tensor_dtype dtype, unsigned rank,
+                              const size_t *shape, tensor *out, snug_err *err)
 {
     snug_status st = tensor_shape(dtype, rank, shape, out, err);
     if (st != SNUG_OK) return st;

@@ -18,23 +18,28 @@ snug_status tensor_matmul(tensor_dev *d, const tensor *a, const tensor *b, bool 
     return tensor_run(d, &op, err);
 }
 
-snug_status tensor_embed(tensor_dev *d, const tensor *table, const tensor *ids, const tensor *out, snug_err *err)
+snug_status tensor_embed(tensor_dev *d, const tensor *table, const tensor *ids, const tensor *out,
+                         snug_err *err)
 {
     tensor_op op = {.kind = TENSOR_OP_EMBED, .out = *out, .in = {*table, *ids}};
     return tensor_run(d, &op, err);
 }
 
-snug_status tensor_layer_norm(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b, float eps,
-                              const tensor *out, snug_err *err)
+snug_status tensor_layer_norm(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
+                              float eps, const tensor *out, snug_err *err)
 {
-    tensor_op op = {.kind = TENSOR_OP_LAYER_NORM, .out = *out, .in = {*x, or_none(w), or_none(b)}, .u.norm = {eps}};
+    tensor_op op = {.kind = TENSOR_OP_LAYER_NORM,
+                    .out = *out,
+                    .in = {*x, or_none(w), or_none(b)},
+                    .u.norm = {eps}};
     return tensor_run(d, &op, err);
 }
 
-snug_status tensor_rms_norm(tensor_dev *d, const tensor *x, const tensor *w, float eps, const tensor *out,
-                            snug_err *err)
+snug_status tensor_rms_norm(tensor_dev *d, const tensor *x, const tensor *w, float eps,
+                            const tensor *out, snug_err *err)
 {
-    tensor_op op = {.kind = TENSOR_OP_RMS_NORM, .out = *out, .in = {*x, or_none(w)}, .u.norm = {eps}};
+    tensor_op op = {
+        .kind = TENSOR_OP_RMS_NORM, .out = *out, .in = {*x, or_none(w)}, .u.norm = {eps}};
     return tensor_run(d, &op, err);
 }
 
@@ -47,7 +52,8 @@ snug_status tensor_softmax(tensor_dev *d, const tensor *x, const tensor *out, sn
 snug_status tensor_rope(tensor_dev *d, const tensor *x, const tensor *cos, const tensor *sin,
                         bool interleaved, const tensor *out, snug_err *err)
 {
-    tensor_op op = {.kind = TENSOR_OP_ROPE, .out = *out, .in = {*x, *cos, *sin}, .u.rope = {interleaved}};
+    tensor_op op = {
+        .kind = TENSOR_OP_ROPE, .out = *out, .in = {*x, *cos, *sin}, .u.rope = {interleaved}};
     return tensor_run(d, &op, err);
 }
 
@@ -62,19 +68,22 @@ snug_status tensor_attention(tensor_dev *d, const tensor *q, const tensor *k, co
     return tensor_run(d, &op, err);
 }
 
-snug_status tensor_add(tensor_dev *d, const tensor *a, const tensor *b, const tensor *out, snug_err *err)
+snug_status tensor_add(tensor_dev *d, const tensor *a, const tensor *b, const tensor *out,
+                       snug_err *err)
 {
     tensor_op op = {.kind = TENSOR_OP_ADD, .out = *out, .in = {*a, *b}};
     return tensor_run(d, &op, err);
 }
 
-snug_status tensor_mul(tensor_dev *d, const tensor *a, const tensor *b, const tensor *out, snug_err *err)
+snug_status tensor_mul(tensor_dev *d, const tensor *a, const tensor *b, const tensor *out,
+                       snug_err *err)
 {
     tensor_op op = {.kind = TENSOR_OP_MUL, .out = *out, .in = {*a, *b}};
     return tensor_run(d, &op, err);
 }
 
-snug_status tensor_activate(tensor_dev *d, const tensor *x, tensor_act fn, const tensor *out, snug_err *err)
+snug_status tensor_activate(tensor_dev *d, const tensor *x, tensor_act fn, const tensor *out,
+                            snug_err *err)
 {
     tensor_op op = {.kind = TENSOR_OP_ACT, .out = *out, .in = {*x}, .u.act = {fn}};
     return tensor_run(d, &op, err);

@@ -55,7 +55,8 @@ static void linear_part(void *arg, size_t from, size_t to, unsigned worker)
     for (size_t n = from; n < to; n++) {
         const float *w = widen(j->wt, j->w + n * j->ws * bytes, j->k, j->scratch + worker * j->k);
         float        bias = j->b == NULL ? 0.0f : cpu_load(j->bt, j->b, n);
-        for (size_t m = 0; m < j->rows; m++) j->out[m * j->os + n] = dot(j->x + m * j->xs, w, j->k) + bias;
+        for (size_t m = 0; m < j->rows; m++)
+            j->out[m * j->os + n] = dot(j->x + m * j->xs, w, j->k) + bias;
     }
 }
 
@@ -74,7 +75,8 @@ snug_status ref_linear(tensor_dev *d, const tensor_op *op, snug_err *err)
     (void)tensor_has_rows(w, &j.ws);
     (void)tensor_has_rows(&op->out, &j.os);
     void       *scratch = NULL;
-    snug_status st = cpu_scratch(d, snug_team_size(d->team) * j.k * sizeof(float) + 1, &scratch, err);
+    snug_status st =
+        cpu_scratch(d, snug_team_size(d->team) * j.k * sizeof(float) + 1, &scratch, err);
     if (st != SNUG_OK) return st;
     j.scratch = scratch;
     snug_team_run(d->team, w->shape[0], cpu_grain(j.rows * j.k), linear_part, &j);
@@ -155,11 +157,14 @@ static void weigh(float *p, size_t n, size_t seen)
 
 static void attend(const attention_job *a, float *p, size_t b, size_t i, size_t h)
 {
-    const tensor  *k = a->k;
-    size_t         n = k->shape[1], width = k->shape[3], group = h / (a->q->shape[2] / k->shape[2]), seen = 0;
+    const tensor *k = a->k;
+    size_t        n = k->shape[1], width = k->shape[3], group = h / (a->q->shape[2] / k->shape[2]),
+           seen = 0;
     const float   *q = at4(a->q, b, i, h);
-    const int32_t *mask = tensor_present(a->mask) ? (const int32_t *)cpu_data(a->mask) + b * a->mask->stride[0] : NULL;
-    size_t         here = n - a->q->shape[1] + i; /* this query's position; used when causal or windowed */
+    const int32_t *mask = tensor_present(a->mask)
+                              ? (const int32_t *)cpu_data(a->mask) + b * a->mask->stride[0]
+                              : NULL;
+    size_t here = n - a->q->shape[1] + i; /* this query's position; used when causal or windowed */
     for (size_t j = 0; j < n; j++) {
         bool hidden = (mask != NULL && mask[j] == 0) || (a->causal && j > here) ||
                       (a->window != 0 && j + a->window <= here);
@@ -167,7 +172,8 @@ static void attend(const attention_job *a, float *p, size_t b, size_t i, size_t 
         seen += !hidden;
     }
     weigh(p, n, seen);
-    float *o = (float *)cpu_data(a->out) + b * a->out->stride[0] + i * a->out->stride[1] + h * a->out->stride[2];
+    float *o = (float *)cpu_data(a->out) + b * a->out->stride[0] + i * a->out->stride[1] +
+               h * a->out->stride[2];
     for (size_t e = 0; e < a->v->shape[3]; e++) o[e] = 0.0f;
     for (size_t j = 0; j < n; j++) {
         if (p[j] == 0.0f) continue;
@@ -181,7 +187,8 @@ static void attention_part(void *arg, size_t from, size_t to, unsigned worker)
     const attention_job *a = arg;
     size_t               heads = a->q->shape[2], times = a->q->shape[1];
     for (size_t n = from; n < to; n++)
-        attend(a, a->scratch + worker * a->k->shape[1], n / (heads * times), n / heads % times, n % heads);
+        attend(a, a->scratch + worker * a->k->shape[1], n / (heads * times), n / heads % times,
+               n % heads);
 }
 
 snug_status ref_attention(tensor_dev *d, const tensor_op *op, snug_err *err)

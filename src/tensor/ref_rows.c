@@ -17,8 +17,8 @@ typedef struct rows_job {
     size_t           cols, xs, ys, os, y_count;
 } rows_job;
 
-static void run_rows(tensor_dev *d, const tensor_op *op, size_t work, void (*part)(void *, size_t, size_t, unsigned),
-                     rows_job *j)
+static void run_rows(tensor_dev *d, const tensor_op *op, size_t work,
+                     void (*part)(void *, size_t, size_t, unsigned), rows_job *j)
 {
     const tensor *x = &op->in[0];
     j->op = op;
@@ -34,7 +34,8 @@ static void run_rows(tensor_dev *d, const tensor_op *op, size_t work, void (*par
 
 static int64_t id_at(const tensor *ids, size_t i)
 {
-    return ids->dtype == TENSOR_I32 ? ((const int32_t *)cpu_data(ids))[i] : ((const int64_t *)cpu_data(ids))[i];
+    return ids->dtype == TENSOR_I32 ? ((const int32_t *)cpu_data(ids))[i]
+                                    : ((const int64_t *)cpu_data(ids))[i];
 }
 
 snug_status ref_embed(tensor_dev *d, const tensor_op *op, snug_err *err)
@@ -48,8 +49,8 @@ snug_status ref_embed(tensor_dev *d, const tensor_op *op, snug_err *err)
     for (size_t i = 0; i < n; i++) {
         int64_t id = id_at(ids, i);
         if (id < 0 || (uint64_t)id >= table->shape[0])
-            return snug_fail(err, SNUG_EINVAL, "embed: id %lld is outside a table of %zu rows", (long long)id,
-                             table->shape[0]);
+            return snug_fail(err, SNUG_EINVAL, "embed: id %lld is outside a table of %zu rows",
+                             (long long)id, table->shape[0]);
         const char *row = base + (size_t)id * ts * tensor_dtype_bytes(table->dtype);
         float      *out = (float *)cpu_data(&op->out) + i * os;
         for (size_t e = 0; e < width; e++) out[e] = cpu_load(table->dtype, row, e);
@@ -93,8 +94,10 @@ static void norm_part(void *arg, size_t from, size_t to, unsigned worker)
     (void)worker;
     const rows_job *j = arg;
     for (size_t r = from; r < to; r++) {
-        if (j->op->kind == TENSOR_OP_LAYER_NORM) layer_norm_row(j, j->x + r * j->xs, j->out + r * j->os);
-        else rms_norm_row(j, j->x + r * j->xs, j->out + r * j->os);
+        if (j->op->kind == TENSOR_OP_LAYER_NORM)
+            layer_norm_row(j, j->x + r * j->xs, j->out + r * j->os);
+        else
+            rms_norm_row(j, j->x + r * j->xs, j->out + r * j->os);
     }
 }
 
@@ -134,7 +137,8 @@ snug_status ref_softmax(tensor_dev *d, const tensor_op *op, snug_err *err)
 
 /* ---- rope ---- */
 
-static void rope_head(const float *x, float *out, const float *cos, const float *sin, size_t pairs, bool interleaved)
+static void rope_head(const float *x, float *out, const float *cos, const float *sin, size_t pairs,
+                      bool interleaved)
 {
     for (size_t i = 0; i < pairs; i++) {
         size_t a = interleaved ? 2 * i : i, b = interleaved ? 2 * i + 1 : i + pairs;
@@ -154,10 +158,13 @@ static void rope_part(void *arg, size_t from, size_t to, unsigned worker)
     float           *op_out = cpu_data(o);
     for (size_t n = from; n < to; n++) {
         for (size_t h = 0; h < x->shape[2]; h++) {
-            const float *in = xp + n / times * x->stride[0] + n % times * x->stride[1] + h * x->stride[2];
-            float *out = op_out + n / times * o->stride[0] + n % times * o->stride[1] + h * o->stride[2];
+            const float *in =
+                xp + n / times * x->stride[0] + n % times * x->stride[1] + h * x->stride[2];
+            float *out =
+                op_out + n / times * o->stride[0] + n % times * o->stride[1] + h * o->stride[2];
             rope_head(in, out, cos + n * pairs, sin + n * pairs, pairs, op->u.rope.interleaved);
-            if (in != out && 2 * pairs < width) memcpy(out + 2 * pairs, in + 2 * pairs, (width - 2 * pairs) * sizeof *out);
+            if (in != out && 2 * pairs < width)
+                memcpy(out + 2 * pairs, in + 2 * pairs, (width - 2 * pairs) * sizeof *out);
         }
     }
 }
@@ -167,7 +174,8 @@ snug_status ref_rope(tensor_dev *d, const tensor_op *op, snug_err *err)
     (void)err;
     const tensor *x = &op->in[0];
     tensor_op     copy = *op;
-    snug_team_run(d->team, x->shape[0] * x->shape[1], cpu_grain(x->shape[2] * x->shape[3] * 2), rope_part, &copy);
+    snug_team_run(d->team, x->shape[0] * x->shape[1], cpu_grain(x->shape[2] * x->shape[3] * 2),
+                  rope_part, &copy);
     return SNUG_OK;
 }
 
@@ -207,7 +215,8 @@ static float activate(tensor_act fn, float x)
     switch (fn) {
     case TENSOR_ACT_SILU: return x / (1.0f + expf(-x));
     case TENSOR_ACT_GELU: return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
-    case TENSOR_ACT_GELU_TANH: return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+    case TENSOR_ACT_GELU_TANH:
+        return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
     case TENSOR_ACT_QUICK_GELU: return x / (1.0f + expf(-1.702f * x));
     case TENSOR_ACT_RELU: return x > 0.0f ? x : 0.0f;
     case TENSOR_ACT_TANH: return tanhf(x);
@@ -247,14 +256,17 @@ snug_status ref_act(tensor_dev *d, const tensor_op *op, snug_err *err)
 
 static void store(tensor_dtype t, void *p, size_t i, float v)
 {
-    if (t == TENSOR_F32) ((float *)p)[i] = v;
-    else ((uint16_t *)p)[i] = t == TENSOR_F16 ? tensor_f32_to_f16(v) : tensor_f32_to_bf16(v);
+    if (t == TENSOR_F32)
+        ((float *)p)[i] = v;
+    else
+        ((uint16_t *)p)[i] = t == TENSOR_F16 ? tensor_f32_to_f16(v) : tensor_f32_to_bf16(v);
 }
 
 static void copy_row(const tensor *x, size_t xi, const tensor *o, size_t oi)
 {
-    size_t n = tensor_cols(x), xs = x->rank == 0 ? 1 : x->stride[x->rank - 1], os = o->rank == 0 ? 1 : o->stride[o->rank - 1];
-    size_t each = tensor_dtype_bytes(x->dtype);
+    size_t n = tensor_cols(x), xs = x->rank == 0 ? 1 : x->stride[x->rank - 1],
+           os = o->rank == 0 ? 1 : o->stride[o->rank - 1];
+    size_t      each = tensor_dtype_bytes(x->dtype);
     const char *in = (const char *)cpu_data(x) + xi * each;
     char       *out = (char *)cpu_data(o) + oi * tensor_dtype_bytes(o->dtype);
     if (x->dtype == o->dtype && xs == 1 && os == 1) {
@@ -272,7 +284,8 @@ snug_status ref_copy(tensor_dev *d, const tensor_op *op, snug_err *err)
     size_t        index[TENSOR_RANK_MAX] = {0}, xi = 0, oi = 0, rows = tensor_rows(x);
     for (size_t r = 0; r < rows; r++) {
         copy_row(x, xi, o, oi);
-        for (unsigned i = x->rank < 1 ? 0 : x->rank - 1; i-- > 0;) { /* the next row, like an odometer */
+        for (unsigned i = x->rank < 1 ? 0 : x->rank - 1;
+             i-- > 0;) { /* the next row, like an odometer */
             xi += x->stride[i];
             oi += o->stride[i];
             if (++index[i] < x->shape[i]) break;

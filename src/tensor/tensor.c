@@ -45,11 +45,13 @@ const char *tensor_op_name(tensor_op_kind k)
     return names[k];
 }
 
-snug_status tensor_shape(tensor_dtype dtype, unsigned rank, const size_t *shape, tensor *out, snug_err *err)
+snug_status tensor_shape(tensor_dtype dtype, unsigned rank, const size_t *shape, tensor *out,
+                         snug_err *err)
 {
     *out = TENSOR_NONE;
     if (rank > TENSOR_RANK_MAX)
-        return snug_fail(err, SNUG_ELIMIT, "a tensor of rank %u; the limit is %d", rank, TENSOR_RANK_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "a tensor of rank %u; the limit is %d", rank,
+                         TENSOR_RANK_MAX);
     size_t bytes = tensor_dtype_bytes(dtype);
     /* Zero-sized dimensions must not hide an overflow elsewhere in the shape. */
     for (unsigned i = 0; i < rank; i++)
@@ -203,6 +205,7 @@ uint16_t tensor_f32_to_bf16(float f)
 {
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
-    if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40u); /* keep NaN quiet */
+    if ((bits & 0x7fffffffu) > 0x7f800000u)
+        return (uint16_t)(bits >> 16 | 0x40u); /* keep NaN quiet */
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }

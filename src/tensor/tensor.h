@@ -53,7 +53,8 @@ typedef struct tensor_mem {
     void       *host; /* where the CPU sees these bytes; NULL: it cannot */
 } tensor_mem;
 
-/* Adding a backend: one of these, and a row in backends[] of dev.c (or a plug-in that exports it). */
+/* Adding a backend: one of these, and a row in backends[] of dev.c (or a plug-in
+ * that exports it). */
 struct tensor_backend {
     const char *name;
     uint32_t    abi; /* TENSOR_ABI */
@@ -77,7 +78,8 @@ const tensor_backend *tensor_backend_find(snug_slice name); /* "cpu_ref", "avx2"
 bool                  tensor_backend_usable(const tensor_backend *b);
 const tensor_backend *tensor_backend_best(void); /* the first usable one: never NULL */
 
-/* threads 0: all CPUs of this process. *out: tensor_dev_close(), after every tensor of it is freed. */
+/* threads 0: all CPUs of this process. *out: tensor_dev_close(), after every tensor of
+ * it is freed. */
 snug_status tensor_dev_open(const tensor_backend *b, unsigned threads, tensor_dev **out,
                             snug_err *err) SNUG_MUST_USE;
 void        tensor_dev_close(tensor_dev *d); /* NULL is fine */
@@ -95,7 +97,9 @@ typedef struct tensor {
 } tensor;
 
 #define TENSOR_NONE ((tensor){0})
-#define TENSOR_DIMS(...) (unsigned)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), (const size_t[]){__VA_ARGS__}
+/* Rank and shape as two arguments. */
+#define TENSOR_DIMS(...)                                                                           \
+    (unsigned)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), (const size_t[]){__VA_ARGS__}
 
 /* A dense row-major tensor without memory. SNUG_ELIMIT when it is larger than TENSOR_BYTES_MAX. */
 snug_status tensor_shape(tensor_dtype dtype, unsigned rank, const size_t *shape, tensor *out,
@@ -103,7 +107,8 @@ snug_status tensor_shape(tensor_dtype dtype, unsigned rank, const size_t *shape,
 /* The same with memory of its own: tensor_free(). Contents are not cleared. */
 snug_status tensor_new(tensor_dev *d, tensor_dtype dtype, unsigned rank, const size_t *shape,
                        tensor *out, snug_err *err) SNUG_MUST_USE;
-/* Takes elements from the host. keep: `data` outlives the tensor, so a backend may use it in place. */
+/* Takes elements from the host. keep: `data` outlives the tensor, so a backend may use
+ * it in place. */
 snug_status tensor_new_from(tensor_dev *d, tensor_dtype dtype, unsigned rank, const size_t *shape,
                             const void *data, bool keep, tensor *out, snug_err *err) SNUG_MUST_USE;
 void        tensor_free(tensor *t); /* frees the memory of a tensor made by tensor_new*; NULL mem is fine */
@@ -114,7 +119,8 @@ size_t tensor_size(const tensor *t);  /* bytes when dense */
 size_t tensor_rows(const tensor *t);  /* product of all dimensions but the last; 1 for rank 0 */
 size_t tensor_cols(const tensor *t);  /* the last dimension; 1 for rank 0 */
 bool   tensor_is_dense(const tensor *t);
-/* True when the elements are rows of contiguous elements at one distance: *row_stride in elements. */
+/* True when the elements are rows of contiguous elements at one distance:
+ * *row_stride in elements. */
 bool   tensor_has_rows(const tensor *t, size_t *row_stride);
 bool   tensor_same_shape(const tensor *a, const tensor *b);
 
@@ -154,7 +160,7 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
 
 /* X(constant, name). Activations are F32; weights (w, b, table) F32, F16 or BF16; ids I32 or I64.
  *   linear      out[.., n] = sum_k in0[.., k] * in1[n, k] + in2[n]      (in2 optional)
- *   matmul      out[.., m, n] = sum_k in0[.., m, k] * in1[.., k, n]     (u.matmul.trans: in1[.., n, k])
+ *   matmul      out[.., m, n] = sum_k in0[.., m, k] * in1[.., k, n]  (trans: in1[.., n, k])
  *   embed       out[.., d] = in0[in1[..], d]
  *   layer_norm  (x - mean) / sqrt(var + eps) * in1 + in2                (in1, in2 optional)
  *   rms_norm    x / sqrt(mean(x^2) + eps) * in1                         (in1 optional)
@@ -180,7 +186,8 @@ typedef enum tensor_op_kind {
     TENSOR_OP_COUNT
 } tensor_op_kind;
 
-/* X(constant, name). gelu is the erf form, gelu_tanh its approximation, quick_gelu x * sigmoid(1.702 x). */
+/* X(constant, name). gelu is the erf form, gelu_tanh its approximation, quick_gelu the product
+ * x * sigmoid(1.702 x). */
 #define TENSOR_ACT_LIST(X)                                                                         \
     X(SILU, "silu") X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(QUICK_GELU, "quick_gelu")          \
     X(RELU, "relu") X(TANH, "tanh") X(SIGMOID, "sigmoid")
@@ -226,7 +233,8 @@ snug_status tensor_layer_norm(tensor_dev *d, const tensor *x, const tensor *w, c
                               float eps, const tensor *out, snug_err *err) SNUG_MUST_USE;
 snug_status tensor_rms_norm(tensor_dev *d, const tensor *x, const tensor *w, float eps,
                             const tensor *out, snug_err *err) SNUG_MUST_USE;
-snug_status tensor_softmax(tensor_dev *d, const tensor *x, const tensor *out, snug_err *err) SNUG_MUST_USE;
+snug_status tensor_softmax(tensor_dev *d, const tensor *x, const tensor *out,
+                           snug_err *err) SNUG_MUST_USE;
 snug_status tensor_rope(tensor_dev *d, const tensor *x, const tensor *cos, const tensor *sin,
                         bool interleaved, const tensor *out, snug_err *err) SNUG_MUST_USE;
 snug_status tensor_attention(tensor_dev *d, const tensor *q, const tensor *k, const tensor *v,
@@ -240,6 +248,7 @@ snug_status tensor_activate(tensor_dev *d, const tensor *x, tensor_act fn, const
                             snug_err *err) SNUG_MUST_USE;
 snug_status tensor_glu(tensor_dev *d, const tensor *gate, const tensor *up, tensor_act fn,
                        const tensor *out, snug_err *err) SNUG_MUST_USE;
-snug_status tensor_copy(tensor_dev *d, const tensor *x, const tensor *out, snug_err *err) SNUG_MUST_USE;
+snug_status tensor_copy(tensor_dev *d, const tensor *x, const tensor *out,
+                        snug_err *err) SNUG_MUST_USE;
 
 #endif

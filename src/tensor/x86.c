@@ -17,8 +17,8 @@ static bool has_avx2(void)
 {
     unsigned a, b, c, d;
     /* clang 14 has no name for F16C: CPUID leaf 1, ecx bit 29. */
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) != 0 &&
-           (c & 1u << 29) != 0;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & 1u << 29) != 0;
 }
 
 static bool has_avx512(void)
@@ -37,7 +37,8 @@ static bool supports(const tensor_op *op)
     case TENSOR_OP_GLU: return true;
     case TENSOR_OP_LAYER_NORM:
     case TENSOR_OP_RMS_NORM: /* one kernel per type of weight, not per pair of types */
-        return !tensor_present(&op->in[1]) || !tensor_present(&op->in[2]) || op->in[1].dtype == op->in[2].dtype;
+        return !tensor_present(&op->in[1]) || !tensor_present(&op->in[2]) ||
+               op->in[1].dtype == op->in[2].dtype;
     default: return false;
     }
 }
@@ -76,10 +77,11 @@ static void run_linear(tensor_dev *d, const x86_kernels *kernels, const tensor_o
     (void)tensor_has_rows(x, &j.a.xs);
     (void)tensor_has_rows(w, &j.a.ws);
     (void)tensor_has_rows(&op->out, &j.a.os);
-    size_t fit = LINEAR_BLOCK_BYTES / (j.a.k * sizeof(float) + 1) / LINEAR_BLOCK_ROWS * LINEAR_BLOCK_ROWS;
+    size_t fit =
+        LINEAR_BLOCK_BYTES / (j.a.k * sizeof(float) + 1) / LINEAR_BLOCK_ROWS * LINEAR_BLOCK_ROWS;
     j.a.rows_block = fit < LINEAR_BLOCK_ROWS ? LINEAR_BLOCK_ROWS : fit;
-    snug_team_run(d->team, (j.n + LINEAR_STEP - 1) / LINEAR_STEP, cpu_grain(j.a.rows * j.a.k * LINEAR_STEP / 8),
-                  linear_part, &j);
+    snug_team_run(d->team, (j.n + LINEAR_STEP - 1) / LINEAR_STEP,
+                  cpu_grain(j.a.rows * j.a.k * LINEAR_STEP / 8), linear_part, &j);
 }
 
 /* ---- attention ---- */
@@ -93,37 +95,46 @@ typedef struct attention_job {
 static void attention_part(void *arg, size_t from, size_t to, unsigned worker)
 {
     const attention_job *a = arg;
-    const tensor *q = &a->op->in[0], *k = &a->op->in[1], *v = &a->op->in[2], *mask = &a->op->in[3], *o = &a->op->out;
-    size_t        times = q->shape[1], heads = q->shape[2], count = k->shape[1], group = heads / k->shape[2];
-    size_t        window = a->op->u.attention.window;
+    const tensor *q = &a->op->in[0], *k = &a->op->in[1], *v = &a->op->in[2], *mask = &a->op->in[3],
+                 *o = &a->op->out;
+    size_t times = q->shape[1], heads = q->shape[2], count = k->shape[1],
+           group = heads / k->shape[2];
+    size_t window = a->op->u.attention.window;
     for (size_t n = from; n < to; n++) {
-        size_t    b = n / (heads * times), h = n / times % heads, i = n % times, here = count - times + i;
-        x86_query j = {.q = (const float *)cpu_data(q) + b * q->stride[0] + i * q->stride[1] + h * q->stride[2],
-                       .k = (const float *)cpu_data(k) + b * k->stride[0] + h / group * k->stride[2],
-                       .v = (const float *)cpu_data(v) + b * v->stride[0] + h / group * v->stride[2],
-                       .mask = tensor_present(mask) ? (const int32_t *)cpu_data(mask) + b * mask->stride[0] : NULL,
-                       .p = a->scratch + worker * count,
-                       .out = (float *)cpu_data(o) + b * o->stride[0] + i * o->stride[1] + h * o->stride[2],
-                       .to = a->op->u.attention.causal ? here + 1 : count,
-                       .count = count,
-                       .ks = k->stride[1],
-                       .vs = v->stride[1],
-                       .k_width = k->shape[3],
-                       .v_width = v->shape[3],
-                       .scale = a->op->u.attention.scale};
+        size_t b = n / (heads * times), h = n / times % heads, i = n % times,
+               here = count - times + i;
+        x86_query j = {
+            .q =
+                (const float *)cpu_data(q) + b * q->stride[0] + i * q->stride[1] + h * q->stride[2],
+            .k = (const float *)cpu_data(k) + b * k->stride[0] + h / group * k->stride[2],
+            .v = (const float *)cpu_data(v) + b * v->stride[0] + h / group * v->stride[2],
+            .mask =
+                tensor_present(mask) ? (const int32_t *)cpu_data(mask) + b * mask->stride[0] : NULL,
+            .p = a->scratch + worker * count,
+            .out = (float *)cpu_data(o) + b * o->stride[0] + i * o->stride[1] + h * o->stride[2],
+            .to = a->op->u.attention.causal ? here + 1 : count,
+            .count = count,
+            .ks = k->stride[1],
+            .vs = v->stride[1],
+            .k_width = k->shape[3],
+            .v_width = v->shape[3],
+            .scale = a->op->u.attention.scale};
         if (window != 0 && here + 1 > window) j.from = here + 1 - window;
         a->kernels->query(&j);
     }
 }
 
-static snug_status run_attention(tensor_dev *d, const x86_kernels *kernels, const tensor_op *op, snug_err *err)
+static snug_status run_attention(tensor_dev *d, const x86_kernels *kernels, const tensor_op *op,
+                                 snug_err *err)
 {
     const tensor *k = &op->in[1];
     void         *scratch = NULL;
-    snug_status   st = cpu_scratch(d, snug_team_size(d->team) * k->shape[1] * sizeof(float), &scratch, err);
+    snug_status   st =
+        cpu_scratch(d, snug_team_size(d->team) * k->shape[1] * sizeof(float), &scratch, err);
     if (st != SNUG_OK) return st;
     attention_job a = {op, kernels, scratch};
-    snug_team_run(d->team, tensor_rows(&op->in[0]), cpu_grain(k->shape[1] * k->shape[3] / 4), attention_part, &a);
+    snug_team_run(d->team, tensor_rows(&op->in[0]), cpu_grain(k->shape[1] * k->shape[3] / 4),
+                  attention_part, &a);
     return SNUG_OK;
 }
 
@@ -132,7 +143,7 @@ static snug_status run_attention(tensor_dev *d, const x86_kernels *kernels, cons
 typedef struct rows_job {
     x86_row row; /* of row 0 */
     size_t  xs, ys, os;
-    void    (*kernel)(const x86_row *);
+    void (*kernel)(const x86_row *);
 } rows_job;
 
 static void rows_part(void *arg, size_t from, size_t to, unsigned worker)
@@ -175,7 +186,8 @@ static void run_rows(tensor_dev *d, const x86_kernels *kernels, const tensor_op 
     snug_team_run(d->team, tensor_rows(x), cpu_grain(j.row.n * 4), rows_part, &j);
 }
 
-static snug_status run_with(tensor_dev *d, const x86_kernels *kernels, const tensor_op *op, snug_err *err)
+static snug_status run_with(tensor_dev *d, const x86_kernels *kernels, const tensor_op *op,
+                            snug_err *err)
 {
     switch (op->kind) {
     case TENSOR_OP_LINEAR: run_linear(d, kernels, op); return SNUG_OK;

@@ -20,7 +20,8 @@ static inline __m256i lane_mask(size_t n)
 #define v_set(x) _mm256_set1_ps(x)
 #define v_load(p) _mm256_loadu_ps(p)
 #define v_load_n(p, n) _mm256_maskload_ps(p, lane_mask(n))
-#define v_load_fill(p, n, fill) _mm256_blendv_ps(fill, v_load_n(p, n), _mm256_castsi256_ps(lane_mask(n)))
+#define v_load_fill(p, n, fill)                                                                    \
+    _mm256_blendv_ps(fill, v_load_n(p, n), _mm256_castsi256_ps(lane_mask(n)))
 #define v_store(p, v) _mm256_storeu_ps(p, v)
 #define v_store_n(p, n, v) _mm256_maskstore_ps(p, lane_mask(n), v)
 #define v_add(a, b) _mm256_add_ps(a, b)
@@ -42,14 +43,20 @@ static inline V v_pow2(V n)
     return _mm256_castsi256_ps(_mm256_slli_epi32(e, 23));
 }
 
-static inline V v_load_f16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)); }
+static inline V v_load_f16(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
 static inline V v_load_bf16(const uint16_t *p)
 {
     __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 
-static inline __m128 v_fold(V a) { return _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1)); }
+static inline __m128 v_fold(V a)
+{
+    return _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+}
 static inline float v_max_lane(V a)
 {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

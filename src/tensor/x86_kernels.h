@@ -4,8 +4,8 @@
  *
  * Threads: each call writes only its part of the output.
  * Truth:   an output element is summed in an order that depends on its own length alone: not on the
- *          tile it falls into, the rows beside it, or the thread. So a prompt run at once, in pieces
- *          or token by token gives the same bits. */
+ *          tile it falls into, the rows beside it, or the thread. So a prompt run at once, in
+ *          pieces or token by token gives the same bits. */
 #include <math.h>
 #include <string.h>
 
@@ -55,8 +55,9 @@ INLINE float load_w1(tensor_dtype wt, const void *p, size_t i)
 
 /* ---- exp, erf, tanh ---- */
 
-/* exp(x) = 2^n * exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2, where eight terms of the series
- * are exact to float32. Below exp(-87) the answer is 0, so a score of -infinity weighs nothing. */
+/* exp(x) = 2^n * exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2, where eight terms of the
+ * series are exact to float32. Below exp(-87) the answer is 0, so a score of -infinity weighs
+ * nothing. */
 INLINE V v_exp(V x)
 {
     V low = v_set(-87.0f), in = v_min(v_max(x, low), v_set(88.0f));
@@ -89,42 +90,43 @@ INLINE V v_erf(V x)
     return v_copysign(v_sub(v_set(1.0f), e), x);
 }
 
-INLINE V v_sigmoid(V x) { return v_div(v_set(1.0f), v_add(v_set(1.0f), v_exp(v_sub(v_zero(), x)))); }
+INLINE V v_sigmoid(V x)
+{
+    return v_div(v_set(1.0f), v_add(v_set(1.0f), v_exp(v_sub(v_zero(), x))));
+}
 INLINE V v_tanh(V x) { return v_sub(v_mul(v_set(2.0f), v_sigmoid(v_add(x, x))), v_set(1.0f)); }
 
 /* ---- linear: tiles of mr rows of x times nr rows of w, each sum in a register ---- */
 
+/* clang-format off */
 INLINE void tile(const x86_linear *j, tensor_dtype wt, size_t m, size_t n, size_t mr, size_t nr)
 {
-    V      acc[TILE_M * TILE_N > 8 ? TILE_M * TILE_N : 8];
-    size_t each = wt == TENSOR_F32 ? 4 : 2;
-    UNROLL for (size_t i = 0; i < mr * nr; i++) acc[i] = v_zero();
+    V            acc[TILE_M * TILE_N > 8 ? TILE_M * TILE_N : 8], xv[TILE_M];
+    size_t       each = wt == TENSOR_F32 ? 4 : 2, k = 0;
     const float *x = j->x + m * j->xs;
     const char  *w = (const char *)j->w + n * j->ws * each;
-    size_t       k = 0;
+    UNROLL for (size_t i = 0; i < mr * nr; i++) acc[i] = v_zero();
     for (; k + VN <= j->k; k += VN) {
-        V xv[TILE_M];
         UNROLL for (size_t r = 0; r < mr; r++) xv[r] = v_load(x + r * j->xs + k);
         UNROLL for (size_t c = 0; c < nr; c++) {
             V wv = load_w(wt, w + c * j->ws * each, k);
             UNROLL for (size_t r = 0; r < mr; r++) acc[r * nr + c] = v_fma(xv[r], wv, acc[r * nr + c]);
         }
     }
-    if (k < j->k) {
-        V xv[TILE_M];
-        UNROLL for (size_t r = 0; r < mr; r++) xv[r] = v_load_n(x + r * j->xs + k, j->k - k);
+    if (k < j->k) { /* the tail: lanes past the end are zero */
+        size_t left = j->k - k;
+        UNROLL for (size_t r = 0; r < mr; r++) xv[r] = v_load_n(x + r * j->xs + k, left);
         UNROLL for (size_t c = 0; c < nr; c++) {
-            V wv = load_w_n(wt, w + c * j->ws * each, k, j->k - k);
+            V wv = load_w_n(wt, w + c * j->ws * each, k, left);
             UNROLL for (size_t r = 0; r < mr; r++) acc[r * nr + c] = v_fma(xv[r], wv, acc[r * nr + c]);
         }
     }
-    UNROLL for (size_t r = 0; r < mr; r++) {
-        UNROLL for (size_t c = 0; c < nr; c++) {
-            float bias = j->b == NULL ? 0.0f : load_w1(j->bt, j->b, n + c);
-            j->out[(m + r) * j->os + n + c] = sum1(acc[r * nr + c]) + bias;
-        }
+    UNROLL for (size_t c = 0; c < nr; c++) {
+        float bias = j->b == NULL ? 0.0f : load_w1(j->bt, j->b, n + c);
+        UNROLL for (size_t r = 0; r < mr; r++) j->out[(m + r) * j->os + n + c] = sum1(acc[r * nr + c]) + bias;
     }
 }
+/* clang-format on */
 
 /* All rows of one block against nr weights. */
 INLINE void strip(const x86_linear *j, tensor_dtype wt, size_t m, size_t m_to, size_t n, size_t nr)
@@ -174,14 +176,15 @@ INLINE V dot_lanes(const float *a, const float *b, size_t n)
 
 static void scores(const x86_query *j)
 {
-    size_t p = j->from;
+    size_t p = j->from, ks = j->ks, n = j->k_width;
     for (; p + 4 <= j->to; p += 4) {
-        const float *k = j->k + p * j->ks;
-        __m128       a = v_fold(dot_lanes(j->q, k, j->k_width)), b = v_fold(dot_lanes(j->q, k + j->ks, j->k_width));
-        __m128       c = v_fold(dot_lanes(j->q, k + 2 * j->ks, j->k_width)), d = v_fold(dot_lanes(j->q, k + 3 * j->ks, j->k_width));
+        const float *k = j->k + p * ks;
+        __m128       a = v_fold(dot_lanes(j->q, k, n)), b = v_fold(dot_lanes(j->q, k + ks, n));
+        __m128       c = v_fold(dot_lanes(j->q, k + 2 * ks, n));
+        __m128       d = v_fold(dot_lanes(j->q, k + 3 * ks, n));
         _mm_storeu_ps(j->p + p, _mm_mul_ps(sum4(a, b, c, d), _mm_set1_ps(j->scale)));
     }
-    for (; p < j->to; p++) j->p[p] = sum1(dot_lanes(j->q, j->k + p * j->ks, j->k_width)) * j->scale;
+    for (; p < j->to; p++) j->p[p] = sum1(dot_lanes(j->q, j->k + p * ks, n)) * j->scale;
 }
 
 /* Softmax of n numbers, in place or not. */
@@ -208,6 +211,7 @@ static void softmax_n(const float *x, float *out, size_t n)
 }
 
 /* out[e..] = sum of p * v over the positions, `vecs` vectors wide with `tail` lanes in the last. */
+/* clang-format off */
 INLINE void gather_values(const x86_query *j, size_t from, size_t to, size_t e, size_t vecs, size_t tail)
 {
     V acc[4];
@@ -215,14 +219,17 @@ INLINE void gather_values(const x86_query *j, size_t from, size_t to, size_t e, 
     for (size_t p = from; p < to; p++) {
         V            w = v_set(j->p[p]);
         const float *v = j->v + p * j->vs + e;
-        UNROLL for (size_t c = 0; c < vecs; c++)
-            acc[c] = v_fma(w, c + 1 == vecs && tail < VN ? v_load_n(v + c * VN, tail) : v_load(v + c * VN), acc[c]);
+        UNROLL for (size_t c = 0; c < vecs; c++) {
+            bool part = c + 1 == vecs && tail < VN;
+            acc[c] = v_fma(w, part ? v_load_n(v + c * VN, tail) : v_load(v + c * VN), acc[c]);
+        }
     }
     UNROLL for (size_t c = 0; c < vecs; c++) {
         if (c + 1 == vecs && tail < VN) v_store_n(j->out + e + c * VN, tail, acc[c]);
         else v_store(j->out + e + c * VN, acc[c]);
     }
 }
+/* clang-format on */
 
 static void query(const x86_query *j)
 {
@@ -272,7 +279,8 @@ static void scale_any(const x86_row *r, float shift, float factor)
 static void layer_norm(const x86_row *r)
 {
     V sum = v_zero(), squares = v_zero();
-    for (size_t i = 0; i < r->n; i += VN) sum = v_add(sum, v_load_n(r->x + i, r->n - i < VN ? r->n - i : VN));
+    for (size_t i = 0; i < r->n; i += VN)
+        sum = v_add(sum, v_load_n(r->x + i, r->n - i < VN ? r->n - i : VN));
     float mean = sum1(sum) / (float)r->n;
     for (size_t i = 0; i < r->n; i += VN) {
         V d = v_sub(v_load_fill(r->x + i, r->n - i < VN ? r->n - i : VN, v_set(mean)), v_set(mean));

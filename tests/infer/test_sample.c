@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/infer/test_sample.c - each rule against the reference numbers, then order, chance and seeds. */
+/* tests/infer/test_sample.c - each rule against the reference numbers, then order, chance and
+ * seeds. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,12 +23,16 @@ typedef struct reference {
 
 static reference open_reference(void)
 {
-    reference  r = {.a = snug_arena_new()};
-    snug_slice text;
+    reference   r = {.a = snug_arena_new()};
+    snug_slice  text;
     const char *dir = SNUG_SOURCE_DIR "/tests/golden/infer/sampling";
-    assert_int_equal(snug_read_file(r.a, snug_arena_printf(r.a, "%s/golden.safetensors", dir).ptr, 1u << 20, &r.file, NULL), SNUG_OK);
+    assert_int_equal(snug_read_file(r.a, snug_arena_printf(r.a, "%s/golden.safetensors", dir).ptr,
+                                    1u << 20, &r.file, NULL),
+                     SNUG_OK);
     assert_int_equal(codec_safetensors_parse(r.a, r.file, r.file.len, &r.st, NULL), SNUG_OK);
-    assert_int_equal(snug_read_file(r.a, snug_arena_printf(r.a, "%s/golden.json", dir).ptr, 1u << 16, &text, NULL), SNUG_OK);
+    assert_int_equal(snug_read_file(r.a, snug_arena_printf(r.a, "%s/golden.json", dir).ptr,
+                                    1u << 16, &text, NULL),
+                     SNUG_OK);
     assert_int_equal(snug_json_parse(r.a, text, NULL, &r.rules, NULL), SNUG_OK);
     return r;
 }
@@ -49,20 +54,27 @@ static void test_rules(void **state)
         char     name[64];
         snug_err err;
         /* Parameters go the way a request's do. */
-        if (gen_conf_read(it.value, (snug_json){NULL}, (snug_json){NULL}, VOCAB, &conf, &err) != SNUG_OK) fail_msg("%s", err.msg);
+        if (gen_conf_read(it.value, (snug_json){NULL}, (snug_json){NULL}, VOCAB, &conf, &err) !=
+            SNUG_OK)
+            fail_msg("%s", err.msg);
         conf.sample.greedy = false;
         (void)snprintf(name, sizeof name, "out.%.*s", SNUG_SLICE(it.key));
         sampler *s = sampler_new(&conf.sample, VOCAB);
         for (size_t row = 0; row < ROWS; row++) {
             float   logits[VOCAB];
             int32_t ids[CONTEXT];
-            for (size_t i = 0; i < VOCAB; i++) logits[i] = (float)value(&r, "logits", row * VOCAB + i);
-            for (size_t i = 0; i < CONTEXT; i++) ids[i] = (int32_t)value(&r, "context", row * CONTEXT + i);
+            for (size_t i = 0; i < VOCAB; i++)
+                logits[i] = (float)value(&r, "logits", row * VOCAB + i);
+            for (size_t i = 0; i < CONTEXT; i++)
+                ids[i] = (int32_t)value(&r, "context", row * CONTEXT + i);
             sampler_warp(s, &(sample_past){ids, CONTEXT, 0, NULL, 0}, logits);
             for (size_t i = 0; i < VOCAB; i++) {
                 double want = value(&r, name, row * VOCAB + i);
-                if (want < -1e29 ? logits[i] == -INFINITY : fabs((double)logits[i] - want) <= 1e-6 * fabs(want)) continue;
-                fail_msg("%s: row %zu, token %zu is %g, not %g", name, row, i, (double)logits[i], want);
+                if (want < -1e29 ? logits[i] == -INFINITY
+                                 : fabs((double)logits[i] - want) <= 1e-6 * fabs(want))
+                    continue;
+                fail_msg("%s: row %zu, token %zu is %g, not %g", name, row, i, (double)logits[i],
+                         want);
             }
         }
         sampler_free(s);
@@ -114,7 +126,7 @@ static void test_seed_repeats(void **state)
         sampler    *s = sampler_new(&c, 50);
         int         same = 0;
         for (int i = 0; i < 64; i++) {
-            float logits[50] = {0};
+            float   logits[50] = {0};
             int32_t id = sampler_pick(s, &(sample_past){0}, logits);
             if (pass == 0) first[i] = id;
             same += first[i] == id;
@@ -129,7 +141,8 @@ static void test_one_token_always_stays(void **state)
 {
     (void)state;
     sample_conf c = by_chance(1);
-    c.temperature = 0.01, c.top_k = 1, c.top_p = 1e-9, c.min_p = 1, c.typical_p = 1e-9, c.epsilon_cutoff = 1, c.eta_cutoff = 1;
+    c.temperature = 0.01, c.top_k = 1, c.top_p = 1e-9, c.min_p = 1, c.typical_p = 1e-9,
+    c.epsilon_cutoff = 1, c.eta_cutoff = 1;
     sampler *s = sampler_new(&c, 5);
     float    logits[5] = {-2, 4, 0, 3.9f, -INFINITY};
     assert_int_equal(sampler_pick(s, &(sample_past){0}, logits), 1);
@@ -142,14 +155,15 @@ static void test_penalties_and_minimum(void **state)
     sample_conf   c = sample_conf_off();
     const int32_t ids[4] = {0, 1, 1, 900}; /* two generated: 1 and one outside the vocabulary */
     const int32_t eos[1] = {2};
-    c.presence_penalty = 0.5, c.frequency_penalty = 0.25, c.repetition_penalty = 2, c.min_new_tokens = 3;
+    c.presence_penalty = 0.5, c.frequency_penalty = 0.25, c.repetition_penalty = 2,
+    c.min_new_tokens = 3;
     sampler *s = sampler_new(&c, 4);
     for (int pass = 0; pass < 2; pass++) { /* scratch is clean after each call */
         float logits[4] = {1, 4, 9, -3};
         sampler_warp(s, &(sample_past){ids, 4, 2, eos, 1}, logits);
-        assert_true(logits[0] == 0.5f);          /* in the prompt: repetition only */
-        assert_true(logits[1] == 2.0f - 0.75f);  /* halved, then once generated */
-        assert_true(logits[2] == -INFINITY);     /* the end, too early */
+        assert_true(logits[0] == 0.5f);         /* in the prompt: repetition only */
+        assert_true(logits[1] == 2.0f - 0.75f); /* halved, then once generated */
+        assert_true(logits[2] == -INFINITY);    /* the end, too early */
         assert_true(logits[3] == -3.0f);
     }
     sampler_free(s);
@@ -158,9 +172,12 @@ static void test_penalties_and_minimum(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rules), cmocka_unit_test(test_greedy_takes_the_lowest_id_of_ties),
-        cmocka_unit_test(test_shares), cmocka_unit_test(test_seed_repeats),
-        cmocka_unit_test(test_one_token_always_stays), cmocka_unit_test(test_penalties_and_minimum),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_greedy_takes_the_lowest_id_of_ties),
+        cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_seed_repeats),
+        cmocka_unit_test(test_one_token_always_stays),
+        cmocka_unit_test(test_penalties_and_minimum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,8 @@ static void test_defaults(void **state)
     assert_int_equal(s.kv_heads, 32);
     assert_int_equal(s.head_dim, 128);
     assert_int_equal(s.positions_max, 2048);
-    assert_true(s.eps == 1e-6f && s.rope.theta == 10000.0 && s.rope.kind == NN_ROPE_DEFAULT && s.rope.width == 128);
+    assert_true(s.eps == 1e-6f && s.rope.theta == 10000.0 && s.rope.kind == NN_ROPE_DEFAULT &&
+                s.rope.width == 128);
     assert_false(s.tied || s.attention_bias || s.mlp_bias);
     assert_int_equal(s.act, TENSOR_ACT_SILU);
     assert_int_equal(parse("DistilBertForSequenceClassification", "", &s), SNUG_OK);
@@ -63,7 +64,11 @@ static void test_defaults(void **state)
     assert_int_equal(s.labels, 2);
     assert_true(s.tied);
     assert_int_equal(s.act, TENSOR_ACT_GELU);
-    assert_int_equal(parse("DistilBertModel", ", \"num_hidden_layers\": 3, \"hidden_size\": 60, \"n_heads\": null, \"id2label\": {\"0\": \"x\"}", &s), SNUG_OK);
+    assert_int_equal(parse("DistilBertModel",
+                           ", \"num_hidden_layers\": 3, \"hidden_size\": 60, \"n_heads\": null, "
+                           "\"id2label\": {\"0\": \"x\"}",
+                           &s),
+                     SNUG_OK);
     assert_int_equal(s.layers, 3);
     assert_int_equal(s.hidden, 60);
     assert_int_equal(s.head_dim, 5);
@@ -73,9 +78,12 @@ static void test_labels(void **state)
 {
     (void)state;
     model_shape s;
-    assert_int_equal(parse("DistilBertForSequenceClassification", ", \"id2label\": {\"0\": \"a\", \"1\": \"b\", \"2\": \"c\"}", &s), SNUG_OK);
+    assert_int_equal(parse("DistilBertForSequenceClassification",
+                           ", \"id2label\": {\"0\": \"a\", \"1\": \"b\", \"2\": \"c\"}", &s),
+                     SNUG_OK);
     assert_int_equal(s.labels, 3);
-    assert_int_equal(parse("DistilBertForSequenceClassification", ", \"num_labels\": 1", &s), SNUG_OK);
+    assert_int_equal(parse("DistilBertForSequenceClassification", ", \"num_labels\": 1", &s),
+                     SNUG_OK);
     assert_int_equal(s.labels, 1);
 }
 
@@ -83,21 +91,35 @@ static void test_rope_dialects(void **state)
 {
     (void)state;
     static const char *const same[] = {
-        ", \"rope_theta\": 5e5, \"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1, \"high_freq_factor\": 4, \"original_max_position_embeddings\": 32}",
-        ", \"rope_theta\": 500000, \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 32}",
-        ", \"rope_parameters\": {\"rope_theta\": 500000.0, \"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 32}",
+        ", \"rope_theta\": 5e5, \"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, "
+        "\"low_freq_factor\": 1, \"high_freq_factor\": 4, \"original_max_position_embeddings\": "
+        "32}",
+        ", \"rope_theta\": 500000, \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, "
+        "\"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+        "\"original_max_position_embeddings\": 32}",
+        ", \"rope_parameters\": {\"rope_theta\": 500000.0, \"rope_type\": \"llama3\", \"factor\": "
+        "8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+        "\"original_max_position_embeddings\": 32}",
     };
     model_shape s;
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(parse("LlamaForCausalLM", same[i], &s), SNUG_OK);
         assert_int_equal(s.rope.kind, NN_ROPE_LLAMA3);
-        assert_true(s.rope.theta == 500000.0 && s.rope.factor == 8.0 && s.rope.low_freq_factor == 1.0 && s.rope.high_freq_factor == 4.0);
+        assert_true(s.rope.theta == 500000.0 && s.rope.factor == 8.0 &&
+                    s.rope.low_freq_factor == 1.0 && s.rope.high_freq_factor == 4.0);
         assert_int_equal(s.rope.original_max, 32);
     }
-    assert_int_equal(parse("LlamaForCausalLM", ", \"rope_scaling\": null, \"rope_theta\": 1e6, \"rope_parameters\": null", &s), SNUG_OK);
+    assert_int_equal(
+        parse("LlamaForCausalLM",
+              ", \"rope_scaling\": null, \"rope_theta\": 1e6, \"rope_parameters\": null", &s),
+        SNUG_OK);
     assert_true(s.rope.theta == 1e6 && s.rope.kind == NN_ROPE_DEFAULT);
     /* yarn without a factor: from the two lengths. */
-    assert_int_equal(parse("LlamaForCausalLM", ", \"max_position_embeddings\": 4096, \"rope_parameters\": {\"rope_type\": \"yarn\", \"original_max_position_embeddings\": 1024}", &s), SNUG_OK);
+    assert_int_equal(parse("LlamaForCausalLM",
+                           ", \"max_position_embeddings\": 4096, \"rope_parameters\": "
+                           "{\"rope_type\": \"yarn\", \"original_max_position_embeddings\": 1024}",
+                           &s),
+                     SNUG_OK);
     assert_true(s.rope.factor == 4.0 && s.rope.truncate);
 }
 
@@ -113,17 +135,29 @@ static void test_refused(void **state)
         {"MambaForCausalLM", "", SNUG_EUNSUPPORTED, "MambaForCausalLM"},
         {"", "", SNUG_EUNSUPPORTED, "\"\""},
         {"LlamaForCausalLM", ", \"model_type\": \"mistral\"", SNUG_EUNSUPPORTED, "mistral"},
-        {"LlamaForCausalLM", ", \"quantization_config\": {\"quant_method\": \"gptq\"}", SNUG_EUNSUPPORTED, "gptq"},
+        {"LlamaForCausalLM", ", \"quantization_config\": {\"quant_method\": \"gptq\"}",
+         SNUG_EUNSUPPORTED, "gptq"},
         {"LlamaForCausalLM", ", \"hidden_act\": \"xielu\"", SNUG_EUNSUPPORTED, "xielu"},
-        {"LlamaForCausalLM", ", \"rope_scaling\": {\"type\": \"longrope\", \"factor\": 2}", SNUG_EUNSUPPORTED, "longrope"},
-        {"LlamaForCausalLM", ", \"rope_parameters\": {\"rope_type\": \"default\", \"mrope_section\": [1]}", SNUG_EUNSUPPORTED, "mrope_section"},
-        {"LlamaForCausalLM", ", \"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}}", SNUG_EUNSUPPORTED, "full_attention"},
-        {"LlamaForCausalLM", ", \"partial_rotary_factor\": 0.5", SNUG_EUNSUPPORTED, "partial_rotary_factor"},
-        {"DistilBertModel", ", \"add_cross_attention\": true", SNUG_EUNSUPPORTED, "add_cross_attention"},
+        {"LlamaForCausalLM", ", \"rope_scaling\": {\"type\": \"longrope\", \"factor\": 2}",
+         SNUG_EUNSUPPORTED, "longrope"},
+        {"LlamaForCausalLM",
+         ", \"rope_parameters\": {\"rope_type\": \"default\", \"mrope_section\": [1]}",
+         SNUG_EUNSUPPORTED, "mrope_section"},
+        {"LlamaForCausalLM",
+         ", \"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}}",
+         SNUG_EUNSUPPORTED, "full_attention"},
+        {"LlamaForCausalLM", ", \"partial_rotary_factor\": 0.5", SNUG_EUNSUPPORTED,
+         "partial_rotary_factor"},
+        {"DistilBertModel", ", \"add_cross_attention\": true", SNUG_EUNSUPPORTED,
+         "add_cross_attention"},
         {"LlamaForCausalLM", ", \"rope_scaling\": \"linear\"", SNUG_EINVAL, "rope_scaling"},
         {"LlamaForCausalLM", ", \"rope_scaling\": {\"type\": \"linear\"}", SNUG_EINVAL, "factor"},
-        {"LlamaForCausalLM", ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}", SNUG_ELIMIT, "factor"},
-        {"LlamaForCausalLM", ", \"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4}", SNUG_EINVAL, "high_freq_factor"},
+        {"LlamaForCausalLM", ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}",
+         SNUG_ELIMIT, "factor"},
+        {"LlamaForCausalLM",
+         ", \"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, "
+         "\"high_freq_factor\": 4}",
+         SNUG_EINVAL, "high_freq_factor"},
         {"LlamaForCausalLM", ", \"rope_theta\": 1", SNUG_ELIMIT, "rope_theta"},
         {"LlamaForCausalLM", ", \"num_attention_heads\": 0", SNUG_ELIMIT, "num_attention_heads"},
         {"LlamaForCausalLM", ", \"num_key_value_heads\": 0", SNUG_ELIMIT, "num_key_value_heads"},
@@ -136,17 +170,22 @@ static void test_refused(void **state)
         {"LlamaForCausalLM", ", \"hidden_size\": 1e30", SNUG_EINVAL, "hidden_size"},
         {"LlamaForCausalLM", ", \"head_dim\": 15", SNUG_EINVAL, "even head width"},
         {"LlamaForCausalLM", ", \"head_dim\": 4294967296", SNUG_ELIMIT, "head_dim"},
-        {"LlamaForCausalLM", ", \"num_hidden_layers\": 1000000000", SNUG_ELIMIT, "num_hidden_layers"},
+        {"LlamaForCausalLM", ", \"num_hidden_layers\": 1000000000", SNUG_ELIMIT,
+         "num_hidden_layers"},
         {"LlamaForCausalLM", ", \"num_hidden_layers\": 0", SNUG_ELIMIT, "num_hidden_layers"},
         {"LlamaForCausalLM", ", \"vocab_size\": 0", SNUG_ELIMIT, "vocab_size"},
         {"LlamaForCausalLM", ", \"vocab_size\": 2147483648", SNUG_ELIMIT, "vocab_size"},
-        {"LlamaForCausalLM", ", \"intermediate_size\": 99999999999", SNUG_ELIMIT, "intermediate_size"},
-        {"LlamaForCausalLM", ", \"max_position_embeddings\": 0", SNUG_ELIMIT, "max_position_embeddings"},
+        {"LlamaForCausalLM", ", \"intermediate_size\": 99999999999", SNUG_ELIMIT,
+         "intermediate_size"},
+        {"LlamaForCausalLM", ", \"max_position_embeddings\": 0", SNUG_ELIMIT,
+         "max_position_embeddings"},
         {"LlamaForCausalLM", ", \"rms_norm_eps\": -1", SNUG_ELIMIT, "rms_norm_eps"},
-        {"LlamaForCausalLM", ", \"tie_word_embeddings\": \"yes\"", SNUG_EINVAL, "tie_word_embeddings"},
+        {"LlamaForCausalLM", ", \"tie_word_embeddings\": \"yes\"", SNUG_EINVAL,
+         "tie_word_embeddings"},
         {"DistilBertModel", ", \"dim\": 770", SNUG_EINVAL, "dim"},
         {"DistilBertModel", ", \"dim\": 131072, \"n_heads\": 1", SNUG_ELIMIT, "131072 dimensions"},
-        {"LlamaForCausalLM", ", \"hidden_size\": 131072, \"num_attention_heads\": 1", SNUG_ELIMIT, "head_dim"},
+        {"LlamaForCausalLM", ", \"hidden_size\": 131072, \"num_attention_heads\": 1", SNUG_ELIMIT,
+         "head_dim"},
         {"DistilBertModel", ", \"n_heads\": 0", SNUG_ELIMIT, "n_heads"},
         {"DistilBertForSequenceClassification", ", \"num_labels\": 0", SNUG_ELIMIT, "num_labels"},
         {"DistilBertForSequenceClassification", ", \"id2label\": {}", SNUG_ELIMIT, "num_labels"},
@@ -154,17 +193,21 @@ static void test_refused(void **state)
     model_shape s;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         snug_status st = parse(cases[i].class_name, cases[i].more, &s);
-        if (st != cases[i].st) fail_msg("%s%s gives %s (%s)", cases[i].class_name, cases[i].more, snug_status_name(st), st == SNUG_OK ? "" : err.msg);
-        if (strstr(err.msg, cases[i].named) == NULL) fail_msg("\"%s\" does not name %s", err.msg, cases[i].named);
+        if (st != cases[i].st)
+            fail_msg("%s%s gives %s (%s)", cases[i].class_name, cases[i].more, snug_status_name(st),
+                     st == SNUG_OK ? "" : err.msg);
+        if (strstr(err.msg, cases[i].named) == NULL)
+            fail_msg("\"%s\" does not name %s", err.msg, cases[i].named);
     }
 }
 
 static void test_no_class(void **state)
 {
     (void)state;
-    model_shape s;
-    snug_json   config;
-    static const char *const texts[] = {"{}", "{\"architectures\": null}", "{\"architectures\": [3]}", "[]", "3"};
+    model_shape              s;
+    snug_json                config;
+    static const char *const texts[] = {"{}", "{\"architectures\": null}",
+                                        "{\"architectures\": [3]}", "[]", "3"};
     for (size_t i = 0; i < 5; i++) {
         assert_int_equal(snug_json_parse(a, snug_str(texts[i]), NULL, &config, NULL), SNUG_OK);
         assert_int_equal(model_parse(config, SNUG_EMPTY, &s, &err), SNUG_EINVAL);
@@ -177,8 +220,9 @@ static void test_no_class(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_labels), cmocka_unit_test(test_rope_dialects),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_no_class),
+        cmocka_unit_test(test_defaults),      cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_rope_dialects), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_no_class),
     };
     return cmocka_run_group_tests(tests, new_arena, drop_arena);
 }

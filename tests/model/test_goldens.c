@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/model/test_goldens.c - every reference checkpoint on every backend: outputs within 1e-5 of the
- * largest one (so backends agree among themselves), greedy ids identical.
+/* tests/model/test_goldens.c - every reference checkpoint on every backend: outputs within 1e-5 of
+ * the largest one (so backends agree among themselves), greedy ids identical.
  *
  * test_model_goldens [FOLDER] runs other checkpoints of the same form. */
 #include <dirent.h>
@@ -41,7 +41,8 @@ static int32_t *integers(golden *g, const char *name)
     g->batch = t->shape[0];
     g->times = t->shape[1];
     int32_t *out = snug_arena_alloc(g->a, g->batch * g->times * sizeof *out);
-    for (size_t i = 0; i < g->batch * g->times; i++) out[i] = (int32_t)codec_dtype_read(t->dtype, tensor_bytes(g, t).ptr, i);
+    for (size_t i = 0; i < g->batch * g->times; i++)
+        out[i] = (int32_t)codec_dtype_read(t->dtype, tensor_bytes(g, t).ptr, i);
     return out;
 }
 
@@ -50,9 +51,13 @@ static golden golden_open(const char *dir, const char *stem)
     golden     g = {.a = snug_arena_new()};
     snug_slice text;
     snug_err   err;
-    assert_int_equal(snug_read_file(g.a, snug_arena_printf(g.a, "%s/%s.safetensors", dir, stem).ptr, 1u << 24, &g.file, &err), SNUG_OK);
+    assert_int_equal(snug_read_file(g.a, snug_arena_printf(g.a, "%s/%s.safetensors", dir, stem).ptr,
+                                    1u << 24, &g.file, &err),
+                     SNUG_OK);
     assert_int_equal(codec_safetensors_parse(g.a, g.file, g.file.len, &g.st, &err), SNUG_OK);
-    assert_int_equal(snug_read_file(g.a, snug_arena_printf(g.a, "%s/%s.json", dir, stem).ptr, 1u << 20, &text, &err), SNUG_OK);
+    assert_int_equal(snug_read_file(g.a, snug_arena_printf(g.a, "%s/%s.json", dir, stem).ptr,
+                                    1u << 20, &text, &err),
+                     SNUG_OK);
     assert_int_equal(snug_json_parse(g.a, text, NULL, &g.about, &err), SNUG_OK);
     g.positions = integers(&g, "in.position_ids");
     g.mask = integers(&g, "in.attention_mask");
@@ -76,7 +81,8 @@ static double compare_outputs(const golden *g, const model_out *out)
     for (size_t i = 0; i < g->st.count; i++) {
         const codec_tensor *t = &g->st.tensors[i];
         if (!snug_starts_with(t->name, "out.")) continue;
-        const tensor *got = model_out_find(out, snug_arena_cstr(g->a, snug_sub(t->name, 4, SIZE_MAX)));
+        const tensor *got =
+            model_out_find(out, snug_arena_cstr(g->a, snug_sub(t->name, 4, SIZE_MAX)));
         assert_non_null(got);
         assert_int_equal(tensor_count(got), t->size / 4);
         assert_int_equal(got->rank, t->rank);
@@ -114,9 +120,16 @@ static size_t argmax(const float *p, size_t n)
 /* Runs columns [from, length) and gives the next ids. */
 static void greedy_step(model *m, nn_kv *kv, const greedy *s, size_t from, int32_t *next)
 {
-    size_t      times = s->length - from, vocab = model_shape_of(m)->vocab;
-    int32_t    *ids = snug_alloc(s->batch * times * 4), *positions = snug_alloc(s->batch * times * 4), *mask = snug_alloc(s->batch * s->length * 4);
-    model_batch in = {.batch = s->batch, .times = times, .ids = ids, .positions = positions, .mask = mask, .kv = kv, .last_only = true};
+    size_t   times = s->length - from, vocab = model_shape_of(m)->vocab;
+    int32_t *ids = snug_alloc(s->batch * times * 4), *positions = snug_alloc(s->batch * times * 4),
+            *mask = snug_alloc(s->batch * s->length * 4);
+    model_batch in = {.batch = s->batch,
+                      .times = times,
+                      .ids = ids,
+                      .positions = positions,
+                      .mask = mask,
+                      .kv = kv,
+                      .last_only = true};
     for (size_t b = 0; b < s->batch; b++) {
         int32_t seen = 0;
         for (size_t i = 0; i < s->length; i++) {
@@ -139,12 +152,15 @@ static void greedy_step(model *m, nn_kv *kv, const greedy *s, size_t from, int32
 
 static void check_greedy(const golden *g, model *m)
 {
-    snug_json want = snug_json_get(snug_json_get(snug_json_get(g->about, "generate"), "greedy"), "ids");
-    snug_json args = snug_json_get(snug_json_get(snug_json_get(g->about, "generate"), "greedy"), "args");
+    snug_json want =
+        snug_json_get(snug_json_get(snug_json_get(g->about, "generate"), "greedy"), "ids");
+    snug_json args =
+        snug_json_get(snug_json_get(snug_json_get(g->about, "generate"), "greedy"), "args");
     if (snug_json_count(want) == 0) return;
     size_t  more = (size_t)snug_json_i64_or(args, "max_new_tokens", 0);
-    int32_t eos = (int32_t)snug_json_i64_or(args, "eos_token_id", -1), pad = (int32_t)snug_json_i64_or(args, "pad_token_id", 0);
-    greedy  s = {.batch = g->batch, .length = g->times, .cap = g->times + more};
+    int32_t eos = (int32_t)snug_json_i64_or(args, "eos_token_id", -1),
+            pad = (int32_t)snug_json_i64_or(args, "pad_token_id", 0);
+    greedy s = {.batch = g->batch, .length = g->times, .cap = g->times + more};
     s.ids = snug_zalloc(s.batch * s.cap * 4);
     s.mask = snug_zalloc(s.batch * s.cap * 4);
     for (size_t i = 0; i < g->batch * g->times; i++) {
@@ -169,7 +185,9 @@ static void check_greedy(const golden *g, model *m)
         for (size_t i = 0; i < snug_json_count(row); i++) {
             int64_t id = -1;
             assert_true(snug_json_to_i64(snug_json_at(row, i), &id));
-            if (id != s.ids[b * s.cap + i]) fail_msg("row %zu, token %zu: %d, not %d", b, i, (int)s.ids[b * s.cap + i], (int)id);
+            if (id != s.ids[b * s.cap + i])
+                fail_msg("row %zu, token %zu: %d, not %d", b, i, (int)s.ids[b * s.cap + i],
+                         (int)id);
         }
     }
     nn_kv_free(kv);
@@ -191,10 +209,15 @@ static void run_case(const char *dir, const char *stem)
         if (!tensor_backend_usable(b)) continue;
         assert_int_equal(tensor_dev_open(b, 2, &d, NULL), SNUG_OK);
         if (model_open(dir, class_name, d, &m, &err) != SNUG_OK) fail_msg("%s", err.msg);
-        model_batch in = {.batch = g.batch, .times = g.times, .ids = g.ids, .mask = g.mask, .positions = g.positions};
+        model_batch in = {.batch = g.batch,
+                          .times = g.times,
+                          .ids = g.ids,
+                          .mask = g.mask,
+                          .positions = g.positions};
         if (model_forward(m, &in, &out, &err) != SNUG_OK) fail_msg("%s", err.msg);
         double worst = compare_outputs(&g, &out);
-        print_message("%s %s on %s: %.2g of the largest\n", strrchr(dir, '/') + 1, stem, b->name, worst);
+        print_message("%s %s on %s: %.2g of the largest\n", strrchr(dir, '/') + 1, stem, b->name,
+                      worst);
         assert_true(worst <= 1e-5); /* 1e-4 is what is promised */
         check_greedy(&g, m);
         model_close(m);
@@ -203,7 +226,10 @@ static void run_case(const char *dir, const char *stem)
     snug_arena_free(g.a);
 }
 
-static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 /* Names in a folder that end so, sorted. */
 static size_t list(const char *dir, const char *suffix, char **out, size_t max)
@@ -213,7 +239,8 @@ static size_t list(const char *dir, const char *suffix, char **out, size_t max)
     struct dirent *e;
     if (d == NULL) return 0;
     while ((e = readdir(d)) != NULL && n < max)
-        if (e->d_name[0] != '.' && snug_ends_with(snug_str(e->d_name), suffix)) out[n++] = snug_strdup(snug_str(e->d_name));
+        if (e->d_name[0] != '.' && snug_ends_with(snug_str(e->d_name), suffix))
+            out[n++] = snug_strdup(snug_str(e->d_name));
     (void)closedir(d);
     qsort(out, n, sizeof *out, by_text);
     return n;
@@ -244,7 +271,7 @@ static void test_all(void **state)
         free(dirs[i]);
     }
     assert_true(cases > 0);
-    if (root[0] != '\0' && strstr(root, "tests/golden") != NULL) assert_int_equal(cases, 16);
+    if (root[0] != '\0' && strstr(root, "tests/golden") != NULL) assert_int_equal(cases, 20);
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/model/test_weights.c - checkpoints as they are found: names without prefix, old names, other
- * element types, ties, and the damaged ones that must be refused. Each is made from a tiny DistilBERT. */
+/* tests/model/test_weights.c - checkpoints as they are found: names without prefix, old names,
+ * other element types, ties, and the damaged ones that must be refused. Each is made from a
+ * tiny DistilBERT. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +43,10 @@ static int remove_dir(void **state)
 static void add(file *f, const char *name, unsigned rank, size_t d0, size_t d1)
 {
     assert_true(f->count < TENSORS_MAX);
-    f->t[f->count++] = (codec_tensor){.name = snug_arena_dup(f->a, snug_str(name)), .dtype = CODEC_F32, .rank = rank, .shape = {d0, d1}};
+    f->t[f->count++] = (codec_tensor){.name = snug_arena_dup(f->a, snug_str(name)),
+                                      .dtype = CODEC_F32,
+                                      .rank = rank,
+                                      .shape = {d0, d1}};
 }
 
 static void add_pair(file *f, const char *prefix, const char *name, size_t in, size_t out)
@@ -58,7 +62,9 @@ static file distil(const char *prefix)
     add(&f, snug_arena_printf(f.a, "%sembeddings.position_embeddings.weight", prefix).ptr, 2, P, E);
     add_pair(&f, prefix, "embeddings.LayerNorm", 0, E);
     static const char *const square[] = {"q_lin", "k_lin", "v_lin", "out_lin"};
-    for (size_t i = 0; i < 4; i++) add_pair(&f, prefix, snug_arena_printf(f.a, "transformer.layer.0.attention.%s", square[i]).ptr, E, E);
+    for (size_t i = 0; i < 4; i++)
+        add_pair(&f, prefix,
+                 snug_arena_printf(f.a, "transformer.layer.0.attention.%s", square[i]).ptr, E, E);
     add_pair(&f, prefix, "transformer.layer.0.sa_layer_norm", 0, E);
     add_pair(&f, prefix, "transformer.layer.0.ffn.lin1", E, INNER);
     add_pair(&f, prefix, "transformer.layer.0.ffn.lin2", INNER, E);
@@ -101,36 +107,51 @@ static void put_number(codec_dtype t, void *p, size_t i, double v)
 /* Old norm names carry the same values as new ones. */
 static snug_slice modern(snug_arena *a, snug_slice name)
 {
-    if (snug_ends_with(name, ".gamma")) return snug_arena_printf(a, "%.*s.weight", (int)name.len - 6, name.ptr);
-    if (snug_ends_with(name, ".beta")) return snug_arena_printf(a, "%.*s.bias", (int)name.len - 5, name.ptr);
+    if (snug_ends_with(name, ".gamma"))
+        return snug_arena_printf(a, "%.*s.weight", (int)name.len - 6, name.ptr);
+    if (snug_ends_with(name, ".beta"))
+        return snug_arena_printf(a, "%.*s.bias", (int)name.len - 5, name.ptr);
     return name;
 }
 
 static void write_weights(file *f, const char *name, size_t from, size_t count)
 {
     SNUG_AUTO(snug_buf) b = snug_buf_init(1u << 20);
-    assert_int_equal(codec_safetensors_write_header(f->t + from, count, (snug_json){NULL}, &b, NULL), SNUG_OK);
+    assert_int_equal(
+        codec_safetensors_write_header(f->t + from, count, (snug_json){NULL}, &b, NULL), SNUG_OK);
     for (size_t i = from; i < from + count; i++) {
         char data[8192];
         assert_true(f->t[i].size <= sizeof data);
         size_t n = f->t[i].size * 8 / codec_dtype_bits(f->t[i].dtype);
-        for (size_t k = 0; k < n; k++) put_number(f->t[i].dtype, data, k, number(modern(f->a, f->t[i].name), k));
+        for (size_t k = 0; k < n; k++)
+            put_number(f->t[i].dtype, data, k, number(modern(f->a, f->t[i].name), k));
         snug_buf_put(&b, data, f->t[i].size);
     }
-    assert_int_equal(snug_write_file_atomic(snug_arena_printf(f->a, "%s/%s", dir, name).ptr, snug_buf_slice(&b), 0600, NULL), SNUG_OK);
+    assert_int_equal(snug_write_file_atomic(snug_arena_printf(f->a, "%s/%s", dir, name).ptr,
+                                            snug_buf_slice(&b), 0600, NULL),
+                     SNUG_OK);
 }
 
 static void write_text(file *f, const char *name, const char *text)
 {
-    assert_int_equal(snug_write_file_atomic(snug_arena_printf(f->a, "%s/%s", dir, name).ptr, snug_str(text), 0600, NULL), SNUG_OK);
+    assert_int_equal(snug_write_file_atomic(snug_arena_printf(f->a, "%s/%s", dir, name).ptr,
+                                            snug_str(text), 0600, NULL),
+                     SNUG_OK);
 }
 
-static void drop(file *f, const char *name) { (void)remove(snug_arena_printf(f->a, "%s/%s", dir, name).ptr); }
+static void drop(file *f, const char *name)
+{
+    (void)remove(snug_arena_printf(f->a, "%s/%s", dir, name).ptr);
+}
 
 static void write_config(file *f, const char *more)
 {
-    snug_slice text = snug_arena_printf(f->a, "{\"architectures\": [\"DistilBertForMaskedLM\"], \"vocab_size\": %d, \"dim\": %d, \"hidden_dim\": %d, "
-                                              "\"n_layers\": 1, \"n_heads\": 2, \"max_position_embeddings\": %d%s}", V, E, INNER, P, more);
+    snug_slice text =
+        snug_arena_printf(f->a,
+                          "{\"architectures\": [\"DistilBertForMaskedLM\"], \"vocab_size\": %d, "
+                          "\"dim\": %d, \"hidden_dim\": %d, "
+                          "\"n_layers\": 1, \"n_heads\": 2, \"max_position_embeddings\": %d%s}",
+                          V, E, INNER, P, more);
     write_text(f, "config.json", text.ptr);
 }
 
@@ -138,18 +159,21 @@ static void write_config(file *f, const char *more)
 static snug_status logits(float out[3 * V], snug_err *err)
 {
     static const int32_t ids[3] = {1, 10, 4};
-    model       *m = NULL;
-    model_out    o;
-    snug_status  st = model_open(dir, SNUG_EMPTY, dev, &m, err);
-    if (st == SNUG_OK) st = model_forward(m, &(model_batch){.batch = 1, .times = 3, .ids = ids}, &o, err);
-    if (st == SNUG_OK) st = tensor_get(model_out_find(&o, "logits"), out, 3 * V * sizeof(float), err);
+    model               *m = NULL;
+    model_out            o;
+    snug_status          st = model_open(dir, SNUG_EMPTY, dev, &m, err);
+    if (st == SNUG_OK)
+        st = model_forward(m, &(model_batch){.batch = 1, .times = 3, .ids = ids}, &o, err);
+    if (st == SNUG_OK)
+        st = tensor_get(model_out_find(&o, "logits"), out, 3 * V * sizeof(float), err);
     model_close(m);
     return st;
 }
 
 static void want_same(const float *x, const float *y)
 {
-    for (size_t i = 0; i < 3 * V; i++) assert_true(fabsf(x[i] - y[i]) <= 1e-6f * (1.0f + fabsf(x[i])));
+    for (size_t i = 0; i < 3 * V; i++)
+        assert_true(fabsf(x[i] - y[i]) <= 1e-6f * (1.0f + fabsf(x[i])));
 }
 
 static void test_found_forms(void **state)
@@ -170,9 +194,14 @@ static void test_found_forms(void **state)
     /* Norms by their old names; element types that are converted or computed with. */
     file old = distil("distilbert.");
     for (size_t i = 0; i < old.count; i++) {
-        if (snug_ends_with(old.t[i].name, "LayerNorm.weight")) old.t[i].name = SNUG_LIT("distilbert.embeddings.LayerNorm.gamma");
-        if (snug_ends_with(old.t[i].name, "LayerNorm.bias")) old.t[i].name = SNUG_LIT("distilbert.embeddings.LayerNorm.beta");
-        old.t[i].dtype = i % 4 == 0 ? CODEC_F64 : i % 4 == 1 ? CODEC_F16 : i % 4 == 2 ? CODEC_BF16 : CODEC_F32;
+        if (snug_ends_with(old.t[i].name, "LayerNorm.weight"))
+            old.t[i].name = SNUG_LIT("distilbert.embeddings.LayerNorm.gamma");
+        if (snug_ends_with(old.t[i].name, "LayerNorm.bias"))
+            old.t[i].name = SNUG_LIT("distilbert.embeddings.LayerNorm.beta");
+        old.t[i].dtype = i % 4 == 0   ? CODEC_F64
+                         : i % 4 == 1 ? CODEC_F16
+                         : i % 4 == 2 ? CODEC_BF16
+                                      : CODEC_F32;
     }
     write_weights(&old, "model.safetensors", 0, old.count);
     if (logits(other, &err) != SNUG_OK) fail_msg("%s", err.msg);
@@ -192,10 +221,11 @@ static void test_found_forms(void **state)
 /* Loads what is there, which must fail so. */
 static void fails(file *f, snug_status st, const char *named)
 {
-    float    out[3 * V];
-    snug_err err = {0};
+    float       out[3 * V];
+    snug_err    err = {0};
     snug_status got = logits(out, &err);
-    if (got != st || strstr(err.msg, named) == NULL) fail_msg("%s: %s does not name %s", snug_status_name(got), err.msg, named);
+    if (got != st || strstr(err.msg, named) == NULL)
+        fail_msg("%s: %s does not name %s", snug_status_name(got), err.msg, named);
     snug_arena_free(f->a);
 }
 
@@ -238,14 +268,17 @@ static void test_damaged(void **state)
 static void write_sharded(file *f, size_t cut, const char *name, const char *twist)
 {
     SNUG_AUTO(snug_buf) b = snug_buf_init(1u << 16);
-    snug_json_out       o = snug_json_out_init(&b);
+    snug_json_out o = snug_json_out_init(&b);
     snug_jo_begin_object(&o);
     snug_jo_key(&o, "weight_map");
     snug_jo_begin_object(&o);
     for (size_t i = 0; i < f->count; i++) {
         snug_jo_key_slice(&o, f->t[i].name);
-        if (name != NULL && snug_eq_str(f->t[i].name, name)) snug_jo_cstr(&o, twist);
-        else snug_jo_cstr(&o, i < cut ? "model-00001-of-00002.safetensors" : "model-00002-of-00002.safetensors");
+        if (name != NULL && snug_eq_str(f->t[i].name, name))
+            snug_jo_cstr(&o, twist);
+        else
+            snug_jo_cstr(&o, i < cut ? "model-00001-of-00002.safetensors"
+                                     : "model-00002-of-00002.safetensors");
     }
     snug_jo_end_object(&o);
     snug_jo_end_object(&o);
@@ -267,7 +300,8 @@ static void test_shards(void **state)
     write_sharded(&f, 9, NULL, NULL);
     if (logits(parts, &err) != SNUG_OK) fail_msg("%s", err.msg);
     want_same(whole, parts);
-    static const char *const twists[] = {"../../etc/passwd", "/etc/passwd", ".hidden", "", "sub/model.safetensors"};
+    static const char *const twists[] = {"../../etc/passwd", "/etc/passwd", ".hidden", "",
+                                         "sub/model.safetensors"};
     for (size_t i = 0; i < 5; i++) {
         write_sharded(&f, 9, "vocab_projector.bias", twists[i]);
         assert_int_equal(logits(parts, &err), SNUG_ECORRUPT);
@@ -295,13 +329,24 @@ static void test_forward_gate(void **state)
     write_weights(&f, "model.safetensors", 0, f.count);
     assert_int_equal(model_open(dir, SNUG_EMPTY, dev, &m, &err), SNUG_OK);
     const int32_t ids[P + 1] = {0}, bad[1] = {V}, neg[1] = {-1}, at[1] = {P};
-    assert_int_equal(model_forward(m, &(model_batch){.batch = 1, .times = P, .ids = ids}, &o, &err), SNUG_OK);
-    assert_int_equal(model_forward(m, &(model_batch){.batch = 1, .times = P + 1, .ids = ids}, &o, &err), SNUG_EINVAL);
-    assert_int_equal(model_forward(m, &(model_batch){.batch = 1, .times = 1, .ids = bad}, &o, &err), SNUG_EINVAL);
-    assert_int_equal(model_forward(m, &(model_batch){.batch = 1, .times = 1, .ids = neg}, &o, &err), SNUG_EINVAL);
-    assert_int_equal(model_forward(m, &(model_batch){.batch = 1, .times = 1, .ids = ids, .positions = at}, &o, &err), SNUG_EINVAL);
-    assert_int_equal(model_forward(m, &(model_batch){.batch = 0, .times = 1, .ids = ids}, &o, &err), SNUG_EINVAL);
-    assert_int_equal(model_forward(m, &(model_batch){.batch = SIZE_MAX, .times = 2, .ids = ids}, &o, &err), SNUG_ELIMIT);
+    assert_int_equal(model_forward(m, &(model_batch){.batch = 1, .times = P, .ids = ids}, &o, &err),
+                     SNUG_OK);
+    assert_int_equal(
+        model_forward(m, &(model_batch){.batch = 1, .times = P + 1, .ids = ids}, &o, &err),
+        SNUG_EINVAL);
+    assert_int_equal(model_forward(m, &(model_batch){.batch = 1, .times = 1, .ids = bad}, &o, &err),
+                     SNUG_EINVAL);
+    assert_int_equal(model_forward(m, &(model_batch){.batch = 1, .times = 1, .ids = neg}, &o, &err),
+                     SNUG_EINVAL);
+    assert_int_equal(
+        model_forward(m, &(model_batch){.batch = 1, .times = 1, .ids = ids, .positions = at}, &o,
+                      &err),
+        SNUG_EINVAL);
+    assert_int_equal(model_forward(m, &(model_batch){.batch = 0, .times = 1, .ids = ids}, &o, &err),
+                     SNUG_EINVAL);
+    assert_int_equal(
+        model_forward(m, &(model_batch){.batch = SIZE_MAX, .times = 2, .ids = ids}, &o, &err),
+        SNUG_ELIMIT);
     assert_int_equal(model_new_kv(m, 1, 8, &kv, &err), SNUG_EUNSUPPORTED);
     assert_null(kv);
     /* Every weight once: the tied matrix is not counted twice. */

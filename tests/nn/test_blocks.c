@@ -22,7 +22,7 @@ typedef struct rig {
 } rig;
 
 static uint64_t seed = 3;
-static tensor random_tensor(tensor_dev *d, unsigned rank, const size_t *shape)
+static tensor   random_tensor(tensor_dev *d, unsigned rank, const size_t *shape)
 {
     tensor t;
     assert_int_equal(tensor_shape(TENSOR_F32, rank, shape, &t, NULL), SNUG_OK);
@@ -42,14 +42,19 @@ static rig rig_open(void)
     rig r = {0};
     assert_int_equal(tensor_dev_open(tensor_backend_best(), 2, &r.dev, NULL), SNUG_OK);
     r.c = (nn_ctx){r.dev, tensor_space_new(r.dev, 64u << 20)};
-    r.a = (nn_attention){.heads = HEADS, .kv_heads = GROUPS, .width = WIDTH, .scale = 0.4f, .causal = true};
+    r.a = (nn_attention){
+        .heads = HEADS, .kv_heads = GROUPS, .width = WIDTH, .scale = 0.4f, .causal = true};
     r.a.q.w = random_tensor(r.dev, TENSOR_DIMS(HEADS * WIDTH, IN));
     r.a.q.b = random_tensor(r.dev, TENSOR_DIMS(HEADS * WIDTH));
     r.a.k.w = random_tensor(r.dev, TENSOR_DIMS(GROUPS * WIDTH, IN));
     r.a.v.w = random_tensor(r.dev, TENSOR_DIMS(GROUPS * WIDTH, IN));
     r.a.o.w = random_tensor(r.dev, TENSOR_DIMS(IN, HEADS * WIDTH));
     r.x = random_tensor(r.dev, TENSOR_DIMS(B, STEPS, IN));
-    r.rope = (nn_rope){.kind = NN_ROPE_DEFAULT, .width = WIDTH, .positions_max = 1000, .theta = 10000, .factor = 1};
+    r.rope = (nn_rope){.kind = NN_ROPE_DEFAULT,
+                       .width = WIDTH,
+                       .positions_max = 1000,
+                       .theta = 10000,
+                       .factor = 1};
     return r;
 }
 
@@ -68,7 +73,8 @@ static void step(rig *r, nn_kv *kv, size_t from, size_t n, float *out)
     int32_t positions[B * STEPS];
     for (size_t i = 0; i < B * n; i++) positions[i] = (int32_t)(from + i % n);
     tensor part = tensor_slice(&r->x, 1, from, n), x, y;
-    assert_int_equal(tensor_space_take(r->c.space, TENSOR_F32, TENSOR_DIMS(B, n, IN), &x, NULL), SNUG_OK);
+    assert_int_equal(tensor_space_take(r->c.space, TENSOR_F32, TENSOR_DIMS(B, n, IN), &x, NULL),
+                     SNUG_OK);
     assert_int_equal(tensor_copy(r->dev, &part, &x, NULL), SNUG_OK);
     nn_turn turn;
     assert_int_equal(nn_rope_turn(&r->c, &r->rope, positions, B, n, &turn, NULL), SNUG_OK);
@@ -80,7 +86,13 @@ static void step(rig *r, nn_kv *kv, size_t from, size_t n, float *out)
 static nn_kv *new_cache(rig *r, size_t positions_max)
 {
     nn_kv     *kv = NULL;
-    nn_kv_conf conf = {.layers = 1, .batch = B, .heads = GROUPS, .k_width = WIDTH, .v_width = WIDTH, .positions_max = positions_max, .dtype = TENSOR_F32};
+    nn_kv_conf conf = {.layers = 1,
+                       .batch = B,
+                       .heads = GROUPS,
+                       .k_width = WIDTH,
+                       .v_width = WIDTH,
+                       .positions_max = positions_max,
+                       .dtype = TENSOR_F32};
     assert_int_equal(nn_kv_new(r->dev, &conf, &kv, NULL), SNUG_OK);
     return kv;
 }
@@ -88,8 +100,8 @@ static nn_kv *new_cache(rig *r, size_t positions_max)
 static void test_pieces_equal_whole(void **state)
 {
     (void)state;
-    rig    r = rig_open();
-    nn_kv *kv = new_cache(&r, 1000);
+    rig          r = rig_open();
+    nn_kv       *kv = new_cache(&r, 1000);
     static float whole[B * STEPS * IN], piece[B * STEPS * IN];
     step(&r, NULL, 0, STEPS, whole);
     static const size_t sizes[] = {1, 5, 60, 1, 1, 70, 12}; /* crosses a page twice */
@@ -97,7 +109,8 @@ static void test_pieces_equal_whole(void **state)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; at += sizes[i++]) {
         step(&r, kv, at, sizes[i], piece);
         for (size_t b = 0; b < B; b++)
-            assert_memory_equal(piece + b * sizes[i] * IN, whole + (b * STEPS + at) * IN, sizes[i] * IN * sizeof(float));
+            assert_memory_equal(piece + b * sizes[i] * IN, whole + (b * STEPS + at) * IN,
+                                sizes[i] * IN * sizeof(float));
     }
     assert_int_equal(at, STEPS);
     assert_int_equal(nn_kv_count(kv), STEPS);
@@ -118,7 +131,9 @@ static void test_cache_limit(void **state)
     snug_err err;
     step(&r, kv, 0, 10, out);
     tensor k, keys, values;
-    assert_int_equal(tensor_space_take(r.c.space, TENSOR_F32, TENSOR_DIMS(B, 1, GROUPS, WIDTH), &k, NULL), SNUG_OK);
+    assert_int_equal(
+        tensor_space_take(r.c.space, TENSOR_F32, TENSOR_DIMS(B, 1, GROUPS, WIDTH), &k, NULL),
+        SNUG_OK);
     assert_int_equal(nn_kv_append(kv, 0, &k, &k, &keys, &values, &err), SNUG_ELIMIT);
     assert_string_equal(err.msg, "11 positions; the cache may hold 10");
     assert_int_equal(nn_kv_count(kv), 10);
@@ -130,15 +145,20 @@ static void test_mlp_and_norm(void **state)
 {
     (void)state;
     tensor_dev *d = NULL;
-    assert_int_equal(tensor_dev_open(tensor_backend_find(SNUG_LIT("cpu_ref")), 1, &d, NULL), SNUG_OK);
+    assert_int_equal(tensor_dev_open(tensor_backend_find(SNUG_LIT("cpu_ref")), 1, &d, NULL),
+                     SNUG_OK);
     nn_ctx c = {d, tensor_space_new(d, 1u << 22)};
     float  up[4] = {1, 2, 3, 4}, down[2] = {1, -1}, bias[1] = {10}, in[2] = {1, -1}, got[2];
     nn_mlp m = {.act = TENSOR_ACT_RELU};
     tensor x, y;
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 2), up, true, &m.up.w, NULL), SNUG_OK);
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 2), down, true, &m.down.w, NULL), SNUG_OK);
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1), bias, true, &m.down.b, NULL), SNUG_OK);
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 2), in, true, &x, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 2), up, true, &m.up.w, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 2), down, true, &m.down.w, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1), bias, true, &m.down.b, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 2), in, true, &x, NULL),
+                     SNUG_OK);
     /* up: (1 - 2, 3 - 4) = (-1, -1); relu 0; down 0 + 10 */
     assert_int_equal(nn_mlp_run(&c, &m, &x, &y, NULL), SNUG_OK);
     assert_int_equal(tensor_get(&y, got, 4, NULL), SNUG_OK);

@@ -13,7 +13,7 @@
 #include "tensor/tensor.h"
 
 static uint64_t seed = 1;
-static float next_float(void) /* in [-1, 1) */
+static float    next_float(void) /* in [-1, 1) */
 {
     seed = seed * 6364136223846793005u + 1442695040888963407u;
     return (float)(int32_t)(seed >> 32) * 0x1p-31f;
@@ -38,7 +38,10 @@ static tensor make(tensor_dev *d, tensor_dtype t, unsigned rank, const size_t *s
         half[i] = t == TENSOR_F16 ? tensor_f32_to_f16((*host)[i]) : tensor_f32_to_bf16((*host)[i]);
         (*host)[i] = t == TENSOR_F16 ? tensor_f16_to_f32(half[i]) : tensor_bf16_to_f32(half[i]);
     }
-    assert_int_equal(tensor_new_from(d, t, rank, shape, t == TENSOR_F32 ? (void *)*host : (void *)half, false, &out, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, t, rank, shape,
+                                     t == TENSOR_F32 ? (void *)*host : (void *)half, false, &out,
+                                     NULL),
+                     SNUG_OK);
     free(half);
     return out;
 }
@@ -50,7 +53,8 @@ static void near(const tensor *t, const double *want, double tolerance)
     assert_int_equal(tensor_get(t, got, n * sizeof *got, NULL), SNUG_OK);
     for (size_t i = 0; i < n; i++) {
         if (fabs((double)got[i] - want[i]) <= tolerance * (1.0 + fabs(want[i]))) continue;
-        fail_msg("element %zu is %.9g, not %.9g (%s)", i, (double)got[i], want[i], t->mem->dev->backend->name);
+        fail_msg("element %zu is %.9g, not %.9g (%s)", i, (double)got[i], want[i],
+                 t->mem->dev->backend->name);
     }
     free(got);
 }
@@ -72,7 +76,8 @@ static void each_backend(void (*fn)(tensor_dev *d))
 static void linear_case(tensor_dev *d, tensor_dtype wt, size_t rows, size_t k, size_t n, bool bias)
 {
     float *x, *w, *b;
-    tensor tx = make(d, TENSOR_F32, TENSOR_DIMS(rows, k), &x), tw = make(d, wt, TENSOR_DIMS(n, k), &w);
+    tensor tx = make(d, TENSOR_F32, TENSOR_DIMS(rows, k), &x),
+           tw = make(d, wt, TENSOR_DIMS(n, k), &w);
     tensor tb = make(d, wt, TENSOR_DIMS(n), &b), to;
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(rows, n), &to, NULL), SNUG_OK);
     assert_int_equal(tensor_linear(d, &tx, &tw, bias ? &tb : NULL, &to, NULL), SNUG_OK);
@@ -98,42 +103,58 @@ static void linear_case(tensor_dev *d, tensor_dtype wt, size_t rows, size_t k, s
 
 static void linear_all(tensor_dev *d)
 {
-    static const size_t sizes[][3] = {{1, 1, 1}, {1, 16, 8}, {2, 7, 5}, {3, 17, 25}, {4, 33, 49}, {5, 64, 64}, {7, 100, 31}, {13, 5, 130}, {29, 300, 77}};
+    static const size_t       sizes[][3] = {{1, 1, 1},    {1, 16, 8},   {2, 7, 5},
+                                            {3, 17, 25},  {4, 33, 49},  {5, 64, 64},
+                                            {7, 100, 31}, {13, 5, 130}, {29, 300, 77}};
     static const tensor_dtype types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        for (size_t t = 0; t < 3; t++) linear_case(d, types[t], sizes[i][0], sizes[i][1], sizes[i][2], i % 2 == 0);
+        for (size_t t = 0; t < 3; t++)
+            linear_case(d, types[t], sizes[i][0], sizes[i][1], sizes[i][2], i % 2 == 0);
     linear_case(d, TENSOR_F32, 40, 9000, 3, true); /* more than one block of rows */
 }
-static void test_linear(void **state) { (void)state; each_backend(linear_all); }
+static void test_linear(void **state)
+{
+    (void)state;
+    each_backend(linear_all);
+}
 
 static void linear_strided(tensor_dev *d)
 {
     /* The middle third of a fused projection as input. */
     float *x, *w;
-    tensor tx = make(d, TENSOR_F32, TENSOR_DIMS(3, 21), &x), tw = make(d, TENSOR_F32, TENSOR_DIMS(4, 7), &w), to;
+    tensor tx = make(d, TENSOR_F32, TENSOR_DIMS(3, 21), &x),
+           tw = make(d, TENSOR_F32, TENSOR_DIMS(4, 7), &w), to;
     tensor mid = tensor_slice(&tx, 1, 7, 7);
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(3, 4), &to, NULL), SNUG_OK);
     assert_int_equal(tensor_linear(d, &mid, &tw, NULL, &to, NULL), SNUG_OK);
     double want[12] = {0};
     for (int m = 0; m < 3; m++)
         for (int j = 0; j < 4; j++)
-            for (int i = 0; i < 7; i++) want[m * 4 + j] += (double)x[m * 21 + 7 + i] * (double)w[j * 7 + i];
+            for (int i = 0; i < 7; i++)
+                want[m * 4 + j] += (double)x[m * 21 + 7 + i] * (double)w[j * 7 + i];
     near(&to, want, 1e-6);
     free(x), free(w);
     tensor_free(&tx), tensor_free(&tw), tensor_free(&to);
 }
-static void test_linear_strided(void **state) { (void)state; each_backend(linear_strided); }
+static void test_linear_strided(void **state)
+{
+    (void)state;
+    each_backend(linear_strided);
+}
 
 static void matmul_all(tensor_dev *d)
 {
     float *a, *b;
-    tensor ta = make(d, TENSOR_F32, TENSOR_DIMS(2, 3, 5), &a), tb = make(d, TENSOR_F32, TENSOR_DIMS(2, 5, 7), &b), to;
+    tensor ta = make(d, TENSOR_F32, TENSOR_DIMS(2, 3, 5), &a),
+           tb = make(d, TENSOR_F32, TENSOR_DIMS(2, 5, 7), &b), to;
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(2, 3, 7), &to, NULL), SNUG_OK);
     double want[42] = {0};
     for (int n = 0; n < 2; n++)
         for (int i = 0; i < 3; i++)
             for (int j = 0; j < 7; j++)
-                for (int k = 0; k < 5; k++) want[n * 21 + i * 7 + j] += (double)a[n * 15 + i * 5 + k] * (double)b[n * 35 + k * 7 + j];
+                for (int k = 0; k < 5; k++)
+                    want[n * 21 + i * 7 + j] +=
+                        (double)a[n * 15 + i * 5 + k] * (double)b[n * 35 + k * 7 + j];
     assert_int_equal(tensor_matmul(d, &ta, &tb, false, &to, NULL), SNUG_OK);
     near(&to, want, 1e-6);
     float turned[70];
@@ -141,22 +162,28 @@ static void matmul_all(tensor_dev *d)
         for (int k = 0; k < 5; k++)
             for (int j = 0; j < 7; j++) turned[n * 35 + j * 5 + k] = b[n * 35 + k * 7 + j];
     tensor tt;
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 7, 5), turned, true, &tt, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 7, 5), turned, true, &tt, NULL),
+                     SNUG_OK);
     assert_int_equal(tensor_matmul(d, &ta, &tt, true, &to, NULL), SNUG_OK);
     near(&to, want, 1e-6);
     free(a), free(b);
     tensor_free(&ta), tensor_free(&tb), tensor_free(&to), tensor_free(&tt);
 }
-static void test_matmul(void **state) { (void)state; each_backend(matmul_all); }
+static void test_matmul(void **state)
+{
+    (void)state;
+    each_backend(matmul_all);
+}
 
 /* ---- rows ---- */
 
 static void embed_all(tensor_dev *d)
 {
-    float *table;
-    tensor tt = make(d, TENSOR_F16, TENSOR_DIMS(5, 3), &table), ids, out;
+    float  *table;
+    tensor  tt = make(d, TENSOR_F16, TENSOR_DIMS(5, 3), &table), ids, out;
     int32_t want_ids[4] = {4, 0, 0, 2};
-    assert_int_equal(tensor_new_from(d, TENSOR_I32, TENSOR_DIMS(2, 2), want_ids, false, &ids, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_I32, TENSOR_DIMS(2, 2), want_ids, false, &ids, NULL),
+                     SNUG_OK);
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(2, 2, 3), &out, NULL), SNUG_OK);
     assert_int_equal(tensor_embed(d, &tt, &ids, &out, NULL), SNUG_OK);
     double want[12];
@@ -165,27 +192,36 @@ static void embed_all(tensor_dev *d)
     snug_err err;
     int64_t  bad[4] = {0, 1, 5, 2};
     tensor   wrong;
-    assert_int_equal(tensor_new_from(d, TENSOR_I64, TENSOR_DIMS(2, 2), bad, false, &wrong, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_I64, TENSOR_DIMS(2, 2), bad, false, &wrong, NULL),
+                     SNUG_OK);
     assert_int_equal(tensor_embed(d, &tt, &wrong, &out, &err), SNUG_EINVAL);
     assert_string_equal(err.msg, "embed: id 5 is outside a table of 5 rows");
     free(table);
     tensor_free(&tt), tensor_free(&ids), tensor_free(&out), tensor_free(&wrong);
 }
-static void test_embed(void **state) { (void)state; each_backend(embed_all); }
+static void test_embed(void **state)
+{
+    (void)state;
+    each_backend(embed_all);
+}
 
 static void norm_case(tensor_dev *d, size_t n, tensor_dtype wt)
 {
     float *x, *w, *b;
-    tensor tx = make(d, TENSOR_F32, TENSOR_DIMS(3, n), &x), tw = make(d, wt, TENSOR_DIMS(n), &w), tb = make(d, wt, TENSOR_DIMS(n), &b), to;
+    tensor tx = make(d, TENSOR_F32, TENSOR_DIMS(3, n), &x), tw = make(d, wt, TENSOR_DIMS(n), &w),
+           tb = make(d, wt, TENSOR_DIMS(n), &b), to;
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(3, n), &to, NULL), SNUG_OK);
     double *rms = snug_alloc(3 * n * sizeof *rms), *layer = snug_alloc(3 * n * sizeof *layer);
     for (size_t r = 0; r < 3; r++) {
         double sum = 0, sq = 0, var = 0;
-        for (size_t i = 0; i < n; i++) sum += (double)x[r * n + i], sq += (double)x[r * n + i] * (double)x[r * n + i];
+        for (size_t i = 0; i < n; i++)
+            sum += (double)x[r * n + i], sq += (double)x[r * n + i] * (double)x[r * n + i];
         for (size_t i = 0; i < n; i++) var += pow((double)x[r * n + i] - sum / (double)n, 2);
         for (size_t i = 0; i < n; i++) {
             rms[r * n + i] = (double)x[r * n + i] / sqrt(sq / (double)n + 1e-3) * (double)w[i];
-            layer[r * n + i] = ((double)x[r * n + i] - sum / (double)n) / sqrt(var / (double)n + 1e-3) * (double)w[i] + (double)b[i];
+            layer[r * n + i] = ((double)x[r * n + i] - sum / (double)n) /
+                                   sqrt(var / (double)n + 1e-3) * (double)w[i] +
+                               (double)b[i];
         }
     }
     assert_int_equal(tensor_rms_norm(d, &tx, &tw, 1e-3f, &to, NULL), SNUG_OK);
@@ -205,7 +241,11 @@ static void norm_all(tensor_dev *d)
         norm_case(d, sizes[i], TENSOR_BF16);
     }
 }
-static void test_norms(void **state) { (void)state; each_backend(norm_all); }
+static void test_norms(void **state)
+{
+    (void)state;
+    each_backend(norm_all);
+}
 
 static void softmax_all(tensor_dev *d)
 {
@@ -222,22 +262,29 @@ static void softmax_all(tensor_dev *d)
         near(&tx, want, 1e-6);
         free(x);
         tensor_free(&tx);
-        float  some[3] = {0.0f, -INFINITY, 0.0f}, got[3];
-        assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(3), some, false, &hidden, NULL), SNUG_OK);
+        float some[3] = {0.0f, -INFINITY, 0.0f}, got[3];
+        assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(3), some, false, &hidden, NULL),
+                         SNUG_OK);
         assert_int_equal(tensor_softmax(d, &hidden, &hidden, NULL), SNUG_OK);
         assert_int_equal(tensor_get(&hidden, got, sizeof got, NULL), SNUG_OK);
         assert_true(got[0] == 0.5f && got[1] == 0.0f && got[2] == 0.5f);
         tensor_free(&hidden);
     }
 }
-static void test_softmax(void **state) { (void)state; each_backend(softmax_all); }
+static void test_softmax(void **state)
+{
+    (void)state;
+    each_backend(softmax_all);
+}
 
 static double act_of(tensor_act fn, double x)
 {
     switch (fn) {
     case TENSOR_ACT_SILU: return x / (1 + exp(-x));
     case TENSOR_ACT_GELU: return 0.5 * x * (1 + erf(x / sqrt(2.0)));
-    case TENSOR_ACT_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+    case TENSOR_ACT_GELU_TANH:
+        return 0.5 * x *
+               (1 + tanh(sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
     case TENSOR_ACT_QUICK_GELU: return x / (1 + exp(-1.702 * x));
     case TENSOR_ACT_RELU: return x > 0 ? x : 0;
     case TENSOR_ACT_TANH: return tanh(x);
@@ -254,8 +301,10 @@ static void act_all(tensor_dev *d)
     for (int i = 0; i < N; i++) x[i] = ((float)i - 101.0f) * 0.15f, y[i] = next_float();
     x[0] = -200.0f, x[N - 1] = 200.0f;
     tensor tx, ty, to;
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(7, 29), x, false, &tx, NULL), SNUG_OK);
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(7, 29), y, false, &ty, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(7, 29), x, false, &tx, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(7, 29), y, false, &ty, NULL),
+                     SNUG_OK);
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(7, 29), &to, NULL), SNUG_OK);
     for (tensor_act fn = 0; fn < TENSOR_ACT_COUNT; fn++) {
         for (int i = 0; i < N; i++) want[i] = act_of(fn, (double)x[i]);
@@ -267,12 +316,17 @@ static void act_all(tensor_dev *d)
     }
     tensor_free(&tx), tensor_free(&ty), tensor_free(&to);
 }
-static void test_act(void **state) { (void)state; each_backend(act_all); }
+static void test_act(void **state)
+{
+    (void)state;
+    each_backend(act_all);
+}
 
 static void binary_all(tensor_dev *d)
 {
     float *a, *b;
-    tensor ta = make(d, TENSOR_F32, TENSOR_DIMS(3, 2, 5), &a), tb = make(d, TENSOR_F32, TENSOR_DIMS(2, 5), &b), to;
+    tensor ta = make(d, TENSOR_F32, TENSOR_DIMS(3, 2, 5), &a),
+           tb = make(d, TENSOR_F32, TENSOR_DIMS(2, 5), &b), to;
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(3, 2, 5), &to, NULL), SNUG_OK);
     double want[30];
     for (int i = 0; i < 30; i++) want[i] = (double)(a[i] + b[i % 10]);
@@ -284,16 +338,23 @@ static void binary_all(tensor_dev *d)
     free(a), free(b);
     tensor_free(&ta), tensor_free(&tb), tensor_free(&to);
 }
-static void test_binary(void **state) { (void)state; each_backend(binary_all); }
+static void test_binary(void **state)
+{
+    (void)state;
+    each_backend(binary_all);
+}
 
 static void rope_all(tensor_dev *d)
 {
     /* One head of width 6 of which 4 turn, by 90 degrees and by none. */
     float  x[6] = {1, 2, 3, 4, 5, 6}, c[2] = {0, 1}, s[2] = {1, 0};
     tensor tx, tc, ts, to;
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 1, 1, 6), x, false, &tx, NULL), SNUG_OK);
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 1, 2), c, false, &tc, NULL), SNUG_OK);
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 1, 2), s, false, &ts, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 1, 1, 6), x, false, &tx, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 1, 2), c, false, &tc, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 1, 2), s, false, &ts, NULL),
+                     SNUG_OK);
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(1, 1, 1, 6), &to, NULL), SNUG_OK);
     assert_int_equal(tensor_rope(d, &tx, &tc, &ts, false, &to, NULL), SNUG_OK);
     near(&to, (const double[]){-3, 2, 1, 4, 5, 6}, 0.0);
@@ -301,22 +362,34 @@ static void rope_all(tensor_dev *d)
     near(&tx, (const double[]){-2, 1, 3, 4, 5, 6}, 0.0);
     tensor_free(&tx), tensor_free(&tc), tensor_free(&ts), tensor_free(&to);
 }
-static void test_rope(void **state) { (void)state; each_backend(rope_all); }
+static void test_rope(void **state)
+{
+    (void)state;
+    each_backend(rope_all);
+}
 
 /* ---- attention ---- */
 
-typedef struct shape { size_t b, t, s, h, g, dk, dv, window; bool causal, masked; } shape;
+typedef struct shape {
+    size_t b, t, s, h, g, dk, dv, window;
+    bool   causal, masked;
+} shape;
 
-static void attention_want(const shape *c, const float *q, const float *k, const float *v, const int32_t *mask, double *want)
+static void attention_want(const shape *c, const float *q, const float *k, const float *v,
+                           const int32_t *mask, double *want)
 {
     double p[64];
     for (size_t n = 0; n < c->b * c->t * c->h; n++) {
-        size_t b = n / (c->t * c->h), i = n / c->h % c->t, h = n % c->h, group = h / (c->h / c->g), seen = 0, here = c->s - c->t + i;
+        size_t b = n / (c->t * c->h), i = n / c->h % c->t, h = n % c->h, group = h / (c->h / c->g),
+               seen = 0, here = c->s - c->t + i;
         double sum = 0, best = -1e30;
         for (size_t j = 0; j < c->s; j++) {
-            bool hide = (c->causal && j > here) || (c->window != 0 && j + c->window <= here) || (c->masked && mask[b * c->s + j] == 0);
+            bool hide = (c->causal && j > here) || (c->window != 0 && j + c->window <= here) ||
+                        (c->masked && mask[b * c->s + j] == 0);
             double dot = 0;
-            for (size_t e = 0; e < c->dk; e++) dot += (double)q[n * c->dk + e] * (double)k[((b * c->s + j) * c->g + group) * c->dk + e];
+            for (size_t e = 0; e < c->dk; e++)
+                dot += (double)q[n * c->dk + e] *
+                       (double)k[((b * c->s + j) * c->g + group) * c->dk + e];
             p[j] = hide ? -INFINITY : dot * 0.5;
             seen += !hide;
             best = fmax(best, p[j]);
@@ -324,7 +397,8 @@ static void attention_want(const shape *c, const float *q, const float *k, const
         for (size_t j = 0; j < c->s; j++) sum += p[j] = seen == 0 ? 1.0 : exp(p[j] - best);
         for (size_t e = 0; e < c->dv; e++) {
             double o = 0;
-            for (size_t j = 0; j < c->s; j++) o += p[j] / sum * (double)v[((b * c->s + j) * c->g + group) * c->dv + e];
+            for (size_t j = 0; j < c->s; j++)
+                o += p[j] / sum * (double)v[((b * c->s + j) * c->g + group) * c->dv + e];
             want[n * c->dv + e] = o;
         }
     }
@@ -337,10 +411,15 @@ static void attention_case(tensor_dev *d, const shape *c)
     tensor  tk = make(d, TENSOR_F32, TENSOR_DIMS(c->b, c->s, c->g, c->dk), &k);
     tensor  tv = make(d, TENSOR_F32, TENSOR_DIMS(c->b, c->s, c->g, c->dv), &v), to, tm;
     int32_t mask[128];
-    for (size_t i = 0; i < c->b * c->s; i++) mask[i] = i / c->s == 0 ? i >= 3 : i % c->s + 2 < c->s; /* left, then right padding */
-    assert_int_equal(tensor_new_from(d, TENSOR_I32, TENSOR_DIMS(c->b, c->s), mask, false, &tm, NULL), SNUG_OK);
-    assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(c->b, c->t, c->h, c->dv), &to, NULL), SNUG_OK);
-    assert_int_equal(tensor_attention(d, &tq, &tk, &tv, c->masked ? &tm : NULL, 0.5f, c->causal, c->window, &to, NULL), SNUG_OK);
+    for (size_t i = 0; i < c->b * c->s; i++)
+        mask[i] = i / c->s == 0 ? i >= 3 : i % c->s + 2 < c->s; /* left, then right padding */
+    assert_int_equal(
+        tensor_new_from(d, TENSOR_I32, TENSOR_DIMS(c->b, c->s), mask, false, &tm, NULL), SNUG_OK);
+    assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(c->b, c->t, c->h, c->dv), &to, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_attention(d, &tq, &tk, &tv, c->masked ? &tm : NULL, 0.5f, c->causal,
+                                      c->window, &to, NULL),
+                     SNUG_OK);
     double *want = snug_alloc(c->b * c->t * c->h * c->dv * sizeof *want);
     attention_want(c, q, k, v, mask, want);
     near(&to, want, 2e-6);
@@ -358,29 +437,40 @@ static void attention_all(tensor_dev *d)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) attention_case(d, &cases[i]);
 }
-static void test_attention(void **state) { (void)state; each_backend(attention_all); }
+static void test_attention(void **state)
+{
+    (void)state;
+    each_backend(attention_all);
+}
 
 /* A query gives the same bits alone, with its past in the cache, as inside a whole prompt. */
 static void attention_steps(tensor_dev *d)
 {
     enum { S = 21, H = 2, D = 20 };
     float *q, *k, *v, all[S * H * D], one[H * D];
-    tensor tq = make(d, TENSOR_F32, TENSOR_DIMS(1, S, H, D), &q), tk = make(d, TENSOR_F32, TENSOR_DIMS(1, S, 1, D), &k);
+    tensor tq = make(d, TENSOR_F32, TENSOR_DIMS(1, S, H, D), &q),
+           tk = make(d, TENSOR_F32, TENSOR_DIMS(1, S, 1, D), &k);
     tensor tv = make(d, TENSOR_F32, TENSOR_DIMS(1, S, 1, D), &v), to, t1;
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(1, S, H, D), &to, NULL), SNUG_OK);
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(1, 1, H, D), &t1, NULL), SNUG_OK);
     assert_int_equal(tensor_attention(d, &tq, &tk, &tv, NULL, 0.3f, true, 0, &to, NULL), SNUG_OK);
     assert_int_equal(tensor_get(&to, all, sizeof all, NULL), SNUG_OK);
     for (size_t i = 0; i < S; i++) {
-        tensor qi = tensor_slice(&tq, 1, i, 1), ki = tensor_slice(&tk, 1, 0, i + 1), vi = tensor_slice(&tv, 1, 0, i + 1);
-        assert_int_equal(tensor_attention(d, &qi, &ki, &vi, NULL, 0.3f, true, 0, &t1, NULL), SNUG_OK);
+        tensor qi = tensor_slice(&tq, 1, i, 1), ki = tensor_slice(&tk, 1, 0, i + 1),
+               vi = tensor_slice(&tv, 1, 0, i + 1);
+        assert_int_equal(tensor_attention(d, &qi, &ki, &vi, NULL, 0.3f, true, 0, &t1, NULL),
+                         SNUG_OK);
         assert_int_equal(tensor_get(&t1, one, sizeof one, NULL), SNUG_OK);
         assert_memory_equal(one, all + i * H * D, sizeof one);
     }
     free(q), free(k), free(v);
     tensor_free(&tq), tensor_free(&tk), tensor_free(&tv), tensor_free(&to), tensor_free(&t1);
 }
-static void test_attention_steps(void **state) { (void)state; each_backend(attention_steps); }
+static void test_attention_steps(void **state)
+{
+    (void)state;
+    each_backend(attention_steps);
+}
 
 /* ---- what must be refused ---- */
 
@@ -391,13 +481,16 @@ static void test_check(void **state)
     assert_int_equal(tensor_dev_open(tensor_backend_best(), 1, &d, NULL), SNUG_OK);
     tensor x, w, o, ids;
     float  zero[64] = {0};
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 8), zero, true, &x, NULL), SNUG_OK);
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(4, 9), zero, true, &w, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 8), zero, true, &x, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(4, 9), zero, true, &w, NULL),
+                     SNUG_OK);
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(2, 4), &o, NULL), SNUG_OK);
     assert_int_equal(tensor_new(d, TENSOR_I32, TENSOR_DIMS(2), &ids, NULL), SNUG_OK);
     snug_err err;
     assert_int_equal(tensor_linear(d, &x, &w, NULL, &o, &err), SNUG_EINVAL);
-    assert_string_equal(err.msg, "linear: the weight does not fit the input ([2, 8], [4, 9] -> [2, 4])");
+    assert_string_equal(err.msg,
+                        "linear: the weight does not fit the input ([2, 8], [4, 9] -> [2, 4])");
     assert_int_equal(tensor_linear(d, &ids, &w, NULL, &o, &err), SNUG_EINVAL);
     assert_int_equal(tensor_add(d, &x, &w, &x, &err), SNUG_EINVAL);
     assert_int_equal(tensor_softmax(d, &ids, &ids, &err), SNUG_EINVAL);
@@ -441,10 +534,18 @@ static void test_copy_converts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),    cmocka_unit_test(test_linear_strided), cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_embed),     cmocka_unit_test(test_norms),          cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_act),       cmocka_unit_test(test_binary),         cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_attention_steps), cmocka_unit_test(test_check),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_linear_strided),
+        cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_act),
+        cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_steps),
+        cmocka_unit_test(test_check),
         cmocka_unit_test(test_copy_converts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

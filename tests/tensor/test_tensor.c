@@ -15,7 +15,8 @@
 static tensor_dev *open_ref(void)
 {
     tensor_dev *d = NULL;
-    assert_int_equal(tensor_dev_open(tensor_backend_find(SNUG_LIT("cpu_ref")), 2, &d, NULL), SNUG_OK);
+    assert_int_equal(tensor_dev_open(tensor_backend_find(SNUG_LIT("cpu_ref")), 2, &d, NULL),
+                     SNUG_OK);
     return d;
 }
 
@@ -45,10 +46,13 @@ static void test_shape_limits(void **state)
     size_t nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     assert_int_equal(tensor_shape(TENSOR_F32, 9, nine, &t, NULL), SNUG_ELIMIT);
     assert_int_equal(tensor_shape(TENSOR_F32, 8, nine, &t, NULL), SNUG_OK);
-    assert_int_equal(tensor_shape(TENSOR_F32, 2, (const size_t[]){SIZE_MAX, 2}, &t, NULL), SNUG_ELIMIT);
-    assert_int_equal(tensor_shape(TENSOR_I64, 2, (const size_t[]){1u << 30, 1u << 30}, &t, NULL), SNUG_ELIMIT);
+    assert_int_equal(tensor_shape(TENSOR_F32, 2, (const size_t[]){SIZE_MAX, 2}, &t, NULL),
+                     SNUG_ELIMIT);
+    assert_int_equal(tensor_shape(TENSOR_I64, 2, (const size_t[]){1u << 30, 1u << 30}, &t, NULL),
+                     SNUG_ELIMIT);
     /* A zero beside a huge dimension is no way round the limit. */
-    assert_int_equal(tensor_shape(TENSOR_F32, 2, (const size_t[]){0, SIZE_MAX}, &t, NULL), SNUG_ELIMIT);
+    assert_int_equal(tensor_shape(TENSOR_F32, 2, (const size_t[]){0, SIZE_MAX}, &t, NULL),
+                     SNUG_ELIMIT);
     assert_int_equal(tensor_shape(TENSOR_F32, 2, (const size_t[]){0, 7}, &t, NULL), SNUG_OK);
     assert_int_equal(tensor_count(&t), 0);
 }
@@ -60,7 +64,8 @@ static void test_views(void **state)
     float       data[24];
     for (int i = 0; i < 24; i++) data[i] = (float)i;
     tensor t, out;
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 3, 4), data, false, &t, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 3, 4), data, false, &t, NULL),
+                     SNUG_OK);
     tensor s = tensor_slice(&t, 2, 1, 2);
     size_t row;
     assert_false(tensor_is_dense(&s));
@@ -127,7 +132,8 @@ static void test_space(void **state)
     assert_int_equal(tensor_space_take(s, TENSOR_F32, TENSOR_DIMS(1u << 19), &b, NULL), SNUG_OK);
     assert_ptr_not_equal(b.mem, a.mem);
     snug_err err;
-    assert_int_equal(tensor_space_take(s, TENSOR_F32, TENSOR_DIMS(1u << 21), &c, &err), SNUG_ELIMIT);
+    assert_int_equal(tensor_space_take(s, TENSOR_F32, TENSOR_DIMS(1u << 21), &c, &err),
+                     SNUG_ELIMIT);
     size_t held = tensor_space_bytes(s);
     tensor_space_reset(s);
     assert_int_equal(tensor_space_bytes(s), held);
@@ -146,7 +152,8 @@ static void test_unaligned_is_copied(void **state)
     float       v = 2.5f, got;
     memcpy(raw + 1, &v, sizeof v);
     tensor t;
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1), raw + 1, true, &t, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1), raw + 1, true, &t, NULL),
+                     SNUG_OK);
     memset(raw, 0, sizeof raw);
     assert_int_equal(tensor_get(&t, &got, sizeof got, NULL), SNUG_OK);
     assert_true((uintptr_t)(raw + 1) % 4 == 0 || got == 2.5f);
@@ -178,7 +185,8 @@ static snug_status far_put(tensor_mem *mem, size_t off, const void *src, size_t 
 {
     (void)err;
     assert_true(off + n <= mem->size);
-    for (size_t i = 0; i < n; i++) ((far_mem *)(void *)mem)->bytes[off + i] = (unsigned char)~((const unsigned char *)src)[i];
+    for (size_t i = 0; i < n; i++)
+        ((far_mem *)(void *)mem)->bytes[off + i] = (unsigned char)~((const unsigned char *)src)[i];
     return SNUG_OK;
 }
 
@@ -186,7 +194,9 @@ static snug_status far_get(const tensor_mem *mem, size_t off, void *dst, size_t 
 {
     (void)err;
     assert_true(off + n <= mem->size);
-    for (size_t i = 0; i < n; i++) ((unsigned char *)dst)[i] = (unsigned char)~((const far_mem *)(const void *)mem)->bytes[off + i];
+    for (size_t i = 0; i < n; i++)
+        ((unsigned char *)dst)[i] =
+            (unsigned char)~((const far_mem *)(const void *)mem)->bytes[off + i];
     return SNUG_OK;
 }
 
@@ -208,8 +218,14 @@ static snug_status far_run(tensor_dev *d, const tensor_op *op, snug_err *err)
 }
 
 static const tensor_backend far_backend = {
-    .name = "far", .abi = TENSOR_ABI, .supports = far_supports, .alloc = far_alloc, .free = far_free,
-    .put = far_put, .get = far_get, .run = far_run,
+    .name = "far",
+    .abi = TENSOR_ABI,
+    .supports = far_supports,
+    .alloc = far_alloc,
+    .free = far_free,
+    .put = far_put,
+    .get = far_get,
+    .run = far_run,
 };
 
 static void test_far_device(void **state)
@@ -219,8 +235,10 @@ static void test_far_device(void **state)
     assert_int_equal(tensor_dev_open(&far_backend, 1, &d, NULL), SNUG_OK);
     float  xs[6] = {1, 2, 3, 4, 5, 6}, ws[6] = {1, 0, 2, 0, 1, 0}, got[8] = {0};
     tensor x, w, out, all;
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 3), xs, true, &x, NULL), SNUG_OK);
-    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 3), ws, true, &w, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 3), xs, true, &x, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 3), ws, true, &w, NULL),
+                     SNUG_OK);
     assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(2, 4), &all, NULL), SNUG_OK);
     memset(got, 0, sizeof got);
     for (int i = 0; i < 8; i++) got[i] = -1.0f;

@@ -27,7 +27,10 @@ static int best_first(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static bool given(snug_json v) { return !snug_json_is(v, SNUG_JSON_ABSENT) && !snug_json_is(v, SNUG_JSON_NULL); }
+static bool given(snug_json v)
+{
+    return !snug_json_is(v, SNUG_JSON_ABSENT) && !snug_json_is(v, SNUG_JSON_NULL);
+}
 
 static snug_status mask_id(const infer_ctx *c, uint32_t *out, snug_err *err)
 {
@@ -42,14 +45,17 @@ static snug_status mask_id(const infer_ctx *c, uint32_t *out, snug_err *err)
 }
 
 /* A word's id; one that is no single token stands for its first one. */
-static snug_status target_id(infer_ctx *c, snug_json v, tok_ids *parts, uint32_t *out, snug_err *err)
+static snug_status target_id(infer_ctx *c, snug_json v, tok_ids *parts, uint32_t *out,
+                             snug_err *err)
 {
     snug_slice word;
-    if (!snug_json_to_str(v, &word)) return snug_fail(err, SNUG_EINVAL, "`targets` must be strings");
+    if (!snug_json_to_str(v, &word))
+        return snug_fail(err, SNUG_EINVAL, "`targets` must be strings");
     if (tok_token_to_id(c->tok, word, out)) return SNUG_OK;
     snug_status st = tok_encode(c->tok, word, 0, parts, err);
     if (st != SNUG_OK) return st;
-    if (parts->count == 0) return snug_fail(err, SNUG_EINVAL, "the target \"%.*s\" has no token", SNUG_SLICE(word));
+    if (parts->count == 0)
+        return snug_fail(err, SNUG_EINVAL, "the target \"%.*s\" has no token", SNUG_SLICE(word));
     *out = parts->ids[0];
     return SNUG_OK;
 }
@@ -63,10 +69,12 @@ static snug_status read_wish(infer_ctx *c, snug_json params, size_t vocab, wish 
     size_t      n = !given(list) ? 0 : many ? snug_json_count(list) : 1;
     out->top_k = TOP_K_DEFAULT;
     out->target_count = 0;
-    if (given(k) && (!snug_json_to_u64(k, &out->top_k) || out->top_k == 0 || out->top_k > TOP_K_MAX))
+    if (given(k) &&
+        (!snug_json_to_u64(k, &out->top_k) || out->top_k == 0 || out->top_k > TOP_K_MAX))
         return snug_fail(err, SNUG_EINVAL, "`top_k` must lie between 1 and %d", TOP_K_MAX);
     if (given(list) && (n == 0 || n > TARGETS_MAX))
-        return snug_fail(err, SNUG_EINVAL, "`targets` must hold between 1 and %d words", TARGETS_MAX);
+        return snug_fail(err, SNUG_EINVAL, "`targets` must hold between 1 and %d words",
+                         TARGETS_MAX);
     for (size_t i = 0; i < n; i++) {
         uint32_t id;
         SNUG_TRY(target_id(c, many ? snug_json_at(list, i) : list, &parts, &id, err));
@@ -94,11 +102,11 @@ static size_t rank_guesses(const float *logits, size_t vocab, const wish *w, gue
     return n;
 }
 
-static snug_status put_guess(infer_ctx *c, const tok_ids *ids, size_t at, const guess *g, bool alone,
-                             snug_json_out *out, snug_err *err)
+static snug_status put_guess(infer_ctx *c, const tok_ids *ids, size_t at, const guess *g,
+                             bool alone, snug_json_out *out, snug_err *err)
 {
-    snug_status         st = SNUG_OK;
-    uint32_t            old = ids->ids[at];
+    snug_status st = SNUG_OK;
+    uint32_t    old = ids->ids[at];
     SNUG_AUTO(snug_buf) word = snug_buf_init(INFER_TEXT_BYTES_MAX);
     SNUG_AUTO(snug_buf) sentence = snug_buf_init(INFER_TEXT_BYTES_MAX);
     SNUG_TRY(tok_decode(c->tok, &g->id, 1, false, &word, err));
@@ -116,7 +124,8 @@ done:
     return st;
 }
 
-static snug_status one(infer_ctx *c, snug_json input, snug_json params, snug_json_out *out, snug_err *err)
+static snug_status one(infer_ctx *c, snug_json input, snug_json params, snug_json_out *out,
+                       snug_err *err)
 {
     snug_status st = SNUG_OK;
     size_t      vocab = model_shape_of(c->model)->vocab, masks = 0;
@@ -152,8 +161,10 @@ done:
 static snug_status run(infer_ctx *c, snug_json in, snug_json_out *out, snug_err *err)
 {
     if (model_shape_of(c->model)->head != MODEL_HEAD_MASKED_LM)
-        return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not fill masks", model_shape_of(c->model)->class_name);
+        return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not fill masks",
+                         model_shape_of(c->model)->class_name);
     return task_each_input(c, in, false, out, one, err);
 }
 
-const infer_task task_fill_mask = {.name = "fill-mask", .help = "Words for the mask in a text", .run = run};
+const infer_task task_fill_mask = {
+    .name = "fill-mask", .help = "Words for the mask in a text", .run = run};

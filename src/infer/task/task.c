@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* infer/task/task.c - the table of tasks, and what they have in common: a list of inputs, encoding,
- * one forward pass. A new task also needs: its file here, a row below, a test of its answer's shape. */
+ * one forward pass. A new task also needs: its file here, a row below, a test of its answer's
+ * shape. */
 #include "infer/infer_int.h"
 
 #include <stdlib.h>
 
-static const infer_task *const tasks[] = {&task_text_classification, &task_text_generation, &task_fill_mask};
+static const infer_task *const tasks[] = {&task_text_classification, &task_text_generation,
+                                          &task_fill_mask};
 
 const infer_task *infer_find_task(snug_slice name)
 {
@@ -34,8 +36,10 @@ snug_status task_each_input(infer_ctx *c, snug_json in, bool outer, snug_json_ou
     bool        many = snug_json_is(inputs, SNUG_JSON_ARRAY);
     size_t      n = many ? snug_json_count(inputs) : 1;
     snug_status st = SNUG_OK;
-    if (snug_json_is(inputs, SNUG_JSON_ABSENT)) return snug_fail(err, SNUG_EINVAL, "`inputs` is missing");
-    if (n > INFER_INPUTS_MAX) return snug_fail(err, SNUG_ELIMIT, "more than %d inputs", INFER_INPUTS_MAX);
+    if (snug_json_is(inputs, SNUG_JSON_ABSENT))
+        return snug_fail(err, SNUG_EINVAL, "`inputs` is missing");
+    if (n > INFER_INPUTS_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "more than %d inputs", INFER_INPUTS_MAX);
     if (!snug_json_is(params, SNUG_JSON_ABSENT) && !snug_json_is(params, SNUG_JSON_NULL) &&
         !snug_json_is(params, SNUG_JSON_OBJECT))
         return snug_fail(err, SNUG_EINVAL, "`parameters` must be an object");
@@ -46,8 +50,10 @@ snug_status task_each_input(infer_ctx *c, snug_json in, bool outer, snug_json_ou
     return st;
 }
 
-/* Too long for the model: refused, or cut by the tokenizer's own rule when the request allows it. */
-static snug_status encode_within(infer_ctx *c, snug_slice text, const snug_slice *pair, snug_json params, tok_ids *ids, snug_err *err)
+/* Too long for the model: refused, or cut by the tokenizer's own rule when
+ * the request allows it. */
+static snug_status encode_within(infer_ctx *c, snug_slice text, const snug_slice *pair,
+                                 snug_json params, tok_ids *ids, snug_err *err)
 {
     size_t         most = infer_context_max(c);
     tok_windows    parts = {0};
@@ -55,10 +61,12 @@ static snug_status encode_within(infer_ctx *c, snug_slice text, const snug_slice
     snug_status    st = pair == NULL ? tok_encode(c->tok, text, TOK_ADD_SPECIAL, ids, err)
                                      : tok_encode_pair(c->tok, text, *pair, TOK_ADD_SPECIAL, ids, err);
     if (st != SNUG_OK || ids->count <= most) return st;
-    if (!snug_json_bool_or(params, "truncation", false) && !snug_json_bool_or(params, "truncate", false))
-        return snug_fail_code(err, SNUG_EINVAL, "context_length_exceeded",
-                              "the text has %zu tokens; this model reads at most %zu (\"truncation\": true cuts it)",
-                              ids->count, most);
+    if (!snug_json_bool_or(params, "truncation", false) &&
+        !snug_json_bool_or(params, "truncate", false))
+        return snug_fail_code(
+            err, SNUG_EINVAL, "context_length_exceeded",
+            "the text has %zu tokens; this model reads at most %zu (\"truncation\": true cuts it)",
+            ids->count, most);
     if (!rule.set) rule = (tok_truncation){.strategy = TOK_LONGEST_FIRST};
     if (rule.length_max == 0 || rule.length_max > most) rule.length_max = (uint32_t)most;
     rule.stride = 0;
@@ -72,20 +80,24 @@ static snug_status encode_within(infer_ctx *c, snug_slice text, const snug_slice
     return st;
 }
 
-snug_status task_encode(infer_ctx *c, snug_json input, snug_json params, tok_ids *ids, snug_err *err)
+snug_status task_encode(infer_ctx *c, snug_json input, snug_json params, tok_ids *ids,
+                        snug_err *err)
 {
     snug_slice text, pair;
     bool       two = false;
     if (!snug_json_to_str(input, &text)) {
-        if (!snug_json_to_str(snug_json_get(input, "text"), &text)) return snug_fail(err, SNUG_EINVAL, "an input must be a string");
+        if (!snug_json_to_str(snug_json_get(input, "text"), &text))
+            return snug_fail(err, SNUG_EINVAL, "an input must be a string");
         two = snug_json_to_str(snug_json_get(input, "text_pair"), &pair);
     }
     snug_status st = encode_within(c, text, two ? &pair : NULL, params, ids, err);
-    if (st == SNUG_OK && ids->count == 0) st = snug_fail(err, SNUG_EINVAL, "the text has no tokens");
+    if (st == SNUG_OK && ids->count == 0)
+        st = snug_fail(err, SNUG_EINVAL, "the text has no tokens");
     return st;
 }
 
-snug_status task_forward(infer_ctx *c, const tok_ids *ids, float **logits_owned, tensor *logits, snug_err *err)
+snug_status task_forward(infer_ctx *c, const tok_ids *ids, float **logits_owned, tensor *logits,
+                         snug_err *err)
 {
     snug_status st = SNUG_OK;
     model_out   out;
@@ -93,11 +105,15 @@ snug_status task_forward(infer_ctx *c, const tok_ids *ids, float **logits_owned,
     *logits_owned = NULL;
     if (in == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu tokens", ids->count);
     for (size_t i = 0; i < ids->count; i++) in[i] = (int32_t)ids->ids[i];
-    SNUG_TRY(model_forward(c->model, &(model_batch){.batch = 1, .times = ids->count, .ids = in}, &out, err));
+    SNUG_TRY(model_forward(c->model, &(model_batch){.batch = 1, .times = ids->count, .ids = in},
+                           &out, err));
     const tensor *t = model_out_find(&out, "logits");
-    if (t == NULL) SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s computes no logits", model_shape_of(c->model)->class_name);
+    if (t == NULL)
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s computes no logits",
+                  model_shape_of(c->model)->class_name);
     *logits_owned = snug_alloc_try(tensor_size(t));
-    if (*logits_owned == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %zu bytes of logits", tensor_size(t));
+    if (*logits_owned == NULL)
+        SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %zu bytes of logits", tensor_size(t));
     *logits = *t;
     SNUG_TRY(tensor_get(t, *logits_owned, tensor_size(t), err));
 done:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* infer/task/text_classification.c - labels and scores for a text: [[{"label", "score"}, ...]], best
- * first. Clients read element [0], so the outer array is there for a single text too. */
+/* infer/task/text_classification.c - labels and scores for a text: [[{"label", "score"}, ...]],
+ * best first. Clients read element [0], so the outer array is there for a single text too. */
 #include "infer/infer_int.h"
 
 #include <math.h>
@@ -20,21 +20,29 @@ static int best_first(const void *a, const void *b)
 
 typedef enum apply { APPLY_NONE, APPLY_SIGMOID, APPLY_SOFTMAX } apply;
 
-/* As the request says; else by the kind of problem, which the number of labels tells when nothing does. */
+/* As the request says; else by the kind of problem, which the number of labels tells when
+ * nothing does. */
 static snug_status which_function(const infer_ctx *c, snug_json params, apply *out, snug_err *err)
 {
     snug_slice name = snug_json_str_or(params, "function_to_apply", SNUG_EMPTY);
     snug_slice problem = snug_json_str_or(model_config(c->model), "problem_type", SNUG_EMPTY);
     size_t     labels = model_shape_of(c->model)->labels;
-    if (snug_eq_nocase(name, SNUG_LIT("sigmoid"))) *out = APPLY_SIGMOID;
-    else if (snug_eq_nocase(name, SNUG_LIT("softmax"))) *out = APPLY_SOFTMAX;
-    else if (snug_eq_nocase(name, SNUG_LIT("none"))) *out = APPLY_NONE;
+    if (snug_eq_nocase(name, SNUG_LIT("sigmoid")))
+        *out = APPLY_SIGMOID;
+    else if (snug_eq_nocase(name, SNUG_LIT("softmax")))
+        *out = APPLY_SOFTMAX;
+    else if (snug_eq_nocase(name, SNUG_LIT("none")))
+        *out = APPLY_NONE;
     else if (name.len > 0)
-        return snug_fail(err, SNUG_EINVAL, "`function_to_apply` is \"%.*s\"; sigmoid, softmax and none are known",
+        return snug_fail(err, SNUG_EINVAL,
+                         "`function_to_apply` is \"%.*s\"; sigmoid, softmax and none are known",
                          SNUG_SLICE(name));
-    else if (snug_eq_str(problem, "regression")) *out = APPLY_NONE;
-    else if (snug_eq_str(problem, "multi_label_classification") || labels == 1) *out = APPLY_SIGMOID;
-    else *out = APPLY_SOFTMAX;
+    else if (snug_eq_str(problem, "regression"))
+        *out = APPLY_NONE;
+    else if (snug_eq_str(problem, "multi_label_classification") || labels == 1)
+        *out = APPLY_SIGMOID;
+    else
+        *out = APPLY_SOFTMAX;
     return SNUG_OK;
 }
 
@@ -61,7 +69,8 @@ static snug_status read_top_k(snug_json params, uint64_t *out, snug_err *err)
     return snug_fail(err, SNUG_EINVAL, "`top_k` must be a whole number above 0");
 }
 
-static snug_status one(infer_ctx *c, snug_json input, snug_json params, snug_json_out *out, snug_err *err)
+static snug_status one(infer_ctx *c, snug_json input, snug_json params, snug_json_out *out,
+                       snug_err *err)
 {
     snug_status st = SNUG_OK;
     tok_ids     ids = {0};
@@ -97,7 +106,8 @@ done:
 static snug_status run(infer_ctx *c, snug_json in, snug_json_out *out, snug_err *err)
 {
     if (model_shape_of(c->model)->head != MODEL_HEAD_CLASSES)
-        return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not classify texts", model_shape_of(c->model)->class_name);
+        return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not classify texts",
+                         model_shape_of(c->model)->class_name);
     return task_each_input(c, in, true, out, one, err);
 }
 

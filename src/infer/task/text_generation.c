@@ -20,11 +20,12 @@ static const char *finish_name(gen_finish f)
     return "length";
 }
 
-static snug_status one(infer_ctx *c, snug_json input, snug_json params, snug_json_out *out, snug_err *err)
+static snug_status one(infer_ctx *c, snug_json input, snug_json params, snug_json_out *out,
+                       snug_err *err)
 {
-    snug_status         st = SNUG_OK;
-    snug_slice          prompt;
-    text_result         r = {0};
+    snug_status st = SNUG_OK;
+    snug_slice  prompt;
+    text_result r = {0};
     SNUG_AUTO(snug_buf) text = snug_buf_init(INFER_TEXT_BYTES_MAX);
     if (!snug_json_to_str(input, &prompt)) SNUG_FAIL(err, SNUG_EINVAL, "an input must be a string");
     if (snug_json_bool_or(params, "return_full_text", false)) snug_buf_put_slice(&text, prompt);
@@ -47,7 +48,8 @@ done:
 }
 
 /* A single prompt gives [{...}], several give [[{...}], ...]. */
-static snug_status wrapped(infer_ctx *c, snug_json input, snug_json params, snug_json_out *out, snug_err *err)
+static snug_status wrapped(infer_ctx *c, snug_json input, snug_json params, snug_json_out *out,
+                           snug_err *err)
 {
     snug_jo_begin_array(out);
     snug_status st = one(c, input, params, out, err);
@@ -60,4 +62,5 @@ static snug_status run(infer_ctx *c, snug_json in, snug_json_out *out, snug_err 
     return task_each_input(c, in, false, out, wrapped, err);
 }
 
-const infer_task task_text_generation = {.name = "text-generation", .help = "Continues a text", .run = run};
+const infer_task task_text_generation = {
+    .name = "text-generation", .help = "Continues a text", .run = run};

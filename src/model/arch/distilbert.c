@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model/arch/distilbert.c - DistilBERT: an encoder with learned positions and norms after each branch.
+/* model/arch/distilbert.c - DistilBERT: an encoder with learned positions, norms after each branch.
  *
- * x = norm(word + position); per layer x = norm(x + attention(x)), x = norm(x + lin2(act(lin1(x)))).
+ * x = norm(word + position); per layer x = norm(x + attention(x)), x = norm(x + mlp(x)).
  * Heads: classes from the first token (linear, relu, linear); masked words (linear, act, norm, word
  * embeddings as the last matrix, with a bias of its own). No token types, no pooler.
  *
@@ -31,42 +31,55 @@ static snug_status parse(snug_json config, model_shape *s, snug_err *err)
 {
     snug_status st = SNUG_OK;
     bool        cross;
-    SNUG_TRY(cfg_size(config, (cfg_range){"vocab_size", NULL, 30522, 1, MODEL_VOCAB_MAX}, &s->vocab, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"dim", "hidden_size", 768, 1, MODEL_HIDDEN_MAX}, &s->hidden, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"hidden_dim", NULL, 3072, 1, MODEL_INNER_MAX}, &s->inner, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"n_layers", "num_hidden_layers", 6, 1, MODEL_LAYERS_MAX}, &s->layers, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"n_heads", "num_attention_heads", 12, 1, MODEL_HEADS_MAX}, &s->heads, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"max_position_embeddings", NULL, 512, 1, MODEL_POSITIONS_MAX}, &s->positions_max, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"vocab_size", NULL, 30522, 1, MODEL_VOCAB_MAX}, &s->vocab,
+                      err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"dim", "hidden_size", 768, 1, MODEL_HIDDEN_MAX},
+                      &s->hidden, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"hidden_dim", NULL, 3072, 1, MODEL_INNER_MAX}, &s->inner,
+                      err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"n_layers", "num_hidden_layers", 6, 1, MODEL_LAYERS_MAX},
+                      &s->layers, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"n_heads", "num_attention_heads", 12, 1, MODEL_HEADS_MAX},
+                      &s->heads, err));
+    SNUG_TRY(cfg_size(config,
+                      (cfg_range){"max_position_embeddings", NULL, 512, 1, MODEL_POSITIONS_MAX},
+                      &s->positions_max, err));
     if (s->hidden % s->heads != 0)
-        SNUG_FAIL(err, SNUG_EINVAL, "config.json: \"dim\" %zu is no multiple of \"n_heads\" %zu", s->hidden, s->heads);
+        SNUG_FAIL(err, SNUG_EINVAL, "config.json: \"dim\" %zu is no multiple of \"n_heads\" %zu",
+                  s->hidden, s->heads);
     s->kv_heads = s->heads;
     s->head_dim = s->hidden / s->heads;
     if (s->head_dim > MODEL_HEAD_DIM_MAX)
-        SNUG_FAIL(err, SNUG_ELIMIT, "config.json: heads of %zu dimensions; at most %d", s->head_dim, MODEL_HEAD_DIM_MAX);
+        SNUG_FAIL(err, SNUG_ELIMIT, "config.json: heads of %zu dimensions; at most %d", s->head_dim,
+                  MODEL_HEAD_DIM_MAX);
     s->eps = EPS;
     SNUG_TRY(cfg_act(config, "activation", "gelu", &s->act, err));
     SNUG_TRY(cfg_bool(config, "tie_word_embeddings", true, &s->tied, err));
     SNUG_TRY(cfg_bool(config, "add_cross_attention", false, &cross, err));
-    if (cross) SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: \"add_cross_attention\" is not supported");
+    if (cross)
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: \"add_cross_attention\" is not supported");
     if (s->head == MODEL_HEAD_CLASSES) SNUG_TRY(cfg_labels(config, &s->labels, err));
 done:
     return st;
 }
 
-static snug_status bind_layer(const binder *b, const model_shape *s, size_t i, distil_layer *l)
+static snug_status bind_layer(const binder *b, const model_shape *s, distil_layer *l)
 {
     snug_status st = SNUG_OK;
     size_t      e = s->hidden;
-    l->attention = (nn_attention){.heads = s->heads, .kv_heads = s->heads, .width = s->head_dim, .scale = 1.0f / sqrtf((float)s->head_dim)};
+    l->attention = (nn_attention){.heads = s->heads,
+                                  .kv_heads = s->heads,
+                                  .width = s->head_dim,
+                                  .scale = 1.0f / sqrtf((float)s->head_dim)};
     l->mlp.act = s->act;
-    SNUG_TRY(bind_linear(b, &l->attention.q, e, e, true, "transformer.layer.%zu.attention.q_lin", i));
-    SNUG_TRY(bind_linear(b, &l->attention.k, e, e, true, "transformer.layer.%zu.attention.k_lin", i));
-    SNUG_TRY(bind_linear(b, &l->attention.v, e, e, true, "transformer.layer.%zu.attention.v_lin", i));
-    SNUG_TRY(bind_linear(b, &l->attention.o, e, e, true, "transformer.layer.%zu.attention.out_lin", i));
-    SNUG_TRY(bind_norm(b, &l->after_attention, NN_LAYER_NORM, e, EPS, "transformer.layer.%zu.sa_layer_norm", i));
-    SNUG_TRY(bind_linear(b, &l->mlp.up, e, s->inner, true, "transformer.layer.%zu.ffn.lin1", i));
-    SNUG_TRY(bind_linear(b, &l->mlp.down, s->inner, e, true, "transformer.layer.%zu.ffn.lin2", i));
-    SNUG_TRY(bind_norm(b, &l->after_mlp, NN_LAYER_NORM, e, EPS, "transformer.layer.%zu.output_layer_norm", i));
+    SNUG_TRY(bind_linear(b, &l->attention.q, e, e, true, "attention.q_lin"));
+    SNUG_TRY(bind_linear(b, &l->attention.k, e, e, true, "attention.k_lin"));
+    SNUG_TRY(bind_linear(b, &l->attention.v, e, e, true, "attention.v_lin"));
+    SNUG_TRY(bind_linear(b, &l->attention.o, e, e, true, "attention.out_lin"));
+    SNUG_TRY(bind_norm(b, &l->after_attention, NN_LAYER_NORM, e, EPS, "sa_layer_norm"));
+    SNUG_TRY(bind_linear(b, &l->mlp.up, e, s->inner, true, "ffn.lin1"));
+    SNUG_TRY(bind_linear(b, &l->mlp.down, s->inner, e, true, "ffn.lin2"));
+    SNUG_TRY(bind_norm(b, &l->after_mlp, NN_LAYER_NORM, e, EPS, "output_layer_norm"));
 done:
     return st;
 }
@@ -75,7 +88,7 @@ static snug_status bind_head(model *m, const weight_map *w, distilbert *n, snug_
 {
     snug_status        st = SNUG_OK;
     const model_shape *s = &m->shape;
-    binder             top = {m, w, "", err};
+    binder             top = {m, w, "", err, ""};
     size_t             e = s->hidden;
     if (s->head == MODEL_HEAD_CLASSES) {
         SNUG_TRY(bind_linear(&top, &n->first, e, e, true, "pre_classifier"));
@@ -98,22 +111,28 @@ static snug_status bind(model *m, const weight_map *w, snug_err *err)
 {
     snug_status        st = SNUG_OK;
     const model_shape *s = &m->shape;
-    binder             body = {m, w, s->arch->prefix, err};
+    binder             body = {m, w, s->arch->prefix, err, ""};
     distilbert        *n = SNUG_NEW(m->arena, distilbert);
     m->net = n;
     n->layers = snug_arena_array_try(m->arena, s->layers, sizeof *n->layers);
     if (n->layers == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %zu layers", s->layers);
-    SNUG_TRY(bind_tensor(&body, &n->words, TENSOR_DIMS(s->vocab, s->hidden), "embeddings.word_embeddings.weight"));
-    SNUG_TRY(bind_tensor(&body, &n->positions, TENSOR_DIMS(s->positions_max, s->hidden), "embeddings.position_embeddings.weight"));
+    SNUG_TRY(bind_tensor(&body, &n->words, TENSOR_DIMS(s->vocab, s->hidden),
+                         "embeddings.word_embeddings.weight"));
+    SNUG_TRY(bind_tensor(&body, &n->positions, TENSOR_DIMS(s->positions_max, s->hidden),
+                         "embeddings.position_embeddings.weight"));
     SNUG_TRY(bind_norm(&body, &n->norm, NN_LAYER_NORM, s->hidden, EPS, "embeddings.LayerNorm"));
-    for (size_t i = 0; i < s->layers; i++) SNUG_TRY(bind_layer(&body, s, i, &n->layers[i]));
+    for (size_t i = 0; i < s->layers; i++) {
+        binder layer = bind_scope(&body, "transformer.layer", i);
+        SNUG_TRY(bind_layer(&layer, s, &n->layers[i]));
+    }
     SNUG_TRY(bind_head(m, w, n, err));
 done:
     return st;
 }
 
 /* x [B, T, E] += the learned positions. */
-static snug_status add_positions(const nn_ctx *c, const distilbert *n, const model_batch *in, const tensor *x, snug_err *err)
+static snug_status add_positions(const nn_ctx *c, const distilbert *n, const model_batch *in,
+                                 const tensor *x, snug_err *err)
 {
     snug_status st = SNUG_OK;
     tensor      ids, rows;
@@ -136,7 +155,8 @@ done:
 }
 
 /* x [B, T, E] -> logits. */
-static snug_status run_head(const nn_ctx *c, const model_shape *s, const distilbert *n, const tensor *x, tensor *logits, snug_err *err)
+static snug_status run_head(const nn_ctx *c, const model_shape *s, const distilbert *n,
+                            const tensor *x, tensor *logits, snug_err *err)
 {
     snug_status st = SNUG_OK;
     tensor      in = *x, h;
@@ -147,7 +167,8 @@ static snug_status run_head(const nn_ctx *c, const model_shape *s, const distilb
         in.stride[1] = 1;
     }
     SNUG_TRY(nn_linear_run(c, &n->first, &in, &h, err));
-    SNUG_TRY(tensor_activate(c->dev, &h, s->head == MODEL_HEAD_CLASSES ? TENSOR_ACT_RELU : s->act, &h, err));
+    SNUG_TRY(tensor_activate(c->dev, &h, s->head == MODEL_HEAD_CLASSES ? TENSOR_ACT_RELU : s->act,
+                             &h, err));
     if (s->head == MODEL_HEAD_MASKED_LM) SNUG_TRY(nn_norm_run(c, &n->head_norm, &h, &h, err));
     SNUG_TRY(nn_linear_run(c, &n->last, &h, logits, err)); /* [B, labels] or [B, T, V] */
 done:
@@ -172,7 +193,8 @@ static snug_status forward(model *m, const model_batch *in, model_out *out, snug
     for (size_t i = 0; i < s->layers; i++) {
         const distil_layer *l = &n->layers[i];
         tensor_mark         mark = tensor_space_mark(c.space);
-        SNUG_TRY(nn_attention_run(&c, &l->attention, &x, NULL, &mask, NULL, i, &y, err)); /* [B, T, E] */
+        SNUG_TRY(
+            nn_attention_run(&c, &l->attention, &x, NULL, &mask, NULL, i, &y, err)); /* [B, T, E] */
         SNUG_TRY(tensor_add(c.dev, &x, &y, &x, err));
         SNUG_TRY(nn_norm_run(&c, &l->after_attention, &x, &x, err));
         SNUG_TRY(nn_mlp_run(&c, &l->mlp, &x, &y, err)); /* [B, T, E] */
@@ -199,5 +221,9 @@ static const struct model_class classes[] = {
     {NULL, MODEL_HEAD_NONE},
 };
 
-const model_arch arch_distilbert = {
-    .model_type = "distilbert", .prefix = "distilbert.", .classes = classes, .parse = parse, .bind = bind, .forward = forward};
+const model_arch arch_distilbert = {.model_type = "distilbert",
+                                    .prefix = "distilbert.",
+                                    .classes = classes,
+                                    .parse = parse,
+                                    .bind = bind,
+                                    .forward = forward};
