@@ -93,9 +93,10 @@ static bool is_word_before(const char *text, uint32_t at)
     return tok_is_word(tok_cp(text + i));
 }
 
-static uint32_t spaces_before(const char *text, uint32_t at)
+/* Not past `done`, where the match before ended. */
+static uint32_t spaces_before(const char *text, uint32_t at, uint32_t done)
 {
-    while (at > 0) {
+    while (at > done) {
         uint32_t i = at - 1;
         while (((unsigned char)text[i] & 0xc0) == 0x80) i--;
         if (!tok_is_space(tok_cp(text + i))) break;
@@ -146,10 +147,9 @@ void tok_added_cut(tok_work *w, const tok_piece *p, bool normalized, tok_pieces 
         at = end;
         const tok_added *a = &w->t->added[index];
         if (!is_wanted(w, a, p, begin, end)) continue;
-        if (a->lstrip) begin = spaces_before(p->text, begin);
-        if (begin < done) begin = done; /* the match before took these spaces */
+        if (begin < done) continue; /* of spaces that the match before took */
+        if (a->lstrip) begin = spaces_before(p->text, begin, done);
         if (a->rstrip) end = spaces_after(p->text, p->len, end);
-        if (end <= begin) continue;
         tok_push(out, tok_cut(p, done, begin));
         tok_piece token = tok_cut(p, begin, end);
         token.added = true;

@@ -6,13 +6,14 @@
  * Truth:   what is not rewritten means the same in both, or PCRE2 refuses it.
  *
  *   here                        becomes
- *   \s \w \h                    explicit sets: PCRE2's differ in a few code points
+ *   \s \w \h \b                 explicit sets: PCRE2's differ in marks and a few others
+ *   \p{Han} \p{Letter}          \p{sc:Han} \p{L}
  *   (?m)                        (?s): "dot matches newline" is m in Ruby
  *   X{n,m}+                     (?:X{n,m})+: not possessive in Ruby
  *   {,n}                        {0,n}
  *   \uHHHH  \v                  \x{HHHH}  \x0b
  *   [ab[cd]]                    [abcd]
- *   [ab[^cd]]                   (?:[ab]|[^cd])
+ *   [ab[^cd]]  [ab\W]           (?:[ab]|[^cd]), (?:[ab]|[^...])
  *   [a-z&&[^b]]                 (?:(?=[a-z])[^b])
  *   [^...] of such a thing      (?:(?!...)(?s:.)) */
 #include "tok/tok_int.h"
@@ -21,8 +22,11 @@ enum { GROUPS_MAX = 64, CLASS_NEST_MAX = 8, OUT_MAX = 128 * 1024 };
 
 #define SPACE_SET "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 #define WORD_SET                                                                                   \
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}"      \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}"                                        \
     "\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+/* Outside of brackets Oniguruma also counts Latin-1's superscripts and fractions. */
+#define LONE_WORD_SET WORD_SET "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
+#define AT_WORD_EDGE "(?:(?<=[" LONE_WORD_SET "])(?![" LONE_WORD_SET "])|(?<![" LONE_WORD_SET "])(?=[" LONE_WORD_SET "]))"
 #define HEX_SET "0-9A-Fa-f"
 
 typedef struct source {
@@ -52,6 +56,36 @@ static void copy_char(source *in, snug_buf *out)
     in->at += n;
 }
 
+/* \p{Name}: scripts are scripts (PCRE2 would take a bare name for script extensions too), long names
+ * of categories become short ones, names of two letters are the same. */
+static snug_status put_property(source *in, snug_buf *out)
+{
+    static const char *const names[][2] = {
+        {"Letter", "L"},      {"Mark", "M"},        {"Number", "N"},      {"Punctuation", "P"},
+        {"Symbol", "S"},      {"Separator", "Z"},   {"Other", "C"},       {"Digit", "Nd"},
+        {"Alpha", "Alphabetic"}, {"Alphabetic", "Alphabetic"}, {"Upper", "Uppercase"}, {"Uppercase", "Uppercase"},
+        {"Lower", "Lowercase"}, {"Lowercase", "Lowercase"}, {"Space", "White_Space"},
+        {"White_Space", "White_Space"}, {"Any", "Any"}, {"Emoji", "Emoji"},
+        {"Lowercase_Letter", "Ll"}, {"Uppercase_Letter", "Lu"}, {"Titlecase_Letter", "Lt"},
+        {"Modifier_Letter", "Lm"}, {"Other_Letter", "Lo"}, {"Nonspacing_Mark", "Mn"}, {"Decimal_Number", "Nd"}};
+    size_t end = snug_index(snug_sub(in->s, in->at, in->s.len), '}');
+    if (end == SIZE_MAX) return refuse(in, "\\p{ without }");
+    snug_slice  name = snug_sub(in->s, in->at + 3, end - 3);
+    bool        not = name.len > 0 && name.ptr[0] == '^';
+    const char *before = "";
+    if (not) name = snug_sub(name, 1, name.len);
+    if (name.len > 2) before = "sc:";
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (!snug_eq_nocase(name, snug_str(names[i][0]))) continue;
+        name = snug_str(names[i][1]);
+        before = "";
+        break;
+    }
+    snug_buf_printf(out, "\\%c{%s%s%.*s}", peek(in, 1), not ? "^" : "", before, SNUG_SLICE(name));
+    in->at += end + 1;
+    return SNUG_OK;
+}
+
 /* ---- escapes ----
  * *is_set: it stands for several characters, so it cannot begin or end a range. */
 
@@ -59,21 +93,18 @@ static snug_status put_escape(source *in, snug_buf *out, bool in_class, bool *is
 {
     static const struct {
         char        letter;
-        const char *set;
-        bool        negated;
-    } sets[] = {{'s', SPACE_SET, false}, {'S', SPACE_SET, true}, {'w', WORD_SET, false},
-                {'W', WORD_SET, true},   {'h', HEX_SET, false},  {'H', HEX_SET, true}};
+        const char *lone, *in_class;
+    } sets[] = {{'s', "[" SPACE_SET "]", SPACE_SET},    {'S', "[^" SPACE_SET "]", "\\S"},
+                {'w', "[" LONE_WORD_SET "]", WORD_SET}, {'W', "[^" LONE_WORD_SET "]", NULL},
+                {'h', "[" HEX_SET "]", HEX_SET},        {'H', "[^" HEX_SET "]", NULL},
+                {'b', AT_WORD_EDGE, "\\x08"},           {'B', "(?!" AT_WORD_EDGE ")", "B"}};
     int c = peek(in, 1);
     *is_set = false;
     if (c < 0) return refuse(in, "ends in a backslash");
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
         if (c != sets[i].letter) continue;
-        if (in_class && sets[i].negated) { /* a set cannot take a set away: PCRE2's own serve */
-            if (c == 'H') return refuse(in, "\\H within [] is not known to this build");
-            snug_buf_printf(out, "\\%c", c);
-        } else {
-            snug_buf_printf(out, in_class ? "%s%s" : "[%s%s]", sets[i].negated ? "^" : "", sets[i].set);
-        }
+        SNUG_ASSERT(!in_class || sets[i].in_class != NULL); /* put_item sees to those */
+        snug_buf_puts(out, in_class ? sets[i].in_class : sets[i].lone);
         *is_set = true;
         in->at += 2;
         return SNUG_OK;
@@ -92,11 +123,12 @@ static snug_status put_escape(source *in, snug_buf *out, bool in_class, bool *is
         return SNUG_OK;
     }
     *is_set = c == 'd' || c == 'D' || c == 'p' || c == 'P';
-    bool braces = (c == 'p' || c == 'P' || c == 'x') && peek(in, 2) == '{';
+    if (*is_set && peek(in, 2) == '{' && (c == 'p' || c == 'P')) return put_property(in, out);
+    bool braces = c == 'x' && peek(in, 2) == '{';
     snug_buf_putc(out, '\\');
     in->at++;
     copy_char(in, out);
-    while (braces && in->at < in->s.len) { /* \p{...}, \x{...} */
+    while (braces && in->at < in->s.len) { /* \x{...} */
         bool end = peek(in, 0) == '}';
         copy_char(in, out);
         if (end) break;
@@ -145,23 +177,43 @@ static void put_literal(source *in, snug_buf *out)
     copy_char(in, out);
 }
 
+/* [:alpha:] and its kin, by the Unicode properties they stand for. */
+static snug_status put_posix(source *in, snug_buf *out)
+{
+    static const char *const names[][2] = {
+        {"alpha", "\\p{Alphabetic}"}, {"digit", "\\p{Nd}"},    {"alnum", "\\p{Alphabetic}\\p{Nd}"},
+        {"upper", "\\p{Uppercase}"},  {"lower", "\\p{Lowercase}"}, {"space", SPACE_SET},
+        {"punct", "\\p{P}\\p{S}"},    {"word", WORD_SET},       {"xdigit", HEX_SET},
+        {"cntrl", "\\p{Cc}"},         {"blank", "\\p{Zs}\\t"}};
+    size_t end = snug_find(snug_sub(in->s, in->at, in->s.len), SNUG_LIT(":]"));
+    if (end == SIZE_MAX) return refuse(in, "[: without :]");
+    snug_slice name = snug_sub(in->s, in->at + 2, end - 2);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (!snug_eq_str(name, names[i][0])) continue;
+        snug_buf_puts(out, names[i][1]);
+        in->at += end + 2;
+        return SNUG_OK;
+    }
+    return refuse(in, "this [:name:] is not known to this build");
+}
+
 static snug_status put_item(source *in, class_parts *p, unsigned depth)
 {
     snug_status st = SNUG_OK;
     bool        is_set = false;
-    if (peek(in, 0) == '[' && peek(in, 1) == ':') {
-        size_t end = snug_find(snug_sub(in->s, in->at, in->s.len), SNUG_LIT(":]"));
-        if (end == SIZE_MAX) return refuse(in, "[: without :]");
-        snug_buf_put_slice(&p->plain, snug_sub(in->s, in->at, end + 2));
-        in->at += end + 2;
-        return SNUG_OK;
-    }
+    if (peek(in, 0) == '[' && peek(in, 1) == ':') return put_posix(in, &p->plain);
     if (peek(in, 0) == '[') {
         SNUG_AUTO(snug_buf) inner = snug_buf_init(OUT_MAX);
         st = put_class(in, &inner, depth + 1, &p->plain);
         if (st != SNUG_OK || inner.len == 0) return st;
         if (p->other.len > 0) snug_buf_putc(&p->other, '|');
         snug_buf_put_slice(&p->other, snug_buf_slice(&inner));
+        return SNUG_OK;
+    }
+    if (peek(in, 0) == '\\' && (peek(in, 1) == 'W' || peek(in, 1) == 'H')) {
+        if (p->other.len > 0) snug_buf_putc(&p->other, '|');
+        snug_buf_puts(&p->other, peek(in, 1) == 'W' ? "[^" WORD_SET "]" : "[^" HEX_SET "]");
+        in->at += 2;
         return SNUG_OK;
     }
     if (peek(in, 0) == '\\') st = put_escape(in, &p->plain, true, &is_set);

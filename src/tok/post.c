@@ -298,7 +298,8 @@ snug_status tok_post_run(const tok_post *p, bool add_special, tok_runs *runs, sn
 
 static bool is_blank(uint32_t cp) { return cp == 0x120 || tok_is_space(cp); } /* U+0120: a byte-level space */
 
-/* Takes the blanks of a token's text off its offsets; the one that we put in front stays. */
+/* Takes the blanks of a token's text off its offsets. A single one before the first token may be the
+ * one we put there, which has no place of its own; two cannot be. */
 static void trim(snug_slice text, bool first, bool prefix_space, uint32_t *begin, uint32_t *end)
 {
     uint32_t lead = 0, trail = 0;
@@ -310,7 +311,7 @@ static void trim(snug_slice text, bool first, bool prefix_space, uint32_t *begin
         trail = blank ? trail + 1 : 0;
     }
     if (lead > 0) {
-        if (prefix_space && (first || *begin == 0)) lead--;
+        if (prefix_space && (first || *begin == 0) && lead == 1) lead = 0;
         *begin = *begin + lead < *end ? *begin + lead : *end;
     }
     if (trail > 0 && *end >= trail) *end = *end - trail > *begin ? *end - trail : *begin;
