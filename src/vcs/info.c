@@ -68,18 +68,10 @@ snug_status vcs_fill_entry(vcs_repo *r, const git_oid *id, unsigned mode, vcs_en
     out->size = 0;
     out->lfs = (vcs_lfs){0};
     switch (mode & 0170000u) {
-    case 0040000u:
-        out->kind = VCS_DIR;
-        return SNUG_OK;
-    case 0160000u:
-        out->kind = VCS_SUBMODULE;
-        return SNUG_OK;
-    case 0120000u:
-        out->kind = VCS_SYMLINK;
-        break;
-    default:
-        out->kind = VCS_FILE;
-        break;
+    case 0040000u: out->kind = VCS_DIR; return SNUG_OK;
+    case 0160000u: out->kind = VCS_SUBMODULE; return SNUG_OK;
+    case 0120000u: out->kind = VCS_SYMLINK; break;
+    default: out->kind = VCS_FILE; break;
     }
     vcs_info info;
     if (!recall(r->owner, id, &info)) {

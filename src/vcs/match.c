@@ -115,19 +115,13 @@ static bool match_one(const matcher *m, size_t *p, unsigned char c, bool *valid)
     unsigned char x = at(m->p, *p);
     bool          ok = false;
     switch (x) {
-    case '?':
-        ok = !(m->path && c == '/');
-        break;
-    case '[':
-        ok = match_set(m->p, p, c, valid) && !(m->path && c == '/');
-        break;
+    case '?': ok = !(m->path && c == '/'); break;
+    case '[': ok = match_set(m->p, p, c, valid) && !(m->path && c == '/'); break;
     case '\\':
         (*p)++;
         ok = *p < m->p.len && at(m->p, *p) == c;
         break;
-    default:
-        ok = x == c;
-        break;
+    default: ok = x == c; break;
     }
     (*p)++;
     return ok;
@@ -168,8 +162,7 @@ static star_kind read_star(const matcher *m, size_t *p)
 static bool extend(const matcher *m, retry *r)
 {
     switch (r->kind) {
-    case STAR_NONE:
-        return false;
+    case STAR_NONE: return false;
     case STAR_PART:
         if (r->t >= m->t.len || m->t.ptr[r->t] == '/') break;
         r->t++;

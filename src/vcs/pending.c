@@ -124,7 +124,8 @@ snug_status vcs_write_object(vcs_repo *r, git_object_t type, snug_slice bytes, g
     snug_status st = SNUG_OK;
     vcs_object  o = {.type = type, .size = bytes.len};
 
-    if (git_odb_hash(&o.id, bytes.ptr != NULL ? bytes.ptr : "", bytes.len, type) != 0) {
+    if (bytes.ptr == NULL) bytes = SNUG_LIT("");
+    if (git_odb_hash(&o.id, bytes.ptr, bytes.len, type) != 0) {
         return vcs_fail_git(err, "hashing an object");
     }
     *out = o.id;
@@ -134,7 +135,7 @@ snug_status vcs_write_object(vcs_repo *r, git_object_t type, snug_slice bytes, g
         SNUG_TRY(vcs_pack_add(r, &o, bytes, err));
     } else {
         o.data = snug_alloc(bytes.len + 1); /* at most LOOSE_BYTES_MAX */
-        if (bytes.len > 0) memcpy(o.data, bytes.ptr, bytes.len);
+        memcpy(o.data, bytes.ptr, bytes.len);
         r->pending.bytes += bytes.len;
     }
     append(&r->pending, &o);

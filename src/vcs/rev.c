@@ -34,8 +34,8 @@ bool vcs_ref_name_ok(snug_slice ref)
 {
     char name[VCS_REF_MAX + 1];
     int  ok = 0;
-    if (ref.len > VCS_REF_MAX || memchr(ref.ptr, 0, ref.len) != NULL) return false;
-    if (!snug_starts_with(ref, "refs/") || !snug_utf8_valid(ref)) return false;
+    if (!snug_starts_with(ref, "refs/") || ref.len > VCS_REF_MAX) return false;
+    if (memchr(ref.ptr, 0, ref.len) != NULL || !snug_utf8_valid(ref)) return false;
     memcpy(name, ref.ptr, ref.len);
     name[ref.len] = '\0';
     if (strchr(name, 0x7f) != NULL) return false; /* git refuses it, libgit2 does not */

@@ -61,10 +61,8 @@ typedef enum sweep_what {
 static bool is_leftover(sweep_what what, snug_slice name)
 {
     switch (what) {
-    case SWEEP_LOCKS:
-        return snug_ends_with(name, ".lock");
-    case SWEEP_PACKS:
-        return snug_starts_with(name, "tmp_");
+    case SWEEP_LOCKS: return snug_ends_with(name, ".lock");
+    case SWEEP_PACKS: return snug_starts_with(name, "tmp_");
     case SWEEP_OBJECTS:
         return snug_starts_with(name, "tmp_obj") || snug_starts_with(name, "incoming-");
     }

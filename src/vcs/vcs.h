@@ -8,13 +8,18 @@
 
 #include "base/base.h"
 
-typedef struct vcs vcs;
+typedef struct vcs      vcs;
 typedef struct vcs_repo vcs_repo;
-typedef struct vcs_oid { snug_sha1 sha1; } vcs_oid;
+typedef struct vcs_oid {
+    snug_sha1 sha1;
+} vcs_oid;
 
-bool vcs_oid_parse(snug_slice hex, vcs_oid *out); /* exactly 40 hex digits */
-void vcs_oid_hex(const vcs_oid *id, char out[41]);
-static inline bool vcs_oid_eq(const vcs_oid *a, const vcs_oid *b) { return memcmp(a, b, sizeof *a) == 0; }
+bool               vcs_oid_parse(snug_slice hex, vcs_oid *out); /* exactly 40 hex digits */
+void               vcs_oid_hex(const vcs_oid *id, char out[41]);
+static inline bool vcs_oid_eq(const vcs_oid *a, const vcs_oid *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
 
 /* Opens the root folder; repositories live at <dir>/<xx>/<key>.git, key is [a-z0-9]{8,64}. */
 snug_status vcs_open(const char *dir, vcs **out, snug_err *err) SNUG_MUST_USE;
@@ -33,28 +38,46 @@ const char *vcs_repo_path(const vcs_repo *r);
 /* Branch, tag, full or short (>= 5 hex) commit, refs/heads/x, refs/tags/x, refs/pr/N,
  * refs/convert/x, HEAD -> commit. SNUG_ENOTFOUND with code RevisionNotFound. Never evaluates
  * git's own expressions (no @{}, ^, ~, :). */
-snug_status vcs_resolve_rev(vcs_repo *r, snug_slice rev, vcs_oid *commit, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_resolve_rev(vcs_repo *r, snug_slice rev, vcs_oid *commit,
+                            snug_err *err) SNUG_MUST_USE;
 /* Full ref name a write to `rev` goes to: "main" -> refs/heads/main, refs/pr/3 -> itself.
  * SNUG_ENOTFOUND RevisionNotFound when it does not exist or is a tag or commit. */
-snug_status vcs_resolve_branch(vcs_repo *r, snug_slice rev, snug_arena *a, snug_slice *ref, vcs_oid *tip, snug_err *err) SNUG_MUST_USE;
-bool        vcs_branch_name_ok(snug_slice name); /* git's rules, and not refs/..., HEAD or a full oid */
+snug_status vcs_resolve_branch(vcs_repo *r, snug_slice rev, snug_arena *a, snug_slice *ref,
+                               vcs_oid *tip, snug_err *err) SNUG_MUST_USE;
+bool vcs_branch_name_ok(snug_slice name); /* git's rules, and not refs/..., HEAD or a full oid */
 
-typedef struct vcs_ref { snug_slice name, ref; vcs_oid target; } vcs_ref; /* target: the commit */
-typedef struct vcs_refs { vcs_ref *branches, *tags, *converts, *prs; size_t branch_count, tag_count, convert_count, pr_count; } vcs_refs;
+typedef struct vcs_ref {
+    snug_slice name, ref;
+    vcs_oid    target;
+} vcs_ref; /* target: the commit */
+typedef struct vcs_refs {
+    vcs_ref *branches, *tags, *converts, *prs;
+    size_t   branch_count, tag_count, convert_count, pr_count;
+} vcs_refs;
 snug_status vcs_list_refs(vcs_repo *r, snug_arena *a, vcs_refs *out, snug_err *err) SNUG_MUST_USE;
 
 /* Compare-and-swap: moves `ref` from `old` (NULL: must not exist) to `to` (NULL: delete).
  * SNUG_ESTALE when it is not at old any more. Durable on return. */
-snug_status vcs_update_ref(vcs_repo *r, snug_slice ref, const vcs_oid *old, const vcs_oid *to, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_update_ref(vcs_repo *r, snug_slice ref, const vcs_oid *old, const vcs_oid *to,
+                           snug_err *err) SNUG_MUST_USE;
 
-typedef struct vcs_who { snug_slice name, email; int64_t when_ms; } vcs_who;
+typedef struct vcs_who {
+    snug_slice name, email;
+    int64_t    when_ms;
+} vcs_who;
 /* Lightweight, or annotated when message is not empty. SNUG_ECONFLICT if it exists. */
-snug_status vcs_create_tag(vcs_repo *r, snug_slice name, const vcs_oid *target, snug_slice message, const vcs_who *who, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_create_tag(vcs_repo *r, snug_slice name, const vcs_oid *target, snug_slice message,
+                           const vcs_who *who, snug_err *err) SNUG_MUST_USE;
 snug_status vcs_delete_tag(vcs_repo *r, snug_slice name, snug_err *err) SNUG_MUST_USE;
 
 /* ---- reading ---- */
 typedef enum vcs_kind { VCS_FILE, VCS_DIR, VCS_SYMLINK, VCS_SUBMODULE } vcs_kind;
-typedef struct vcs_lfs { bool is_lfs; snug_sha256 oid; uint64_t size; uint32_t pointer_size; } vcs_lfs;
+typedef struct vcs_lfs {
+    bool        is_lfs;
+    snug_sha256 oid;
+    uint64_t    size;
+    uint32_t    pointer_size;
+} vcs_lfs;
 typedef struct vcs_entry {
     snug_slice path; /* from the root */
     vcs_kind   kind;
@@ -71,14 +94,17 @@ typedef struct vcs_commit {
     size_t     parent_count;
     vcs_oid    parent; /* first one */
 } vcs_commit;
-snug_status vcs_read_commit(vcs_repo *r, const vcs_oid *id, snug_arena *a, vcs_commit *out, snug_err *err) SNUG_MUST_USE;
-/* As `git rev-list`: all parents, newest first; skips `skip`, at most n. *more: there are others. */
+snug_status vcs_read_commit(vcs_repo *r, const vcs_oid *id, snug_arena *a, vcs_commit *out,
+                            snug_err *err) SNUG_MUST_USE;
+/* As `git rev-list`: all parents, newest first; skips `skip`, at most n. *more: there are more. */
 snug_status vcs_log(vcs_repo *r, const vcs_oid *from, size_t skip, size_t n, snug_arena *a,
                     vcs_commit **out, size_t *count, bool *more, snug_err *err) SNUG_MUST_USE;
-snug_status vcs_count_commits(vcs_repo *r, const vcs_oid *from, uint64_t *out, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_count_commits(vcs_repo *r, const vcs_oid *from, uint64_t *out,
+                              snug_err *err) SNUG_MUST_USE;
 
 /* One path of a commit. SNUG_ENOTFOUND EntryNotFound. */
-snug_status vcs_find_entry(vcs_repo *r, const vcs_oid *commit, snug_slice path, snug_arena *a, vcs_entry *out, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_find_entry(vcs_repo *r, const vcs_oid *commit, snug_slice path, snug_arena *a,
+                           vcs_entry *out, snug_err *err) SNUG_MUST_USE;
 /* Entries under `path` ("" is the root) in git tree order, folders included, starting after
  * `after` (empty: from the start), at most n. SNUG_ENOTFOUND EntryNotFound when path is missing or
  * no folder. Works page by page without holding the tree in memory. */
@@ -86,32 +112,40 @@ snug_status vcs_list_tree(vcs_repo *r, const vcs_oid *commit, snug_slice path, b
                           snug_slice after, size_t n, snug_arena *a, vcs_entry **out, size_t *count,
                           bool *more, snug_err *err) SNUG_MUST_USE;
 /* The last commit that touched each of the n paths (all under one commit): `git log -1 -- path`.
- * After 10,000 commits the walk ends and the commit reached stands for older ones. */
+ * After 10,000 commits or 10 million tree entries the commit reached stands for older ones. */
 snug_status vcs_last_commits(vcs_repo *r, const vcs_oid *commit, const snug_slice *paths, size_t n,
                              snug_arena *a, vcs_commit *out, snug_err *err) SNUG_MUST_USE;
 /* Blob content of at most max bytes, in the arena. */
-snug_status vcs_read_blob(vcs_repo *r, const vcs_oid *id, uint64_t max, snug_arena *a, snug_slice *out, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_read_blob(vcs_repo *r, const vcs_oid *id, uint64_t max, snug_arena *a,
+                          snug_slice *out, snug_err *err) SNUG_MUST_USE;
 /* Calls fn for every LFS pointer reachable from any ref. */
-snug_status vcs_each_lfs(vcs_repo *r, bool (*fn)(void *arg, const vcs_lfs *lfs), void *arg, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_each_lfs(vcs_repo *r, bool (*fn)(void *arg, const vcs_lfs *lfs), void *arg,
+                         snug_err *err) SNUG_MUST_USE;
 
 /* ---- writing ----
  * A draft collects edits on top of a base commit; nothing is visible until vcs_update_ref. */
 typedef struct vcs_draft vcs_draft;
-snug_status vcs_draft_new(vcs_repo *r, const vcs_oid *base_or_null, vcs_draft **out, snug_err *err) SNUG_MUST_USE;
+
+snug_status vcs_draft_new(vcs_repo *r, const vcs_oid *base_or_null, vcs_draft **out,
+                          snug_err *err) SNUG_MUST_USE;
 void        vcs_draft_free(vcs_draft *d);
 /* Blob from memory, or from an open file (offset 0, size bytes). Returns its id. It stays pending
  * in this handle, readable through it, until vcs_draft_commit or vcs_update_ref writes everything
  * pending; vcs_release, or a failure of those two, forgets it (and drafts begun before it). */
 snug_status vcs_put_blob(vcs_repo *r, snug_slice bytes, vcs_oid *out, snug_err *err) SNUG_MUST_USE;
-snug_status vcs_put_blob_fd(vcs_repo *r, int fd, uint64_t size, vcs_oid *out, snug_err *err) SNUG_MUST_USE;
-snug_status vcs_draft_put(vcs_draft *d, snug_slice path, const vcs_oid *blob, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_put_blob_fd(vcs_repo *r, int fd, uint64_t size, vcs_oid *out,
+                            snug_err *err) SNUG_MUST_USE;
+snug_status vcs_draft_put(vcs_draft *d, snug_slice path, const vcs_oid *blob,
+                          snug_err *err) SNUG_MUST_USE;
 /* SNUG_ENOTFOUND EntryNotFound "A file with this name doesn't exist: ...". A folder goes whole. */
 snug_status vcs_draft_remove(vcs_draft *d, snug_slice path, snug_err *err) SNUG_MUST_USE;
 /* Entry as the draft stands now (for copies and oldPath). */
-snug_status vcs_draft_find(vcs_draft *d, snug_slice path, snug_arena *a, vcs_entry *out, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_draft_find(vcs_draft *d, snug_slice path, snug_arena *a, vcs_entry *out,
+                           snug_err *err) SNUG_MUST_USE;
 /* Writes trees and the commit (parents: the base). Objects are durable on return. *unchanged:
  * the tree equals the base's; *out is then still a new commit. */
-snug_status vcs_draft_commit(vcs_draft *d, snug_slice message, const vcs_who *who, vcs_oid *out, bool *unchanged, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_draft_commit(vcs_draft *d, snug_slice message, const vcs_who *who, vcs_oid *out,
+                             bool *unchanged, snug_err *err) SNUG_MUST_USE;
 
 /* SNUG_EPAYLOAD (422) for absolute paths, "..", ".", ".git" in any case or disguise, NUL, empty
  * parts, invalid UTF-8, overlong names (255 a part, 4096 in all). */
@@ -123,11 +157,12 @@ void vcs_lfs_format(const snug_sha256 *oid, uint64_t size, snug_buf *out);
 
 /* Rules of one .gitattributes or .gitignore text, for matching paths; last match wins. */
 typedef struct vcs_rules vcs_rules;
-vcs_rules *vcs_rules_new(snug_arena *a);
-void       vcs_rules_add(vcs_rules *r, snug_slice folder, snug_slice text, bool attributes);
-bool       vcs_rules_is_lfs(const vcs_rules *r, snug_slice path);     /* filter=lfs */
-bool       vcs_rules_is_ignored(const vcs_rules *r, snug_slice path);
+vcs_rules               *vcs_rules_new(snug_arena *a);
+void vcs_rules_add(vcs_rules *r, snug_slice folder, snug_slice text, bool attributes);
+bool vcs_rules_is_lfs(const vcs_rules *r, snug_slice path); /* filter=lfs */
+bool vcs_rules_is_ignored(const vcs_rules *r, snug_slice path);
 /* All .gitattributes (or .gitignore) files of a commit, nested ones included. */
-snug_status vcs_load_rules(vcs_repo *r, const vcs_oid *commit, const char *file, vcs_rules *into, snug_err *err) SNUG_MUST_USE;
+snug_status vcs_load_rules(vcs_repo *r, const vcs_oid *commit, const char *file, vcs_rules *into,
+                           snug_err *err) SNUG_MUST_USE;
 
 #endif

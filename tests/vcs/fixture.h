@@ -120,7 +120,10 @@ static inline char *run_program(const char *dir, const char *input, int *rc, cha
     ssize_t got;
     while ((got = read(out[0], text + n, cap - n - 1)) > 0) {
         n += (size_t)got;
-        if (cap - n < 4096) text = realloc(text, cap *= 2);
+        if (cap - n < 4096) {
+            cap += cap;
+            text = realloc(text, cap);
+        }
     }
     text[n] = '\0';
     (void)close(out[0]);

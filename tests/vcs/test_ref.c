@@ -183,6 +183,7 @@ static void test_branch_names(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         if (vcs_branch_name_ok(snug_str(bad[i]))) fail_msg("accepted \"%s\"", bad[i]);
     }
+    assert_false(vcs_branch_name_ok(SNUG_EMPTY));
     assert_false(vcs_branch_name_ok(SNUG_LIT("a\0b")));
     char long_name[600];
     memset(long_name, 'a', sizeof long_name);
@@ -229,6 +230,7 @@ static void test_compare_and_swap(void **state)
     OK(vcs_update_ref(f->r, SNUG_LIT("refs/heads/d/x"), &a, NULL, err));
     OK(vcs_update_ref(f->r, SNUG_LIT("refs/heads/d"), NULL, &a, err)); /* the folder is gone */
 
+    FAILS(SNUG_EINVAL, vcs_update_ref(f->r, SNUG_EMPTY, NULL, &a, err));
     const char *bad[] = {"HEAD",   "heads/main",        "refs/heads/../x", "refs/heads/a..b",
                          "config", "refs/heads/x.lock", "refs/heads/"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
