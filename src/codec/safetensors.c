@@ -102,7 +102,8 @@ static snug_status tensor_size(const codec_tensor *t, uint64_t *out, snug_err *e
     for (unsigned d = 0; d < t->rank; d++) over |= __builtin_mul_overflow(bits, t->shape[d], &bits);
     over |= __builtin_mul_overflow(bits, codec_dtype_bits(t->dtype), &bits);
     if (over) {
-        return snug_fail(err, SNUG_ECORRUPT, "tensor \"%.*s\": its shape has more elements than 64 bits count",
+        return snug_fail(err, SNUG_ECORRUPT,
+                         "tensor \"%.*s\": its shape has more elements than 64 bits count",
                          SNUG_SLICE(shown(t->name)));
     }
     if (bits % 8 != 0) {

@@ -111,7 +111,8 @@ void http_reply_content(http_req *rq, http_res *rs, snug_slice media, snug_slice
 typedef struct http_stream http_stream;
 http_stream *http_stream_new(size_t ring_bytes);
 void         http_reply_stream(http_res *rs, snug_slice media, http_stream *s_borrowed);
-snug_status  http_stream_push(http_stream *s, snug_slice bytes, snug_err *err) SNUG_MUST_USE; /* SNUG_ECANCELED: client gone */
+/* SNUG_ECANCELED: the client went away. */
+snug_status  http_stream_push(http_stream *s, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
 void         http_stream_close(http_stream *s, bool ok); /* ok false: the connection is cut */
 bool         http_stream_gone(const http_stream *s);     /* the client went away */
 void         http_stream_unref(http_stream *s);

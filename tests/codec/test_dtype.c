@@ -94,8 +94,8 @@ static void float6_and_4_are_packed_low_first(void **state)
 static void every_half(void **state)
 {
     enum { N = 65536 };
-    uint16_t *src = malloc(N * sizeof *src);
-    float    *plain = malloc(N * sizeof *plain), *fast = malloc(N * sizeof *fast);
+    uint16_t *src = calloc(N, sizeof *src);
+    float    *plain = calloc(N, sizeof *plain), *fast = calloc(N, sizeof *fast);
     (void)state;
     assert_true(src != NULL && plain != NULL && fast != NULL);
     for (unsigned i = 0; i < N; i++) src[i] = (uint16_t)i;
@@ -121,7 +121,7 @@ static void every_half(void **state)
 static void runs_equal_single_reads(void **state)
 {
     enum { N = 1031, FIRST = 3 };
-    unsigned char *raw = malloc(N * 8 + 1), *p = raw + 1;
+    unsigned char *raw = calloc(N + 1, 8), *p = raw + 1;
     float          out[N];
     (void)state;
     assert_non_null(raw);

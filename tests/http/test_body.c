@@ -169,7 +169,7 @@ static void memory_limits(void **state)
     char    *text = calloc(1, 3 << 20);
     t_reply *r;
     for (int over = 0; over < 2; over++) {
-        int n = sprintf(text, "Content-Length: %d\r\n\r\n", (1 << 20) + over);
+        int n = snprintf(text, 100, "Content-Length: %d\r\n\r\n", (1 << 20) + over);
         memset(text + n, 'x', 1 << 20);
         r = t_ask(server, "POST /length",
                   text); /* the over-long one is refused before its last byte */
