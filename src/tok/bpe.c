@@ -51,7 +51,8 @@ static bool read_pair(snug_json v, snug_slice *left, snug_slice *right)
 {
     snug_slice text;
     if (snug_json_count(v) == 2) {
-        return snug_json_to_str(snug_json_at(v, 0), left) && snug_json_to_str(snug_json_at(v, 1), right);
+        return snug_json_to_str(snug_json_at(v, 0), left) &&
+               snug_json_to_str(snug_json_at(v, 1), right);
     }
     if (!snug_json_to_str(v, &text)) return false;
     size_t space = snug_index(text, ' ');
@@ -71,11 +72,13 @@ static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *join
     }
     snug_buf_clear(joined);
     snug_buf_put_slice(joined, left);
-    snug_buf_put_slice(joined, snug_sub(right, b->prefix.len, right.len)); /* only the first keeps it */
+    snug_buf_put_slice(joined,
+                       snug_sub(right, b->prefix.len, right.len)); /* only the first keeps it */
     if (!tok_vocab_get(&t->vocab, left, &left_id) || !tok_vocab_get(&t->vocab, right, &right_id) ||
         joined->full || !tok_vocab_get(&t->vocab, snug_buf_slice(joined), &id)) {
-        return snug_fail(err, SNUG_EINVAL, "BPE: merge %u, \"%.*s\" with \"%.*s\", is not in the vocabulary",
-                         rank, SNUG_SLICE(snug_sub(left, 0, 40)), SNUG_SLICE(snug_sub(right, 0, 40)));
+        return snug_fail(err, SNUG_EINVAL,
+                         "BPE: merge %u, \"%.*s\" with \"%.*s\", is not in the vocabulary", rank,
+                         SNUG_SLICE(snug_sub(left, 0, 40)), SNUG_SLICE(snug_sub(right, 0, 40)));
     }
     put_merge(b, (uint64_t)left_id << 32 | right_id, rank, id);
     return SNUG_OK;
@@ -86,10 +89,12 @@ static snug_status load_merges(tok *t, snug_json list, snug_err *err)
     tok_bpe *b = &t->m.bpe;
     size_t   slots = 16;
     uint32_t rank = 0;
-    if (!snug_json_is(list, SNUG_JSON_ARRAY)) return snug_fail(err, SNUG_EINVAL, "BPE: merges must be a list");
+    if (!snug_json_is(list, SNUG_JSON_ARRAY))
+        return snug_fail(err, SNUG_EINVAL, "BPE: merges must be a list");
     while (slots < snug_json_count(list) * 2) slots *= 2;
     b->merges = snug_arena_array_try(t->arena, slots, sizeof *b->merges);
-    if (b->merges == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu merges", slots / 2);
+    if (b->merges == NULL)
+        return snug_fail(err, SNUG_ENOMEM, "no memory for %zu merges", slots / 2);
     for (size_t i = 0; i < slots; i++) b->merges[i].id = NO_ID;
     b->mask = slots - 1;
     b->seed = snug_random_u64();
@@ -113,7 +118,8 @@ static void load_shortcuts(tok *t)
     }
     for (uint32_t cp = 0; cp < 512; cp++) {
         char text[4];
-        if (!tok_vocab_get(&t->vocab, snug_slice_of(text, snug_utf8_put(cp, text)), &b->char_ids[cp])) {
+        if (!tok_vocab_get(&t->vocab, snug_slice_of(text, snug_utf8_put(cp, text)),
+                           &b->char_ids[cp])) {
             b->char_ids[cp] = NO_ID;
         }
     }
@@ -134,10 +140,12 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     b->byte_fallback = snug_json_bool_or(v, "byte_fallback", false);
     b->ignore_merges = snug_json_bool_or(v, "ignore_merges", false);
     if (snug_json_to_f64(snug_json_get(v, "dropout"), &dropout) && dropout != 0) {
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "BPE: dropout makes encoding random and is not known to this build");
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
+                  "BPE: dropout makes encoding random and is not known to this build");
     }
     if (b->byte_fallback && b->prefix.len + b->suffix.len > 0) {
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "BPE: byte_fallback with a prefix or suffix is not known to this build");
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
+                  "BPE: byte_fallback with a prefix or suffix is not known to this build");
     }
     SNUG_TRY(load_merges(t, snug_json_get(v, "merges"), err));
     load_shortcuts(t);
@@ -191,7 +199,8 @@ static bool add_as_bytes(const tok_bpe *b, word *w, snug_slice c)
     return true;
 }
 
-static snug_status add_char(const tok *t, tok_work *wk, word *w, snug_slice c, bool first, bool last)
+static snug_status add_char(const tok *t, tok_work *wk, word *w, snug_slice c, bool first,
+                            bool last)
 {
     const tok_bpe *b = &t->m.bpe;
     uint32_t       id;
@@ -203,7 +212,8 @@ static snug_status add_char(const tok *t, tok_work *wk, word *w, snug_slice c, b
     if (b->byte_fallback && add_as_bytes(b, w, c)) return SNUG_OK;
     if (!b->has_unk) return SNUG_OK; /* left out */
     if (!b->unk_known) {
-        return snug_fail(wk->err, SNUG_EINVAL, "BPE: the unknown token \"%.*s\" is not in the vocabulary",
+        return snug_fail(wk->err, SNUG_EINVAL,
+                         "BPE: the unknown token \"%.*s\" is not in the vocabulary",
                          SNUG_SLICE(snug_sub(b->unk, 0, 40)));
     }
     if (w->unk && b->fuse_unk) {
@@ -295,7 +305,8 @@ static snug_status run(const tok *t, tok_work *wk, const tok_piece *p)
     }
     /* At most one symbol per byte (and a pending unknown); each merge pushes two pairs. */
     size_t room = (size_t)p->len + 1;
-    word   w = {.symbols = tok_scratch_need(&wk->model[0], room * (sizeof(symbol) + 3 * sizeof(candidate)))};
+    word   w = {.symbols =
+                    tok_scratch_need(&wk->model[0], room * (sizeof(symbol) + 3 * sizeof(candidate)))};
     for (size_t at = 0; at < text.len;) {
         size_t      n = tok_utf8_len((unsigned char)text.ptr[at]);
         snug_status st = add_char(t, wk, &w, snug_sub(text, at, n), at == 0, at + n == text.len);

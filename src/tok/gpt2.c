@@ -27,7 +27,8 @@ static kind kind_of(uint32_t cp)
 
 static size_t contraction(const char *p, size_t n)
 {
-    if (n >= 3 && ((p[1] == 'r' && p[2] == 'e') || (p[1] == 'v' && p[2] == 'e') || (p[1] == 'l' && p[2] == 'l'))) {
+    if (n >= 3 && ((p[1] == 'r' && p[2] == 'e') || (p[1] == 'v' && p[2] == 'e') ||
+                   (p[1] == 'l' && p[2] == 'l'))) {
         return 3;
     }
     return n >= 2 && (p[1] == 's' || p[1] == 't' || p[1] == 'm' || p[1] == 'd') ? 2 : 0;

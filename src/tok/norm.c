@@ -4,7 +4,8 @@
  * For:     tok.c, before splitting.
  * Threads: tok_norm is constant once loaded.
  *
- * A new one also needs: a row in norm_types, a golden in tests/golden/tok or a case in test_norm.c. */
+ * A new one also needs: a row in norm_types, a golden in tests/golden/tok or a case in test_norm.c.
+ */
 #include "tok/tok_int.h"
 
 typedef struct norm_type norm_type;
@@ -13,9 +14,9 @@ struct tok_norm {
     const norm_type    *type;
     const tok_norm    **kids; /* Sequence */
     size_t              count;
-    const tok_pattern  *pattern; /* Replace */
-    const tok_charsmap *map;     /* Precompiled */
-    snug_slice          text;    /* Replace: content; Prepend: prepend */
+    const tok_pattern  *pattern;    /* Replace */
+    const tok_charsmap *map;        /* Precompiled */
+    snug_slice          text;       /* Replace: content; Prepend: prepend */
     bool                a, b, c, d; /* as named by the loader of the type */
 };
 
@@ -59,17 +60,20 @@ static snug_status map_chars(tok_work *w, tok_piece *p, uint32_t (*fn)(uint32_t)
 
 /* ---- the types ---- */
 
-static snug_status load_nothing(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_nothing(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                                snug_err *err)
 {
     (void)a, (void)v, (void)depth, (void)n, (void)err;
     return SNUG_OK;
 }
 
-static snug_status load_sequence(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_sequence(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                                 snug_err *err)
 {
     snug_json list = snug_json_get(v, "normalizers");
     if (!snug_json_is(list, SNUG_JSON_ARRAY) || snug_json_count(list) > TOK_PARTS_MAX) {
-        return snug_fail(err, SNUG_EINVAL, "a Sequence needs a list of at most %d normalizers", TOK_PARTS_MAX);
+        return snug_fail(err, SNUG_EINVAL, "a Sequence needs a list of at most %d normalizers",
+                         TOK_PARTS_MAX);
     }
     n->kids = snug_arena_zalloc(a, sizeof(tok_norm *) * TOK_PARTS_MAX);
     for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
@@ -209,7 +213,8 @@ static snug_status run_nmt(const tok_norm *n, tok_work *w, tok_piece *p)
     return map_chars(w, p, nmt);
 }
 
-static snug_status load_strip(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_strip(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                              snug_err *err)
 {
     (void)a, (void)depth, (void)err;
     n->a = snug_json_bool_or(v, "strip_left", true);
@@ -230,15 +235,18 @@ static snug_status run_strip(const tok_norm *n, tok_work *w, tok_piece *p)
     }
     if (!text) from = end = p->len;
     if (!n->a) from = 0;
-    if (!n->b || (!text && n->a)) end = p->len;
-    else if (!text) end = 0;
+    if (!n->b || (!text && n->a))
+        end = p->len;
+    else if (!text)
+        end = 0;
     if (from == 0 && end == p->len) return SNUG_OK;
     tok_builder *b = tok_build_begin(w); /* not a cut: the piece still begins where it began */
     tok_build_copy(b, p, from, end);
     return tok_build_end(w, p);
 }
 
-static snug_status load_replace(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_replace(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                                snug_err *err)
 {
     snug_slice content;
     (void)depth;
@@ -270,7 +278,8 @@ static snug_status run_replace(const tok_norm *n, tok_work *w, tok_piece *p)
     return tok_build_end(w, p);
 }
 
-static snug_status load_prepend(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_prepend(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                                snug_err *err)
 {
     snug_slice text;
     (void)depth;
@@ -290,7 +299,8 @@ static snug_status run_bytes(const tok_norm *n, tok_work *w, tok_piece *p)
     return p->len == 0 ? SNUG_OK : tok_map_bytes(w, p);
 }
 
-static snug_status load_precompiled(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_precompiled(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                                    snug_err *err)
 {
     snug_slice text;
     (void)depth;
@@ -321,10 +331,12 @@ static const norm_type norm_types[] = {
     {"Precompiled", load_precompiled, run_precompiled},
 };
 
-snug_status tok_norm_load(snug_arena *a, snug_json v, unsigned depth, const tok_norm **out, snug_err *err)
+snug_status tok_norm_load(snug_arena *a, snug_json v, unsigned depth, const tok_norm **out,
+                          snug_err *err)
 {
     snug_slice name = tok_type_of(v);
-    if (depth > TOK_NEST_MAX) return snug_fail(err, SNUG_ELIMIT, "normalizers nested deeper than %d", TOK_NEST_MAX);
+    if (depth > TOK_NEST_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "normalizers nested deeper than %d", TOK_NEST_MAX);
     for (size_t i = 0; i < sizeof norm_types / sizeof norm_types[0]; i++) {
         if (!snug_eq_str(name, norm_types[i].name)) continue;
         tok_norm *n = SNUG_NEW(a, tok_norm);
@@ -336,4 +348,7 @@ snug_status tok_norm_load(snug_arena *a, snug_json v, unsigned depth, const tok_
                      SNUG_SLICE(snug_sub(name, 0, 80)));
 }
 
-snug_status tok_norm_run(const tok_norm *n, tok_work *w, tok_piece *p) { return n->type->run(n, w, p); }
+snug_status tok_norm_run(const tok_norm *n, tok_work *w, tok_piece *p)
+{
+    return n->type->run(n, w, p);
+}

@@ -59,7 +59,8 @@ tok_span tok_span_at(const tok_piece *p, uint32_t i)
     if (p->align != NULL) return p->align[i];
     uint32_t first = i;
     while (first > 0 && is_continuation(p->text[first])) first--;
-    return (tok_span){p->orig + first, p->orig + first + tok_utf8_len((unsigned char)p->text[first])};
+    return (tok_span){p->orig + first,
+                      p->orig + first + tok_utf8_len((unsigned char)p->text[first])};
 }
 
 tok_piece tok_cut(const tok_piece *p, uint32_t begin, uint32_t end)
@@ -130,8 +131,8 @@ snug_status tok_build_end(tok_work *w, tok_piece *p)
 {
     const tok_builder *b = &w->build[w->flip];
     if (b->full) {
-        return snug_fail(w->err, SNUG_ELIMIT, "text grows beyond the limit of %d bytes when normalised",
-                         TOK_NORMAL_MAX);
+        return snug_fail(w->err, SNUG_ELIMIT,
+                         "text grows beyond the limit of %d bytes when normalised", TOK_NORMAL_MAX);
     }
     p->text = b->text;
     p->align = b->align;
@@ -203,7 +204,8 @@ snug_status tok_prepend(tok_work *w, tok_piece *p, snug_slice text)
 snug_status tok_map_bytes(tok_work *w, tok_piece *p)
 {
     size_t n = 0;
-    for (uint32_t i = 0; i < p->len; i++) n += tok_byte_to_cp((unsigned char)p->text[i]) < 0x80 ? 1 : 2;
+    for (uint32_t i = 0; i < p->len; i++)
+        n += tok_byte_to_cp((unsigned char)p->text[i]) < 0x80 ? 1 : 2;
     char     *text = snug_arena_alloc_try(w->arena, n);
     tok_span *align = snug_arena_alloc_try(w->arena, n * sizeof *align);
     if (text == NULL || align == NULL) {

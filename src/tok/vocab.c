@@ -79,7 +79,9 @@ typedef struct build_key {
     uint32_t   value, order;
 } build_key;
 
-typedef struct range { uint32_t low, high, depth; } range; /* the sorted keys below a node */
+typedef struct range {
+    uint32_t low, high, depth;
+} range; /* the sorted keys below a node */
 
 static int by_key(const void *x, const void *y)
 {
@@ -108,8 +110,8 @@ static void add_children(tok_trie_node *nodes, range *ranges, uint32_t at, uint3
     }
 }
 
-snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys, const uint32_t *values,
-                           size_t n, snug_err *err)
+snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys,
+                           const uint32_t *values, size_t n, snug_err *err)
 {
     size_t      bytes = 0, used = 0;
     snug_status st = SNUG_OK;
@@ -117,11 +119,11 @@ snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys, c
     for (size_t i = 0; i < n; i++) bytes += keys[i].len;
     if (bytes == 0) return SNUG_OK;
     if (bytes > TOK_TRIE_BYTES_MAX) {
-        return snug_fail(err, SNUG_ELIMIT, "vocabulary of %zu bytes is larger than the limit of %d", bytes,
-                         TOK_TRIE_BYTES_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "vocabulary of %zu bytes is larger than the limit of %d",
+                         bytes, TOK_TRIE_BYTES_MAX);
     }
-    build_key     *sorted = snug_alloc_try(n * sizeof *sorted); /* n <= bytes + empty keys of a file */
-    range         *ranges = snug_alloc_try((bytes + 1) * sizeof *ranges);
+    build_key *sorted = snug_alloc_try(n * sizeof *sorted); /* n <= bytes + empty keys of a file */
+    range     *ranges = snug_alloc_try((bytes + 1) * sizeof *ranges);
     tok_trie_node *nodes = snug_arena_array_try(a, bytes + 1, sizeof *nodes);
     if (sorted == NULL || ranges == NULL || nodes == NULL) {
         SNUG_FAIL(err, SNUG_ENOMEM, "no memory for a vocabulary of %zu bytes", bytes);
@@ -134,7 +136,8 @@ snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys, c
     nodes[0].value = TOK_NO_VALUE;
     ranges[0] = (range){0, (uint32_t)used, 0};
     for (uint32_t at = 0; at < count; at++) add_children(nodes, ranges, at, &count, sorted);
-    for (uint32_t k = 0; k < nodes[0].count; k++) t->root[nodes[nodes[0].kids + k].byte] = nodes[0].kids + k;
+    for (uint32_t k = 0; k < nodes[0].count; k++)
+        t->root[nodes[nodes[0].kids + k].byte] = nodes[0].kids + k;
     t->nodes = nodes;
 done:
     free(sorted);
@@ -151,8 +154,10 @@ uint32_t tok_trie_step(const tok_trie *t, uint32_t node, unsigned char byte)
         uint32_t mid = low + (high - low) / 2;
         uint8_t  b = t->nodes[mid].byte;
         if (b == byte) return mid;
-        if (b < byte) low = mid + 1;
-        else high = mid;
+        if (b < byte)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return 0;
 }
