@@ -201,7 +201,10 @@ static snug_status on_event(reader *r, const yaml_event_t *ev)
         return on_start(r, NODE_MAPPING, ev->data.mapping_start.tag, ev->data.mapping_start.anchor,
                         line);
     case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT: r->stack[--r->depth]->open = false; return SNUG_OK;
+    case YAML_MAPPING_END_EVENT:
+        SNUG_ASSERT(r->depth > 0 && r->stack[r->depth - 1] != NULL); /* libyaml pairs them */
+        r->stack[--r->depth]->open = false;
+        return SNUG_OK;
     default: return SNUG_OK; /* stream and document marks */
     }
 }

@@ -294,6 +294,7 @@ static bool varies_by_encoding(const http_res *rs)
 {
     for (size_t i = 0; i < rs->header_count; i++) {
         if (snug_eq_nocase(snug_str(rs->headers[i].name), SNUG_LIT("Vary")) &&
+            rs->headers[i].value != NULL &&
             strcasestr(rs->headers[i].value, "accept-encoding") != NULL)
             return true;
     }

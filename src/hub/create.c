@@ -107,9 +107,10 @@ done:
     return st;
 }
 
-static snug_status make_live(hub *h, store_repo *row, const char *key, snug_err *err)
+static snug_status make_live(hub *h, const store_repo *made, const char *key, snug_err *err)
 {
     snug_status   st = SNUG_OK;
+    store_repo    row = *made; /* its new strings live here and in the arena only */
     snug_arena   *a = snug_arena_new();
     vcs_repo     *git = NULL;
     db_txn       *tx = NULL;
@@ -120,17 +121,17 @@ static snug_status make_live(hub *h, store_repo *row, const char *key, snug_err 
 
     SNUG_TRY(vcs_acquire(h->vcs, snug_str(key), &git, err));
     SNUG_TRY(vcs_resolve_rev(git, SNUG_LIT("refs/heads/main"), &head, err));
-    hub_info_of_row(row, &info);
+    hub_info_of_row(&row, &info);
     hub_read_content(git, &head, &info, a, &content);
     vcs_oid_hex(&head, hex);
-    row->head = snug_str(hex);
-    row->tags_json = content.tags_json;
-    row->card_json = content.card_json;
-    row->pipeline_tag = content.pipeline_tag;
-    row->library_name = content.library_name;
+    row.head = snug_str(hex);
+    row.tags_json = content.tags_json;
+    row.card_json = content.card_json;
+    row.pipeline_tag = content.pipeline_tag;
+    row.library_name = content.library_name;
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
-    SNUG_TRY(store_set_content(tx, row, content.keys, content.key_count, err));
-    SNUG_TRY(store_set_live(tx, row->id, err));
+    SNUG_TRY(store_set_content(tx, &row, content.keys, content.key_count, err));
+    SNUG_TRY(store_set_live(tx, row.id, err));
     st = db_end(tx, true, err);
     tx = NULL;
 done:

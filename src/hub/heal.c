@@ -35,7 +35,6 @@ snug_status hub_reconcile_repo(hub *h, int64_t row, snug_err *err)
     st = vcs_resolve_rev(git, SNUG_LIT("refs/heads/main"), &head, err);
     if (st != SNUG_OK && st != SNUG_ENOTFOUND) goto done;
     if (st == SNUG_OK && vcs_oid_eq(&head, &info.head)) goto done;
-    st = SNUG_OK;
     SNUG_TRY(hub_refresh_row_locked(h, row, git, snug_now_ms(), err));
     snug_metric_add(SNUG_M_RECONCILED, 1);
     snug_log(SNUG_INFO, "hub.reconciled", "repo=%s/%s", info.id.ns, info.id.name);

@@ -35,7 +35,7 @@ snug_status tok_ids_reserve(tok_ids *t, size_t n, snug_err *err)
     void   *block = snug_alloc_try(cap * (4 * sizeof(uint32_t) + 2)); /* n is bounded by a text */
     if (block == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu tokens", n);
     place(t, block, cap);
-    if (old.ids != NULL && old.count > 0) {
+    if (old.ids != NULL && old.type_ids != NULL && old.count > 0) {
         memcpy(t->ids, old.ids, old.count * sizeof *t->ids);
         memcpy(t->type_ids, old.type_ids, old.count * sizeof *t->ids);
         memcpy(t->begin, old.begin, old.count * sizeof *t->ids);
