@@ -393,6 +393,7 @@ static void replace_end(state *s, snug_slice token)
 {
     tok_work *w = &s->stream->work;
     w->match_count = 0;
+    w->deadline_ns = 0; /* a new one for each token: a stream may live long */
     w->err = s->stream->err;
     snug_status st = tok_pattern_run(s->def->pattern, w, token.ptr, token.len);
     if (st != SNUG_OK && s->stream->st == SNUG_OK) s->stream->st = st;

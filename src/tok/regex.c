@@ -142,10 +142,10 @@ static snug_status run_regex(const tok_pattern *p, tok_work *w, const char *text
     size_t at = 0, last_end = SIZE_MAX, begin = 0, end = 0;
     if (w->match_data == NULL) {
         w->match_data = pcre2_match_data_create(1, NULL);
-        w->deadline_ns = snug_mono_ns() + (uint64_t)TOK_MATCH_MS * 1000000u;
         if (w->match_data == NULL)
             return snug_fail(w->err, SNUG_ENOMEM, "no memory to match a pattern");
     }
+    if (w->deadline_ns == 0) w->deadline_ns = snug_mono_ns() + (uint64_t)TOK_MATCH_MS * 1000000u;
     for (unsigned n = 0; at <= len; n++) {
         if (n % CLOCK_EVERY == 0 && snug_mono_ns() > w->deadline_ns) {
             return snug_fail(w->err, SNUG_ELIMIT, "splitting this text takes more than %d ms",

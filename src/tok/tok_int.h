@@ -153,8 +153,8 @@ typedef struct tok_work {
     size_t      match_count, match_cap;
     tok_token  *tokens;
     size_t      token_count, token_cap;
-    void       *match_data; /* regex.c */
-    uint64_t    deadline_ns;
+    void       *match_data;  /* regex.c */
+    uint64_t    deadline_ns; /* of the patterns; 0: not set yet */
     tok_changes changes;
     tok_scratch model[2];
 } tok_work;
