@@ -330,11 +330,11 @@ done:
 /* Tokens [0, split) are the first text, the rest the second; `pair` when there is a second. */
 static snug_status finish(const tok_work *w, tok_window a, tok_window b, bool pair, tok_ids *out)
 {
-    tok_runs runs = {.count = pair ? 2 : 1};
-    runs.items[0] = (tok_run){.tokens = w->tokens + a.begin, .count = a.end - a.begin};
-    runs.items[1] =
-        (tok_run){.tokens = w->tokens + b.begin, .count = b.end - b.begin, .type_id = 1};
-    if (w->tokens == NULL) runs.items[0].tokens = runs.items[1].tokens = &(tok_token){0};
+    static const tok_token none = {0};
+    const tok_token *all = w->token_count > 0 ? w->tokens : &none; /* runs of tokens are not NULL */
+    tok_runs         runs = {.count = pair ? 2 : 1};
+    runs.items[0] = (tok_run){.tokens = all + a.begin, .count = a.end - a.begin};
+    runs.items[1] = (tok_run){.tokens = all + b.begin, .count = b.end - b.begin, .type_id = 1};
     snug_status st = SNUG_OK;
     if (w->t->post != NULL)
         st = tok_post_run(w->t->post, (w->flags & TOK_ADD_SPECIAL) != 0, &runs, w->err);

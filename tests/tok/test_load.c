@@ -215,6 +215,13 @@ static void windows_without_room_are_refused(void **state)
     tr = (tok_truncation){.length_max = 4, .strategy = TOK_ONLY_SECOND};
     assert_int_equal(tok_encode_windows(t, SNUG_LIT("a a a"), NULL, TOK_ADD_SPECIAL, &tr, &w, &err),
                      SNUG_EINVAL);
+    const snug_slice nothing = SNUG_EMPTY;
+    tr = (tok_truncation){.length_max = 4};
+    assert_int_equal(tok_encode_windows(t, nothing, &nothing, TOK_ADD_SPECIAL, &tr, &w, &err),
+                     SNUG_OK);
+    assert_int_equal(w.count, 1);
+    assert_int_equal(w.items[0].count, 3);
+    assert_int_equal(w.items[0].special[1], 1);
     tok_windows_deinit(&w);
     tok_free(t);
 }
