@@ -168,6 +168,7 @@ static void flush_bytes(state *s, bool last)
 {
     const unsigned char *p = (const unsigned char *)s->held.ptr;
     size_t               n = s->held.len, at = 0, from = 0;
+    if (n == 0) return;
     while (at < n) {
         int len = look_at(p + at, n - at);
         if (len > 0) {
