@@ -396,8 +396,10 @@ static bool read_range(api_render *r, const vcs_entry *e, snug_slice whole, uint
                        char *out)
 {
     if (e->lfs.is_lfs) {
-        blob_id id = {e->lfs.oid};
-        return blob_read_at(hub_blobs(r->hub), &id, off, out, n, NULL) == SNUG_OK;
+        blob_id    id = {e->lfs.oid};
+        hub_object o;
+        return hub_find_object(r->hub, r->info->row, &id, r->a, &o, NULL) == SNUG_OK &&
+               hub_read_object(r->hub, &o, off, out, n, NULL) == SNUG_OK;
     }
     if (off > whole.len || n > whole.len - off) return false;
     memcpy(out, whole.ptr + off, n);
