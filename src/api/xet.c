@@ -16,7 +16,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { READ_BYTES = 256 << 10, ANSWER_MAX = 1 << 20, REV_NONE_LEN = 4 };
+enum { READ_BYTES = 256 << 10, ANSWER_MAX = 8 << 20 };
 
 static const char json_media[] = "application/json; charset=utf-8";
 

@@ -200,6 +200,7 @@ snug_slice  hub_pack_terms(snug_arena *a, const xet_term *terms, size_t n);
 snug_status hub_unpack_terms(snug_arena *a, snug_slice packed, xet_term **out, size_t *n,
                              snug_err *err) SNUG_MUST_USE;
 store_reader hub_reader_of(const hub_actor *who);
+int64_t      hub_chunk_key(const xet_hash *h); /* the 64 bits store_add_lookup takes */
 
 /* ---- healing (heal.c) ---- */
 snug_status hub_heal(hub *h, snug_err *err) SNUG_MUST_USE;

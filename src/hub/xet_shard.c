@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hub/xet_shard.c - registering which files are made of which chunks; asking for a chunk.
+/* hub/xet_shard.c - registering which files are made of which chunks.
  *
  * For:     api/xet.c.
  * Threads: any.
@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-enum { KNOWN_SLOTS = 64, TELL_EVERY = 8 << 20, ANSWER_SECONDS = 3600 };
+enum { KNOWN_SLOTS = 64, TELL_EVERY = 8 << 20 };
 
 typedef struct file_fact { /* what was found out about a file of the shard */
     const xet_shard_file *f;
@@ -209,15 +209,7 @@ done:
 
 /* ---- writing ---- */
 
-static int64_t lookup_key(const xet_hash *h)
-{
-    uint64_t v = 0;
-    for (unsigned i = 8; i-- > 0;) v = v << 8 | h->b[i];
-    return (int64_t)v;
-}
-
-static snug_status row_of_xorb(job *j, db_txn *tx, const xet_hash *name, int64_t *id,
-                               snug_err *err)
+static snug_status row_of_xorb(job *j, db_txn *tx, const xet_hash *name, int64_t *id, snug_err *err)
 {
     snug_status st = SNUG_OK;
     store_xorb  row;
@@ -230,14 +222,30 @@ done:
     return st;
 }
 
+/* A file of this shard that has chunks in the xorb, by its hash; most shards are about one file. */
+static snug_slice file_of_xorb(const job *j, const xet_hash *xorb, char text[65])
+{
+    enum { TERMS_LOOKED_AT = 4096 };
+    size_t looked = 0;
+    for (size_t i = 0; i < j->fact_count; i++) {
+        const xet_shard_file *f = j->facts[i].f;
+        for (uint32_t k = 0; k < f->count && looked < TERMS_LOOKED_AT; k++, looked++) {
+            if (xet_hash_eq(&f->terms[k].xorb, xorb)) return snug_str(text_of(&f->hash, text));
+        }
+    }
+    return SNUG_LIT("");
+}
+
 static snug_status add_block_lookups(job *j, db_txn *tx, const xet_shard_xorb *b, snug_err *err)
 {
     snug_status st = SNUG_OK;
     int64_t     id;
+    char        text[65];
+    snug_slice  file = file_of_xorb(j, &b->hash, text);
     SNUG_TRY(row_of_xorb(j, tx, &b->hash, &id, err));
     for (uint32_t i = 0; i < b->count; i++) {
         if (!b->chunks[i].dedup && !xet_hash_is_dedup(&b->chunks[i].hash)) continue;
-        SNUG_TRY(store_add_lookup(tx, lookup_key(&b->chunks[i].hash), id, i, err));
+        SNUG_TRY(store_add_lookup(tx, hub_chunk_key(&b->chunks[i].hash), id, i, file, err));
     }
 done:
     return st;
@@ -264,7 +272,7 @@ static snug_status add_file(job *j, db_txn *tx, const file_fact *fact, bool *fre
         const xet_term *t = &fact->f->terms[0];
         int64_t         id;
         SNUG_TRY(row_of_xorb(j, tx, &t->xorb, &id, err));
-        SNUG_TRY(store_add_lookup(tx, lookup_key(&fact->first), id, t->start, err));
+        SNUG_TRY(store_add_lookup(tx, hub_chunk_key(&fact->first), id, t->start, row.hash, err));
     }
 done:
     return st;
@@ -348,64 +356,5 @@ snug_status hub_register_shard(hub *h, const hub_ticket *t, snug_slice shard,
     snug_arena_free(j->a);
     free(j->hashes);
     free(j);
-    return st;
-}
-
-/* ---- asking for a chunk ---- */
-
-static void put_answer(snug_arena *a, const xet_xorb *x, uint32_t asked, snug_buf *out)
-{
-    xet_shard_footer foot = {.created_s = (uint64_t)snug_now_ms() / 1000};
-    xet_shard_chunk *chunks = snug_arena_alloc(a, x->count * sizeof *chunks);
-    uint32_t         at = 0;
-
-    snug_random(foot.hmac_key, sizeof foot.hmac_key);
-    foot.expires_s = foot.created_s + ANSWER_SECONDS;
-    for (uint32_t i = 0; i < x->count; i++) {
-        const xet_xorb_chunk *c = &x->chunks[i];
-        chunks[i] = (xet_shard_chunk){.hash = xet_hmac(foot.hmac_key, &c->hash),
-                                      .raw_offset = at,
-                                      .raw_size = c->raw_size,
-                                      .dedup = i == asked || xet_hash_is_dedup(&c->hash)};
-        at += c->raw_size;
-    }
-    xet_shard_xorb block = {.hash = x->hash,
-                            .chunks = chunks,
-                            .count = x->count,
-                            .raw_size = at,
-                            .stored_size = x->body_size};
-    xet_shard      answer = {.xorbs = &block, .xorb_count = 1};
-    xet_shard_write(&answer, &foot, out);
-}
-
-snug_status hub_find_chunk(hub *h, const hub_ticket *t, const xet_hash *chunk, snug_buf *shard,
-                           snug_err *err)
-{
-    snug_status  st = SNUG_OK;
-    snug_arena  *a = snug_arena_new();
-    db_txn      *tx = NULL;
-    store_lookup at[STORE_LOOKUP_MAX];
-    size_t       n = 0;
-    store_reader who = hub_reader_of(&t->who);
-
-    SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
-    SNUG_TRY(store_find_lookup(tx, a, lookup_key(chunk), &who, at, &n, err));
-    db_rollback(tx);
-    tx = NULL;
-    for (size_t i = 0; i < n; i++) {
-        xet_hash  name;
-        hub_xorb *x;
-        if (!xet_hash_parse(at[i].xorb_hash, &name)) continue;
-        SNUG_TRY(hub_xorb_get(h, &name, &x, err));
-        bool hit = at[i].chunk_index < x->x.count &&
-                   xet_hash_eq(&x->x.chunks[at[i].chunk_index].hash, chunk);
-        if (hit) put_answer(a, &x->x, at[i].chunk_index, shard);
-        hub_xorb_unref(x);
-        if (hit) goto done;
-    }
-    SNUG_FAIL(err, SNUG_ENOTFOUND, "no such chunk");
-done:
-    db_rollback(tx);
-    snug_arena_free(a);
     return st;
 }

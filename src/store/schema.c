@@ -126,6 +126,7 @@ static const char schema_2[] =
     " chunk BIGINT NOT NULL,"
     " xorb_id INTEGER NOT NULL,"
     " chunk_index INTEGER NOT NULL,"
+    " file TEXT NOT NULL," /* hash of a file it belongs to: the rest of it is told along */
     " PRIMARY KEY (chunk, xorb_id, chunk_index));"
 
     "CREATE TABLE xet_files ("

@@ -192,10 +192,11 @@ typedef struct store_reader {
 /* The xorb of this hash, if the reader brought it himself or to a repository he sees. */
 snug_status store_xorb_readable(db_txn *tx, snug_arena *a, snug_slice hash, const store_reader *who,
                                 int64_t *id, bool *yes, snug_err *err) SNUG_MUST_USE;
+/* `file`: hash of a file the chunk belongs to, or empty. The first one that is known stays. */
 snug_status store_add_lookup(db_txn *tx, int64_t chunk, int64_t xorb, uint32_t chunk_index,
-                             snug_err *err) SNUG_MUST_USE;
+                             snug_slice file, snug_err *err) SNUG_MUST_USE;
 typedef struct store_lookup {
-    snug_slice xorb_hash;
+    snug_slice xorb_hash, file;
     uint32_t   chunk_index;
 } store_lookup;
 enum { STORE_LOOKUP_MAX = 16 };

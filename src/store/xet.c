@@ -90,20 +90,20 @@ snug_status store_xorb_readable(db_txn *tx, snug_arena *a, snug_slice hash, cons
 /* ---- chunks that may be asked for ---- */
 
 snug_status store_add_lookup(db_txn *tx, int64_t chunk, int64_t xorb, uint32_t chunk_index,
-                             snug_err *err)
+                             snug_slice file, snug_err *err)
 {
     static const db_query q = {
-        "INSERT INTO xorb_lookup (chunk, xorb_id, chunk_index) VALUES ($1, $2, $3) "
+        "INSERT INTO xorb_lookup (chunk, xorb_id, chunk_index, file) VALUES ($1, $2, $3, $4) "
         "ON CONFLICT (chunk, xorb_id, chunk_index) DO NOTHING"};
-    db_val args[] = {db_int(chunk), db_int(xorb), db_int(chunk_index)};
-    return db_exec(tx, q, args, 3, NULL, err);
+    db_val args[] = {db_int(chunk), db_int(xorb), db_int(chunk_index), db_text(file)};
+    return db_exec(tx, q, args, 4, NULL, err);
 }
 
 snug_status store_find_lookup(db_txn *tx, snug_arena *a, int64_t chunk, const store_reader *who,
                               store_lookup out[STORE_LOOKUP_MAX], size_t *count, snug_err *err)
 {
     static const db_query q = {
-        "SELECT x.hash, k.chunk_index FROM xorb_lookup k JOIN xorbs x ON x.id = k.xorb_id "
+        "SELECT x.hash, k.chunk_index, k.file FROM xorb_lookup k JOIN xorbs x ON x.id = k.xorb_id "
         "WHERE k.chunk = $1 AND " READABLE_LINK " ORDER BY k.xorb_id DESC LIMIT 16"};
     snug_status   st = SNUG_OK;
     db_rows      *rows = NULL;
@@ -116,7 +116,8 @@ snug_status store_find_lookup(db_txn *tx, snug_arena *a, int64_t chunk, const st
     for (;;) {
         SNUG_TRY(db_next(rows, &cols, err));
         if (cols == NULL || *count == STORE_LOOKUP_MAX) break;
-        out[(*count)++] = (store_lookup){snug_arena_dup(a, cols[0].s), (uint32_t)cols[1].i};
+        out[(*count)++] = (store_lookup){snug_arena_dup(a, cols[0].s), snug_arena_dup(a, cols[2].s),
+                                         (uint32_t)cols[1].i};
     }
 done:
     db_rows_close(rows);
