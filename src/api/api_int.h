@@ -139,7 +139,37 @@ bool api_cache_get(api_cache *c, snug_slice key, uint64_t epoch, snug_buf *out);
 void api_cache_put(api_cache *c, snug_slice key, uint64_t epoch, snug_slice body);
 
 /* ---- tree.c ---- */
-void api_put_entry(snug_json_out *o, const vcs_entry *e, const vcs_commit *last);
+/* xet NULL: the entry has no Xet name. */
+void api_put_entry(snug_json_out *o, const vcs_entry *e, const xet_hash *xet,
+                   const vcs_commit *last);
+
+/* ---- send.c ---- */
+api_jobs *api_jobs_new(void);
+void      api_jobs_free(api_jobs *j); /* waits for them: stop the server first */
+/* Runs it in a thread of its own; false when too many are running. */
+bool api_jobs_start(api_jobs *j, void (*run)(void *), void *arg) SNUG_MUST_USE;
+/* The object as an answer, with Range, HEAD and conditions; its tag is the SHA-256. */
+snug_status api_send_object(api_app *app, http_req *rq, http_res *rs, const hub_object *o,
+                            snug_slice media, snug_err *err) SNUG_MUST_USE;
+
+/* ---- resolve.c ---- */
+/* Files of a gated repository are for those let in. */
+snug_status api_need_open_gate(api_call *c, snug_err *err) SNUG_MUST_USE;
+
+/* ---- xet.c ---- */
+typedef struct api_ticket {
+    snug_slice cas_url, token, expires, refresh; /* expires: unix seconds */
+} api_ticket;
+snug_status api_new_ticket(api_call *c, hub_role scope, snug_slice rev, api_ticket *out,
+                           snug_err *err) SNUG_MUST_USE;
+snug_slice  api_cas_url(api_call *c);
+/* X-Xet-Hash and the links by which a client fetches the chunks itself. */
+void api_set_xet_links(api_call *c, snug_slice commit, const xet_hash *file);
+snug_status api_read_ticket(http_req *rq, hub_role need, snug_arena *a, hub_ticket *out,
+                            snug_err *err) SNUG_MUST_USE;
+/* The ticket, and {hash} of the path unless NULL. */
+snug_status api_xet_begin(http_req *rq, hub_role need, hub_ticket *t, xet_hash *hash,
+                          snug_err *err) SNUG_MUST_USE;
 
 /* ---- handlers; what each answers is in routes.c ---- */
 http_handler api_whoami, api_auth_check, api_auth_check_write;
@@ -151,6 +181,9 @@ http_handler api_preupload, api_commit, api_validate_yaml;
 http_handler api_resolve, api_raw;
 http_handler api_lfs_batch, api_lfs_verify, api_lfs_locks;
 http_handler api_lfs_put, api_lfs_put_part, api_lfs_complete, api_lfs_get;
+http_handler api_xet_read_token, api_xet_write_token, api_xorb_post, api_xorb_head;
+http_handler api_xet_file_head, api_chunk_get, api_shard_post, api_shard_post_v2;
+http_handler api_reconstruct_v1, api_reconstruct_v2, api_reconstruct_many, api_xorb_bytes;
 http_handler api_health, api_metrics, api_openapi, api_telemetry, api_agent_harnesses, api_tasks;
 http_handler api_not_here;
 

@@ -87,11 +87,6 @@ void api_on_reply(http_req *rq, http_res *rs)
 snug_status api_not_here(http_req *rq, http_res *rs, snug_err *err)
 {
     (void)rs;
-    snug_slice path = http_req_path(rq);
-    if (snug_find(path, SNUG_LIT("/xet-")) != SIZE_MAX)
-        return snug_fail_code(
-            err, SNUG_EUNSUPPORTED, "NotImplemented",
-            "Xet transfers are not implemented here: set HF_HUB_DISABLE_XET=1 and try again");
     const http_doc *doc = http_req_route(rq)->doc;
     return snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented", "not implemented here: %s",
                           doc->summary);

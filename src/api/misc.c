@@ -14,6 +14,7 @@ void api_app_init(api_app *app, hub *h)
 {
     *app = (api_app){.hub = h,
                      .cache = api_cache_new(),
+                     .jobs = api_jobs_new(),
                      .lfs_multipart_min = UINT64_C(2) << 30,
                      .lfs_part_size = 64 << 20,
                      .commit_line_max = API_COMMIT_LINE_MAX};
@@ -22,6 +23,8 @@ void api_app_init(api_app *app, hub *h)
 
 void api_app_deinit(api_app *app)
 {
+    api_jobs_free(app->jobs);
+    app->jobs = NULL;
     api_cache_free(app->cache);
     app->cache = NULL;
 }

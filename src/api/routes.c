@@ -78,6 +78,17 @@ static const http_param p_typed_file[] = {
     P_END};
 static const http_param p_web_repo[] = {P_NS, P_NAME, P_END};
 static const http_param p_rest[] = {{"rest", "path", "string", "anything", true, false}, P_END};
+#define P_REALM {"realm", "path", "string", "part of casUrl", true, false}
+#define P_PREFIX {"prefix", "path", "string", "default", true, false}
+static const http_param p_cas[] = {P_REALM, P_END};
+static const http_param p_cas_file[] = {
+    P_REALM, {"hash", "path", "string", "file", true, false},
+    {"Range", "header", "string", "bytes=first-last", false, false},
+    P_END};
+static const http_param p_cas_many[] = {
+    P_REALM, {"file_id", "query", "string", "file", false, true}, P_END};
+static const http_param p_cas_hash[] = {
+    P_REALM, P_PREFIX, {"hash", "path", "string", "64 hexadecimal digits", true, false}, P_END};
 static const http_param p_blob[] = {
     {"row", "path", "integer", "repository", true, false},
     {"oid", "path", "string", "SHA-256", true, false},
@@ -266,6 +277,47 @@ static const http_doc d_lfs_get = {
     "lfsGet", "lfs", "Fetches an object by a signed address.",
     "", p_blob, NULL, NULL, NULL, 0, "403 404 416"};
 
+static const http_doc d_xet_read = {
+    "xetReadToken", "xet", "A token and address for fetching chunks.",
+    "", p_repo_rev, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_xet_write = {
+    "xetWriteToken", "xet", "A token and address for bringing chunks.",
+    "write", p_repo_rev, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_xorb = {
+    "putXorb", "xet", "Stores a container of chunks; every hash is checked.",
+    "write", p_cas_hash, NULL, s_object, "application/octet-stream", XET_XORB_BODY_MAX,
+    "400 401 403 413"};
+static const http_doc d_xorb_head = {
+    "headXorb", "xet", "The stored size of a container of chunks.",
+    "read", p_cas_hash, NULL, NULL, NULL, 0, "400 401 404"};
+static const http_doc d_chunk = {
+    "findChunk", "xet", "A shard that says where this chunk is stored.",
+    "read", p_cas_hash, NULL, NULL, NULL, 0, "400 401 404"};
+static const http_doc d_shard = {
+    "putShard", "xet", "Registers which files are made of which chunks.",
+    "write", p_cas, NULL, s_object, "application/octet-stream", XET_SHARD_MAX, "400 401 403 413"};
+static const http_doc d_shard2 = {
+    "putShardStreamed", "xet", "The same; progress comes line by line.",
+    "write", p_cas, NULL, s_object, "application/octet-stream", XET_SHARD_MAX, "400 401 403 413"};
+static const http_doc d_rec1 = {
+    "reconstructV1", "xet", "Which stored bytes make up a file.",
+    "read", p_cas_file, NULL, s_object, NULL, 0, "400 401 404 416"};
+static const http_doc d_rec2 = {
+    "reconstruct", "xet", "Which stored bytes make up a file, newer shape.",
+    "read", p_cas_file, NULL, s_object, NULL, 0, "400 401 404 416"};
+static const http_doc d_rec_many = {
+    "reconstructMany", "xet", "The same for several files.",
+    "read", p_cas_many, NULL, s_object, NULL, 0, "400 401 404"};
+static const http_doc d_cas_file = {
+    "headFile", "xet", "The size of a file.",
+    "read", p_cas_file, NULL, NULL, NULL, 0, "400 401 404"};
+static const http_doc d_cas_bytes = {
+    "xorbBytes", "xet", "Part of a container of chunks by a signed address.",
+    "", p_cas_file, NULL, NULL, NULL, 0, "403 404 416"};
+static const http_doc d_cas_telemetry = {
+    "casTelemetry", "xet", "Accepted and forgotten.",
+    "", p_cas, NULL, NULL, NULL, MIB(1), ""};
+
 static const http_doc d_health = {
     "health", "server", "Whether the server answers.",
     "", p_none, NULL, s_object, NULL, 0, ""};
@@ -358,6 +410,45 @@ static const http_route lfs_routes[] = {
     {HTTP_GET, "/api/lfs/get/{row}/{oid}", api_lfs_get, ROUTE_HIDDEN, &d_lfs_get, NULL},
 };
 
+#define CAS "/api/xet/{realm}"
+#define UP (ROUTE_WRITE | ROUTE_STREAM_BODY)
+/* Without a version, in the plural and in the singular: clients before September 2025. */
+#define XORB(path, flags) \
+    {HTTP_POST, CAS path "/{prefix}/{hash}", api_xorb_post, UP | (flags), &d_xorb, NULL}, \
+    {HTTP_PUT, CAS path "/{prefix}/{hash}", api_xorb_post, UP | ROUTE_HIDDEN, &d_xorb, NULL}, \
+    {HTTP_GET, CAS path "/{prefix}/{hash}", api_xorb_head, (flags), &d_xorb_head, NULL}
+#define SHARD(path, flags) \
+    {HTTP_POST, CAS path "/{prefix}/{hash}", api_shard_post, UP | (flags), &d_shard, NULL}, \
+    {HTTP_PUT, CAS path "/{prefix}/{hash}", api_shard_post, UP | ROUTE_HIDDEN, &d_shard, NULL}
+
+static const http_route xet_routes[] = {
+    {HTTP_GET, "/api/" T "/{ns}/{name}/xet-read-token/{rest...}",
+     api_xet_read_token, 0, &d_xet_read, NULL},
+    {HTTP_GET, "/api/" T "/{ns}/{name}/xet-write-token/{rest...}",
+     api_xet_write_token, 0, &d_xet_write, NULL},
+    XORB("/v1/xorbs", 0),
+    XORB("/xorbs", ROUTE_HIDDEN),
+    XORB("/xorb", ROUTE_HIDDEN),
+    {HTTP_POST, CAS "/v1/shards", api_shard_post, UP, &d_shard, NULL},
+    {HTTP_POST, CAS "/v2/shards", api_shard_post_v2, UP, &d_shard2, NULL},
+    {HTTP_POST, CAS "/shards", api_shard_post, UP | ROUTE_HIDDEN, &d_shard, NULL},
+    SHARD("/shards", ROUTE_HIDDEN),
+    SHARD("/shard", ROUTE_HIDDEN),
+    {HTTP_GET, CAS "/v1/chunks/{prefix}/{hash}", api_chunk_get, 0, &d_chunk, NULL},
+    {HTTP_GET, CAS "/chunks/{prefix}/{hash}", api_chunk_get, ROUTE_HIDDEN, &d_chunk, NULL},
+    {HTTP_GET, CAS "/chunk/{prefix}/{hash}", api_chunk_get, ROUTE_HIDDEN, &d_chunk, NULL},
+    {HTTP_GET, CAS "/v2/reconstructions/{hash}", api_reconstruct_v2, 0, &d_rec2, NULL},
+    {HTTP_GET, CAS "/v1/reconstructions/{hash}", api_reconstruct_v1, 0, &d_rec1, NULL},
+    {HTTP_GET, CAS "/reconstructions/{hash}", api_reconstruct_v1, ROUTE_HIDDEN, &d_rec1, NULL},
+    {HTTP_GET, CAS "/reconstruction/{hash}", api_reconstruct_v1, ROUTE_HIDDEN, &d_rec1, NULL},
+    {HTTP_GET, CAS "/v1/reconstructions", api_reconstruct_many, 0, &d_rec_many, NULL},
+    {HTTP_POST, CAS "/v1/reconstructions", api_reconstruct_many, ROUTE_HIDDEN, &d_rec_many, NULL},
+    {HTTP_GET, CAS "/v1/files/{hash}", api_xet_file_head, 0, &d_cas_file, NULL},
+    {HTTP_GET, CAS "/files/{hash}", api_xet_file_head, ROUTE_HIDDEN, &d_cas_file, NULL},
+    {HTTP_GET, CAS "/bytes/{hash}", api_xorb_bytes, ROUTE_HIDDEN, &d_cas_bytes, NULL},
+    {HTTP_POST, CAS "/v1/telemetry", api_telemetry, ROUTE_HIDDEN, &d_cas_telemetry, NULL},
+};
+
 static const http_route server_routes[] = {
     {HTTP_GET, "/healthz", api_health, ROUTE_INLINE, &d_health, NULL},
     {HTTP_GET, "/metrics", api_metrics, ROUTE_INLINE, &d_metrics, NULL},
@@ -380,7 +471,6 @@ NOT_HERE(n_access, "access requests");
 NOT_HERE(n_lfs_files, "administration of LFS files");
 NOT_HERE(n_squash, "squashing history");
 NOT_HERE(n_duplicate, "duplicating repositories");
-NOT_HERE(n_xet, "Xet transfers");
 NOT_HERE(n_compare, "comparing revisions");
 NOT_HERE(n_space, "running Spaces");
 NOT_HERE(n_boards, "leaderboards");
@@ -411,8 +501,6 @@ static const http_route not_here_routes[] = {
     NO_ALL(R "lfs-files/{rest...}", n_lfs_files),
     NO_ALL(R "super-squash/{rest...}", n_squash),
     NO_ALL(R "duplicate/{rest...}", n_duplicate),
-    NO_ALL(R "xet-read-token/{rest...}", n_xet),
-    NO_ALL(R "xet-write-token/{rest...}", n_xet),
     NO_ALL(R "compare/{rest...}", n_compare),
     NO_ALL(R "secrets/{rest...}", n_space),
     NO_ALL(R "variables/{rest...}", n_space),
@@ -445,13 +533,14 @@ static const http_route not_here_routes[] = {
 
 void api_tables(const http_route *const **tables, const size_t **sizes)
 {
-    static const http_route *const all[] = {identity_routes, repo_routes, file_routes,
-        history_routes,
-                                            commit_routes, lfs_routes, server_routes,
-                                                not_here_routes, NULL};
-    static const size_t counts[] = {COUNT(identity_routes), COUNT(repo_routes), COUNT(file_routes),
-                                    COUNT(history_routes), COUNT(commit_routes), COUNT(lfs_routes),
-                                    COUNT(server_routes), COUNT(not_here_routes)};
+    static const http_route *const all[] = {identity_routes, repo_routes,   file_routes,
+                                            history_routes,  commit_routes, lfs_routes,
+                                            xet_routes,      server_routes, not_here_routes,
+                                            NULL};
+    static const size_t            counts[] = {
+        COUNT(identity_routes), COUNT(repo_routes), COUNT(file_routes),
+        COUNT(history_routes),  COUNT(commit_routes), COUNT(lfs_routes),
+        COUNT(xet_routes),      COUNT(server_routes), COUNT(not_here_routes)};
     *tables = all;
     *sizes = counts;
 }

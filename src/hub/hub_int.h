@@ -30,7 +30,8 @@ enum {
     HUB_RANK_LOCKS = 43,
     HUB_RANK_STATS = 44,
     HUB_RANK_ARGON = 45,
-    HUB_RANK_FLUSH = 46
+    HUB_RANK_FLUSH = 46,
+    HUB_RANK_XORBS = 47
 };
 #define HUB_DRAFT_BYTES_MAX (UINT64_C(2) << 30) /* regular contents of one commit */
 
@@ -49,6 +50,7 @@ typedef struct hub_locks   hub_locks;
 typedef struct hub_stats   hub_stats;
 typedef struct hub_flusher hub_flusher;
 typedef struct hub_argon   hub_argon;
+typedef struct hub_xorbs   hub_xorbs;
 
 struct hub {
     char         *data_dir, *git_dir, *draft_dir;
@@ -66,6 +68,7 @@ struct hub {
     hub_locks       *locks;
     hub_stats       *stats;
     hub_argon       *argon;
+    hub_xorbs       *xorbs;
     hub_flusher     *flusher;
 };
 
@@ -178,6 +181,26 @@ snug_status hub_put_file(vcs_repo *git, vcs_draft *d, snug_slice path, snug_slic
  * *ok false: it may not, or there is no such object. */
 snug_status hub_borrow_lfs(hub *h, const hub_actor *who, int64_t row, const blob_id *id,
                            uint64_t *size, bool *ok, snug_err *err) SNUG_MUST_USE;
+
+/* ---- Xet ---- */
+/* What a xorb holds and where its records lie; counted, and never changed. */
+typedef struct hub_xorb {
+    atomic_uint refs;
+    xet_xorb    x; /* chunks: heap */
+    blob_id     blob;
+} hub_xorb;
+hub_xorbs *hub_xorbs_new(void);
+void       hub_xorbs_free(hub_xorbs *c);
+/* From memory or the database; whether the caller may know of it is not asked here. */
+snug_status hub_xorb_get(hub *h, const xet_hash *name, hub_xorb **out, snug_err *err) SNUG_MUST_USE;
+void        hub_xorb_unref(hub_xorb *x); /* NULL is fine */
+/* The byte columns of xorbs and files (xet_index.c). */
+snug_slice  hub_pack_chunks(snug_arena *a, const xet_xorb *x);
+snug_slice  hub_pack_terms(snug_arena *a, const xet_term *terms, size_t n);
+snug_status hub_unpack_terms(snug_arena *a, snug_slice packed, xet_term **out, size_t *n,
+                             snug_err *err) SNUG_MUST_USE;
+store_reader hub_reader_of(const hub_actor *who);
+int64_t      hub_chunk_key(const xet_hash *h); /* the 64 bits store_add_lookup takes */
 
 /* ---- healing (heal.c) ---- */
 snug_status hub_heal(hub *h, snug_err *err) SNUG_MUST_USE;

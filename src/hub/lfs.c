@@ -46,17 +46,22 @@ bool hub_has_lfs(hub *h, int64_t repo_row, const blob_id *id, uint64_t *size)
 snug_status hub_borrow_lfs(hub *h, const hub_actor *who, int64_t row, const blob_id *id,
                            uint64_t *size, bool *ok, snug_err *err)
 {
-    snug_status st = SNUG_OK;
-    snug_arena *a = snug_arena_new();
-    db_txn     *tx = NULL;
-    char        hex[65];
-    bool        linked, readable = false;
-    uint64_t    recorded;
+    snug_status    st = SNUG_OK;
+    snug_arena    *a = snug_arena_new();
+    db_txn        *tx = NULL;
+    char           hex[65];
+    bool           linked, readable = false, found;
+    uint64_t       recorded;
+    store_xet_file packed;
 
     *ok = false;
-    if (!blob_exists(h->blobs, id, size)) goto done;
     blob_id_hex(id, hex);
     SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
+    if (!blob_exists(h->blobs, id, size)) {
+        SNUG_TRY(store_find_xet_sha256(tx, a, snug_str(hex), &packed, &found, err));
+        if (!found) goto done;
+        *size = packed.size;
+    }
     SNUG_TRY(store_has_lfs(tx, a, row, snug_str(hex), &recorded, &linked, err));
     if (!linked)
         SNUG_TRY(store_lfs_readable(tx, a, snug_str(hex), hub_sees(who), hub_own_ns(who), &readable,

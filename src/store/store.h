@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store/store.h - typed rows and queries over db/db.h: users, tokens, repositories, redirects,
- * tags, LFS links, download statistics, server secrets.
+ * tags, LFS links, deduplicated storage, download statistics, server secrets.
  *
  * For:     hub/, which decides who may do what; nothing here knows about permission but the one
  *          filter of store_list_repos, so that pages are full and counts leak nothing.
@@ -167,6 +167,61 @@ snug_status store_add_downloads(db_txn *tx, int64_t repo, int64_t day, uint64_t 
 /* When `today` is a new day: the sums of the last 30 and 7 days of every row, anew. */
 snug_status store_roll_downloads(db_txn *tx, int64_t today, bool *rolled,
                                  snug_err *err) SNUG_MUST_USE;
+
+/* ---- deduplicated storage: hashes are text, 64 hex digits ---- */
+typedef struct store_xorb {
+    int64_t    id;
+    snug_slice hash, blob;
+    uint64_t   stored_size, raw_size;
+    int64_t    created_ms;
+    snug_slice chunks; /* as hub/ packs them */
+} store_xorb;
+/* *added false: it was there already, and *id is that one's. */
+snug_status store_add_xorb(db_txn *tx, const store_xorb *x, int64_t *id, bool *added,
+                           snug_err *err) SNUG_MUST_USE;
+snug_status store_find_xorb(db_txn *tx, snug_arena *a, snug_slice hash, store_xorb *out,
+                            bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_link_xorb(db_txn *tx, int64_t xorb, int64_t repo, int64_t user, int64_t now_ms,
+                            snug_err *err) SNUG_MUST_USE;
+/* Who asks: `sees` and `me` as in store_list; user 0 is nobody. */
+typedef struct store_reader {
+    int        sees;
+    snug_slice me;
+    int64_t    user;
+} store_reader;
+/* The xorb of this hash, if the reader brought it himself or to a repository he sees. */
+snug_status store_xorb_readable(db_txn *tx, snug_arena *a, snug_slice hash, const store_reader *who,
+                                int64_t *id, bool *yes, snug_err *err) SNUG_MUST_USE;
+/* `file`: hash of a file the chunk belongs to, or empty. The first one that is known stays. */
+snug_status store_add_lookup(db_txn *tx, int64_t chunk, int64_t xorb, uint32_t chunk_index,
+                             snug_slice file, snug_err *err) SNUG_MUST_USE;
+typedef struct store_lookup {
+    snug_slice xorb_hash, file;
+    uint32_t   chunk_index;
+} store_lookup;
+enum { STORE_LOOKUP_MAX = 16 };
+/* Where a chunk of this key may be, in xorbs the reader may know of; newest first. */
+snug_status store_find_lookup(db_txn *tx, snug_arena *a, int64_t chunk, const store_reader *who,
+                              store_lookup out[STORE_LOOKUP_MAX], size_t *count,
+                              snug_err *err) SNUG_MUST_USE;
+
+typedef struct store_xet_file {
+    int64_t    id;
+    snug_slice hash, sha256;
+    uint64_t   size;
+    int64_t    created_ms;
+    snug_slice terms; /* as hub/ packs them */
+} store_xet_file;
+snug_status store_add_xet_file(db_txn *tx, const store_xet_file *f, bool *added,
+                               snug_err *err) SNUG_MUST_USE;
+snug_status store_find_xet_file(db_txn *tx, snug_arena *a, snug_slice hash, store_xet_file *out,
+                                bool *found, snug_err *err) SNUG_MUST_USE;
+/* The oldest file of this content. */
+snug_status store_find_xet_sha256(db_txn *tx, snug_arena *a, snug_slice sha256, store_xet_file *out,
+                                  bool *found, snug_err *err) SNUG_MUST_USE;
+/* The hash under which content linked to this repository can be reconstructed. */
+snug_status store_xet_hash_in(db_txn *tx, snug_arena *a, int64_t repo, snug_slice sha256,
+                              snug_slice *hash, bool *found, snug_err *err) SNUG_MUST_USE;
 
 /* ---- server secrets and marks ---- */
 /* Keeps `fresh` under the name unless there is a value already; gives the value that holds. */

@@ -120,10 +120,7 @@ static void what_is_not_built_says_so(void **state)
                  501, "NotImplemented", NULL);
     EXPECT_ERROR(post(h, "DELETE", "/api/models/alice/n/like", h->alice, ""), 501, "NotImplemented",
                  "not implemented here: likes");
-    answer r = get(h, "/api/models/alice/n/xet-write-token/main", h->alice);
-    EXPECT_ERROR(r, 501, "NotImplemented", NULL);
-    assert_true(snug_find(header(r, "X-Error-Message"), SNUG_LIT("HF_HUB_DISABLE_XET=1")) !=
-                SIZE_MAX);
+    answer r;
     EXPECT_ERROR(get(h, "/api/users/alice/overview", NULL), 501, "NotImplemented", NULL);
     EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/super-squash/main", h->alice, "{}"), 501,
                  "NotImplemented", NULL);
