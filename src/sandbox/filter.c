@@ -31,9 +31,8 @@ static const int refused[] = {
     /* rare corners where kernels were broken before */
     SCMP_SYS(bpf), SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(io_uring_setup),
     SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register), SCMP_SYS(keyctl), SCMP_SYS(add_key),
-    SCMP_SYS(request_key), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load),
-    SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module),
-    SCMP_SYS(personality), SCMP_SYS(vmsplice)};
+    SCMP_SYS(request_key), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load), SCMP_SYS(init_module),
+    SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(personality), SCMP_SYS(vmsplice)};
 
 /* libseccomp writes the program to a descriptor; it is kept as memory for every child. */
 static snug_status export_filter(sandbox *s, scmp_filter_ctx ctx, snug_err *err)

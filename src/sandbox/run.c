@@ -25,9 +25,9 @@ enum { PIECE = 64 << 10, TICK_MS = 200, WALL_MS = 600000 };
 static bool try_walls(sandbox *s, snug_buf *said)
 {
     static const char *const argv[] = {"/usr/bin/true", NULL}, *const env[] = {NULL};
-    sandbox_job              job = {.argv = argv, .env = env, .errors = said};
-    sandbox_end              end = {0};
-    snug_err                 err = {0};
+    sandbox_job job = {.argv = argv, .env = env, .errors = said};
+    sandbox_end end = {0};
+    snug_err    err = {0};
     s->confined = true; /* for this one run */
     bool ok = sandbox_run(s, &job, &end, &err) == SNUG_OK && end.code == 0;
     s->confined = ok;
@@ -44,9 +44,10 @@ snug_status sandbox_open(sandbox **out, snug_err *err)
     SNUG_TRY(sandbox_make_filter(s, err));
     if (!try_walls(s, &said)) {
         snug_slice why = snug_trim(snug_buf_slice(&said));
-        snug_log(SNUG_WARN, "sandbox.open",
-                 "confined=no why=%.*s effect=programs run with limits and a system call filter only",
-                 SNUG_SLICE(why.len > 0 ? why : SNUG_LIT("bubblewrap is not installed")));
+        snug_log(
+            SNUG_WARN, "sandbox.open",
+            "confined=no why=%.*s effect=programs run with limits and a system call filter only",
+            SNUG_SLICE(why.len > 0 ? why : SNUG_LIT("bubblewrap is not installed")));
     }
     *out = s;
     s = NULL;
@@ -140,7 +141,7 @@ static snug_status pump(run *r, snug_err *err)
         struct pollfd p[3] = {{r->child.out, POLLIN, 0},
                               {r->child.err, POLLIN, 0},
                               {r->child.in, POLLOUT, 0}}; /* poll skips negative ones */
-        int n = poll(p, 3, TICK_MS);
+        int           n = poll(p, 3, TICK_MS);
         if (n < 0 && errno != EINTR) return snug_fail_sys(err, errno, "poll");
         SNUG_TRY(still_wanted(r, err));
         if (n <= 0) continue;

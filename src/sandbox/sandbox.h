@@ -27,15 +27,15 @@ typedef struct sandbox_limits {
     uint64_t memory_max; /* 4 GiB of address space, for each process */
     uint64_t file_max;   /* 1 GiB for the largest file it writes */
     unsigned files_max;  /* 256 descriptors */
-    unsigned tasks_max;  /* 8192: the kernel counts the whole account, so a bound on runaways only */
+    unsigned tasks_max; /* 8192: the kernel counts the whole account, so a bound on runaways only */
 } sandbox_limits;
 
 typedef struct sandbox_job {
-    const char *const *argv; /* NULL-ended; argv[0] is an absolute path */
-    const char *const *env;  /* "NAME=value", NULL-ended: all there is */
-    const char        *dir;  /* where it starts; NULL: "/" */
+    const char *const *argv;                  /* NULL-ended; argv[0] is an absolute path */
+    const char *const *env;                   /* "NAME=value", NULL-ended: all there is */
+    const char        *dir;                   /* where it starts; NULL: "/" */
     const char *const *reads, *const *writes; /* folders it may see; NULL-ended or NULL */
-    sandbox_limits     limits;
+    sandbox_limits limits;
     /* Its input, pulled as it reads; *got 0 is the end. NULL: none. May wait. */
     snug_status (*pull)(void *arg, void *p, size_t n, size_t *got, snug_err *err);
     /* Its output as it comes. NULL: dropped. May wait: the child feels it. */

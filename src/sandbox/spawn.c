@@ -33,15 +33,15 @@ static const char bwrap_path[] = "/usr/bin/bwrap";
 
 /* Everything the child needs, made before fork. */
 typedef struct plan {
-    const char       *argv[SANDBOX_ARGS_MAX + 1];
-    size_t            argc;
-    bool              too_long;
-    char              filter_fd_text[16];
-    int               in[2], out[2], err[2], told[2]; /* [0] is read */
-    int               filter_fd;                      /* for bubblewrap; -1: none */
-    struct sock_fprog prog;
-    bool              confined;
-    const char       *dir;
+    const char        *argv[SANDBOX_ARGS_MAX + 1];
+    size_t             argc;
+    bool               too_long;
+    char               filter_fd_text[16];
+    int                in[2], out[2], err[2], told[2]; /* [0] is read */
+    int                filter_fd;                      /* for bubblewrap; -1: none */
+    struct sock_fprog  prog;
+    bool               confined;
+    const char        *dir;
     const char *const *env;
     struct {
         int           what;
@@ -72,10 +72,20 @@ static void add_folders(plan *p, const char *flag, const char *const *list)
 /* An empty world, then the system's programs, then the job's folders. */
 static void add_walls(plan *p, const sandbox_job *job)
 {
-    static const char *const world[] = {
-        bwrap_path,  "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
-        "--ro-bind", "/usr",          "/usr",              "--dev",         "/dev",       "--tmpfs",
-        "/tmp",      NULL};
+    static const char *const world[] = {bwrap_path,
+                                        "--unshare-all",
+                                        "--die-with-parent",
+                                        "--new-session",
+                                        "--cap-drop",
+                                        "ALL",
+                                        "--ro-bind",
+                                        "/usr",
+                                        "/usr",
+                                        "--dev",
+                                        "/dev",
+                                        "--tmpfs",
+                                        "/tmp",
+                                        NULL};
     static const char *const system[] = {"/lib", "/lib64", "/bin", "/etc/ld.so.cache", NULL};
     for (size_t i = 0; world[i] != NULL; i++) add(p, world[i]);
     add_folders(p, "--ro-bind-try", system);
@@ -202,8 +212,8 @@ static _Noreturn void become(const plan *p, pid_t parent)
         if (setrlimit((__rlimit_resource_t)p->limits[i].what, &want) != 0) give_up(p->told[1]);
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) give_up(p->told[1]);
-    if (!p->confined && (chdir(p->dir) != 0 ||
-                         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p->prog, 0, 0) != 0))
+    if (!p->confined &&
+        (chdir(p->dir) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p->prog, 0, 0) != 0))
         give_up(p->told[1]);
     (void)execve(p->argv[0], (char *const *)(uintptr_t)p->argv, (char *const *)(uintptr_t)p->env);
     give_up(p->told[1]);
@@ -250,8 +260,7 @@ snug_status sandbox_spawn(const sandbox *s, const sandbox_job *job, bool confine
                           sandbox_child *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    plan        p = {.in = {-1, -1}, .out = {-1, -1}, .err = {-1, -1}, .told = {-1, -1},
-                     .filter_fd = -1};
+    plan p = {.in = {-1, -1}, .out = {-1, -1}, .err = {-1, -1}, .told = {-1, -1}, .filter_fd = -1};
 
     SNUG_TRY(make_plan(s, job, confined, &p, err));
     SNUG_TRY(start(&p, out, err));

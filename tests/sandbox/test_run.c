@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/sandbox/test_run.c - real children: what goes in and comes out, and what they may not do. */
+/* tests/sandbox/test_run.c - real children: what goes in and comes out, and what they may not do.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -66,10 +67,7 @@ static int down(void **state)
     return 0;
 }
 
-static void io_init(io *x)
-{
-    *x = (io){.out = snug_buf_init(4096), .errors = snug_buf_init(256)};
-}
+static void io_init(io *x) { *x = (io){.out = snug_buf_init(4096), .errors = snug_buf_init(256)}; }
 
 static void io_deinit(io *x)
 {
@@ -158,9 +156,9 @@ static void a_child_may_stop_reading(void **state)
     sandbox_end end;
     io_init(&x);
     x.in_left = 30u << 20;
-    assert_int_equal(shell(box[0], "head -c 10; exec 0<&-; echo; exit 4", &x, (sandbox_limits){0},
-                           &end, &err),
-                     SNUG_OK);
+    assert_int_equal(
+        shell(box[0], "head -c 10; exec 0<&-; echo; exit 4", &x, (sandbox_limits){0}, &end, &err),
+        SNUG_OK);
     assert_int_equal(end.code, 4);
     assert_string_equal(snug_buf_cstr(&x.out), "xxxxxxxxxx\n");
     assert_true(x.in_left > 0);
@@ -174,8 +172,9 @@ static void errors_are_bounded(void **state)
     snug_err    err = {0};
     sandbox_end end;
     io_init(&x);
-    assert_int_equal(shell(box[0], "i=0; while [ $i -lt 3000 ]; do echo grumble >&2; i=$((i+1)); done",
-                           &x, (sandbox_limits){0}, &end, &err),
+    assert_int_equal(shell(box[0],
+                           "i=0; while [ $i -lt 3000 ]; do echo grumble >&2; i=$((i+1)); done", &x,
+                           (sandbox_limits){0}, &end, &err),
                      SNUG_OK);
     assert_int_equal(end.code, 0);
     assert_int_equal(x.errors.len, 256);
@@ -229,8 +228,12 @@ static void memory_and_files_are_limited(void **state)
     const char *argv[] = {"/bin/sh", "-c", "head -c 9000000 /dev/zero >big; exit $?", NULL};
     for (int i = 0; i < 2; i++) {
         io_init(&x);
-        sandbox_job job = {.argv = argv, .env = no_env, .dir = dir, .writes = writes,
-                           .limits = {.file_max = 1 << 20}, .errors = &x.errors};
+        sandbox_job job = {.argv = argv,
+                           .env = no_env,
+                           .dir = dir,
+                           .writes = writes,
+                           .limits = {.file_max = 1 << 20},
+                           .errors = &x.errors};
         assert_int_equal(sandbox_run(box[i], &job, &end, &err), SNUG_OK);
         assert_int_not_equal(end.code, 0);
         struct stat sb;
@@ -260,10 +263,12 @@ static void nobody_listening_ends_it(void **state)
     io_init(&x);
     x.gone = true;
     x.gone_after = 2;
-    assert_int_equal(shell(box[0], "sleep 100", &x, (sandbox_limits){0}, &end, &err), SNUG_ECANCELED);
+    assert_int_equal(shell(box[0], "sleep 100", &x, (sandbox_limits){0}, &end, &err),
+                     SNUG_ECANCELED);
     x.gone = false;
     x.push_fails = true;
-    assert_int_equal(shell(box[0], "echo x; sleep 100", &x, (sandbox_limits){0}, &end, &err), SNUG_EIO);
+    assert_int_equal(shell(box[0], "echo x; sleep 100", &x, (sandbox_limits){0}, &end, &err),
+                     SNUG_EIO);
     assert_string_equal(err.msg, "nobody listens");
     x.push_fails = false;
     x.pull_fails = true;
@@ -338,8 +343,13 @@ static void only_named_folders_are_seen(void **state)
     sandbox_end end;
     snug_err    err = {0};
     io_init(&x);
-    sandbox_job job = {.argv = argv, .env = no_env, .dir = dir, .reads = folders, .push = push,
-                       .arg = &x, .errors = &x.errors};
+    sandbox_job job = {.argv = argv,
+                       .env = no_env,
+                       .dir = dir,
+                       .reads = folders,
+                       .push = push,
+                       .arg = &x,
+                       .errors = &x.errors};
     assert_int_equal(sandbox_run(box[0], &job, &end, &err), SNUG_OK);
     assert_string_equal(snug_buf_cstr(&x.out), "seen\n0\n");
     snug_buf_clear(&x.out);
