@@ -7,6 +7,9 @@
 
 #include "api/api.h"
 
+#define ZLIB_CONST
+#include <zlib.h>
+
 enum {
     API_JSON_MAX = 64 << 20, /* bytes of one JSON answer */
     API_CURSOR_MAX = 8192,
@@ -16,10 +19,16 @@ enum {
     API_PREUPLOAD_MAX = 1000,
     API_LFS_BATCH_MAX = 1000,
     API_COMMIT_LINE_MAX = 32 << 20,
+    API_FETCHES_MAX = 16,       /* git fetches served at a time ... */
+    API_FETCHES_WAIT_MAX = 256, /* ... and waiting for their turn */
+    API_FETCH_BODY_MAX = 16 << 20, /* what a fetch asks, as sent ... */
+    API_FETCH_ASK_MAX = 64 << 20,  /* ... and inflated */
+    API_REFS_MAX = 64 << 20,    /* bytes of one list of refs */
     API_GIT_BLOB_MAX = 64 << 20 /* a file kept in git itself, served from memory */
 };
 #define API_COMMIT_BODY_MAX (UINT64_C(4) << 30)
 #define API_LFS_OBJECT_MAX (UINT64_C(1) << 40)
+#define API_PACK_MAX (UINT64_C(8) << 30) /* one push */
 
 /* ---- call.c: one request ---- */
 typedef struct api_call {
@@ -105,6 +114,27 @@ void      api_lines_deinit(api_lines *l);
 snug_status api_lines_feed(api_lines *l, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
 snug_status api_lines_end(api_lines *l, snug_err *err) SNUG_MUST_USE;
 
+/* ---- gunzip.c: a request body that may be compressed ---- */
+typedef struct api_gunzip {
+    snug_status (*pull)(void *arg, void *p, size_t n, size_t *got, snug_err *err);
+    void    *arg;
+    z_stream z;
+    bool     on, ended;
+    uint64_t left; /* bytes that may still come out */
+    unsigned char in[16 << 10];
+} api_gunzip;
+/* `encoding` is the Content-Encoding header: gzip, or nothing. At most `max` bytes come out. */
+snug_status api_gunzip_init(api_gunzip *g, snug_slice encoding, uint64_t max,
+                            snug_status (*pull)(void *, void *, size_t, size_t *, snug_err *),
+                            void *arg, snug_err *err) SNUG_MUST_USE;
+void        api_gunzip_deinit(api_gunzip *g);
+/* The same shape as its source. SNUG_EINVAL for broken data, SNUG_ELIMIT for too much of it. */
+snug_status api_gunzip_read(void *gunzip, void *p, size_t n, size_t *got,
+                            snug_err *err) SNUG_MUST_USE;
+
+/* ---- git.c ---- */
+bool api_is_git(http_req *rq); /* a path of git's own protocol: errors are plain text */
+
 /* ---- render.c: a repository as JSON ---- */
 enum {
     API_SHAPE_INFO = 1u,
@@ -184,6 +214,7 @@ http_handler api_lfs_put, api_lfs_put_part, api_lfs_complete, api_lfs_get;
 http_handler api_xet_read_token, api_xet_write_token, api_xorb_post, api_xorb_head;
 http_handler api_xet_file_head, api_chunk_get, api_shard_post, api_shard_post_v2;
 http_handler api_reconstruct_v1, api_reconstruct_v2, api_reconstruct_many, api_xorb_bytes;
+http_handler api_git_refs, api_git_fetch, api_git_push;
 http_handler api_health, api_metrics, api_openapi, api_telemetry, api_agent_harnesses, api_tasks;
 http_handler api_not_here;
 

@@ -77,6 +77,16 @@ static const http_param p_typed_file[] = {
     {"Range", "header", "string", "bytes=first-last", false, false},
     P_END};
 static const http_param p_web_repo[] = {P_NS, P_NAME, P_END};
+static const http_param p_git[] = {
+    P_NS, P_NAME,
+    {"service", "query", "string", "git-upload-pack or git-receive-pack", true, false},
+    {"Git-Protocol", "header", "string", "version=2", false, false},
+    P_END};
+static const http_param p_git_typed[] = {
+    {"type", "path", "string", "datasets or spaces", true, false}, P_NS, P_NAME,
+    {"service", "query", "string", "git-upload-pack or git-receive-pack", true, false},
+    {"Git-Protocol", "header", "string", "version=2", false, false},
+    P_END};
 static const http_param p_rest[] = {{"rest", "path", "string", "anything", true, false}, P_END};
 #define P_REALM {"realm", "path", "string", "part of casUrl", true, false}
 #define P_PREFIX {"prefix", "path", "string", "default", true, false}
@@ -318,6 +328,29 @@ static const http_doc d_cas_telemetry = {
     "casTelemetry", "xet", "Accepted and forgotten.",
     "", p_cas, NULL, NULL, NULL, MIB(1), ""};
 
+static const http_doc d_git_refs = {
+    "gitRefs", "git", "git's smart HTTP: the refs, for git-upload-pack or git-receive-pack.",
+    "", p_git, NULL, NULL, NULL, 0, "400 401 403 404"};
+static const http_doc d_git_refs_typed = {
+    "gitRefsTyped", "git", "The same for a dataset or space.",
+    "", p_git_typed, NULL, NULL, NULL, 0, "400 401 403 404"};
+static const http_doc d_git_fetch = {
+    "gitUploadPack", "git", "What `git clone` and `git fetch` ask for.",
+    "", p_web_repo, NULL, NULL, "application/x-git-upload-pack-request", API_FETCH_BODY_MAX,
+    "400 401 404 413"};
+static const http_doc d_git_fetch_typed = {
+    "gitUploadPackTyped", "git", "The same for a dataset or space.",
+    "", p_repo, NULL, NULL, "application/x-git-upload-pack-request", API_FETCH_BODY_MAX,
+    "400 401 404 413"};
+static const http_doc d_git_push = {
+    "gitReceivePack", "git", "What `git push` brings.",
+    "write", p_web_repo, NULL, NULL, "application/x-git-receive-pack-request", API_PACK_MAX,
+    "400 401 403 404 413"};
+static const http_doc d_git_push_typed = {
+    "gitReceivePackTyped", "git", "The same for a dataset or space.",
+    "write", p_repo, NULL, NULL, "application/x-git-receive-pack-request", API_PACK_MAX,
+    "400 401 403 404 413"};
+
 static const http_doc d_health = {
     "health", "server", "Whether the server answers.",
     "", p_none, NULL, s_object, NULL, 0, ""};
@@ -449,6 +482,17 @@ static const http_route xet_routes[] = {
     {HTTP_POST, CAS "/v1/telemetry", api_telemetry, ROUTE_HIDDEN, &d_cas_telemetry, NULL},
 };
 
+static const http_route git_routes[] = {
+    {HTTP_GET, "/{ns}/{name}/info/refs", api_git_refs, 0, &d_git_refs, NULL},
+    {HTTP_GET, "/" W "/{ns}/{name}/info/refs", api_git_refs, 0, &d_git_refs_typed, NULL},
+    {HTTP_POST, "/{ns}/{name}/git-upload-pack", api_git_fetch, 0, &d_git_fetch, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/git-upload-pack", api_git_fetch, 0, &d_git_fetch_typed, NULL},
+    {HTTP_POST, "/{ns}/{name}/git-receive-pack",
+     api_git_push, ROUTE_WRITE | ROUTE_STREAM_BODY, &d_git_push, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/git-receive-pack",
+     api_git_push, ROUTE_WRITE | ROUTE_STREAM_BODY, &d_git_push_typed, NULL},
+};
+
 static const http_route server_routes[] = {
     {HTTP_GET, "/healthz", api_health, ROUTE_INLINE, &d_health, NULL},
     {HTTP_GET, "/metrics", api_metrics, ROUTE_INLINE, &d_metrics, NULL},
@@ -535,12 +579,13 @@ void api_tables(const http_route *const **tables, const size_t **sizes)
 {
     static const http_route *const all[] = {identity_routes, repo_routes,   file_routes,
                                             history_routes,  commit_routes, lfs_routes,
-                                            xet_routes,      server_routes, not_here_routes,
-                                            NULL};
+                                            xet_routes,      git_routes,    server_routes,
+                                            not_here_routes, NULL};
     static const size_t            counts[] = {
-        COUNT(identity_routes), COUNT(repo_routes), COUNT(file_routes),
+        COUNT(identity_routes), COUNT(repo_routes),   COUNT(file_routes),
         COUNT(history_routes),  COUNT(commit_routes), COUNT(lfs_routes),
-        COUNT(xet_routes),      COUNT(server_routes), COUNT(not_here_routes)};
+        COUNT(xet_routes),      COUNT(git_routes),    COUNT(server_routes),
+        COUNT(not_here_routes)};
     *tables = all;
     *sizes = counts;
 }

@@ -170,6 +170,7 @@ void hub_close(hub *h)
 }
 
 blob_store *hub_blobs(hub *h) { return h->blobs; }
+vcs        *hub_vcs(hub *h) { return h->vcs; }
 
 /* ---- capabilities ---- */
 

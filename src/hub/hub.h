@@ -30,6 +30,7 @@ typedef struct hub_opts {
 snug_status hub_open(const hub_opts *o, hub **out, snug_err *err) SNUG_MUST_USE;
 void        hub_close(hub *h);
 blob_store *hub_blobs(hub *h);
+vcs        *hub_vcs(hub *h);
 
 /* ---- names ---- */
 typedef enum hub_type { HUB_MODEL, HUB_DATASET, HUB_SPACE, HUB_TYPE_COUNT } hub_type;
@@ -207,6 +208,15 @@ snug_status hub_apply_draft(hub *h, const hub_actor *who, const hub_repo_id *id,
 snug_status hub_after_ref_change(hub *h, const hub_repo_id *id, snug_err *err) SNUG_MUST_USE;
 /* Heals the row of one repository from its refs; called for all at start-up. */
 snug_status hub_reconcile_repo(hub *h, int64_t row, snug_err *err) SNUG_MUST_USE;
+
+/* ---- git push: the same rules for what comes by git's own protocol ---- */
+/* Refuses the refs that nobody moves by a push; asked before the pack is read. */
+void hub_check_push_refs(vcs_push *p);
+/* Looks at everything new (raw files too large for git, LFS objects that are missing, bad paths),
+ * keeps it, moves each ref by compare-and-swap, and lets the row follow. What is refused is
+ * SNUG_OK: the push says why, ref by ref and in lines for the person. */
+snug_status hub_apply_push(hub *h, const hub_actor *who, const hub_repo_id *id, vcs_push *p,
+                           snug_err *err) SNUG_MUST_USE;
 
 typedef struct hub_preupload_file {
     snug_slice path, sample;

@@ -146,6 +146,7 @@ void vcs_close(vcs *v)
 {
     if (v == NULL) return;
     vcs_pool_close(v);
+    sandbox_close(atomic_load(&v->box));
     if (v->lock_fd >= 0) (void)close(v->lock_fd);
     snug_mutex_deinit(&v->mutex);
     snug_mutex_deinit(&v->info_mutex);
