@@ -237,9 +237,30 @@ def hub():
     return result
 
 
+def peers():
+    """A Python that has the peers of bench/requirements.txt, or None where the registry is out of reach."""
+    wanted = ROOT / "bench" / "requirements.txt"
+    venv = ROOT / ".venv-bench"
+    stamp = venv / f"ready-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:16]}"
+    python = venv / "bin" / "python"
+    if not stamp.exists():
+        try:
+            subprocess.run([sys.executable, "-m", "venv", venv], check=True, capture_output=True)
+            subprocess.run([python, "-m", "pip", "install", "-q", "-r", wanted], check=True, capture_output=True)
+            stamp.touch()
+        except subprocess.CalledProcessError:
+            return None
+    return str(python)
+
+
 def main():
     wanted = sys.argv[1:]
     out = {"cpus": os.cpu_count(), "bytes": SIZE}
+    python = peers()
+    if python:
+        os.environ["SNUG_BENCH_PYTHON"] = python
+    else:
+        out["skipped"] = "the Python peers of bench/requirements.txt could not be installed"
     for program in sorted((BUILD / "bench").glob("bench_*")):
         name = program.name.removeprefix("bench_")
         if not os.access(program, os.X_OK) or program.is_dir() or (wanted and name not in wanted):
