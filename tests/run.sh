@@ -99,6 +99,11 @@ PY
   add $counts
 }
 
+clients() { # as installed, then with Xet switched off
+  python_part "stock clients" tests/clients
+  SNUG_TEST_TRANSFER=lfs python_part "stock clients without Xet" tests/clients/test_huggingface_hub.py
+}
+
 lint() {
   say "lint"
   if BUILD=$build tools/lint.sh --fast; then add 1 0 0; else add 0 1 0; fi
@@ -107,11 +112,11 @@ lint() {
 case "$what" in
   "")
     unit; [ -z "$sanitize" ] && lint
-    python_part "stock clients" tests/clients
+    clients
     [ -z "$sanitize" ] && python_part "pages in a browser" tests/pages
     python_part "torture" tests/torture
     ;;
-  clients) python_part "stock clients" tests/clients ;;
+  clients) clients ;;
   pages) python_part "pages in a browser" tests/pages ;;
   torture) python_part "torture" tests/torture ;;
   lint) lint ;;

@@ -193,6 +193,11 @@ typedef struct api_ticket {
 snug_status api_new_ticket(api_call *c, hub_role scope, snug_slice rev, api_ticket *out,
                            snug_err *err) SNUG_MUST_USE;
 snug_slice  api_cas_url(api_call *c);
+typedef struct api_xet_names {
+    char       hash[65];
+    snug_slice refresh, reconstruction; /* addresses */
+} api_xet_names;
+void api_name_xet(api_call *c, snug_slice commit, const xet_hash *file, api_xet_names *out);
 /* X-Xet-Hash and the links by which a client fetches the chunks itself. */
 void api_set_xet_links(api_call *c, snug_slice commit, const xet_hash *file);
 snug_status api_read_ticket(http_req *rq, hub_role need, snug_arena *a, hub_ticket *out,

@@ -132,6 +132,31 @@ static bool is_download(http_req *rq)
     return !http_req_is_head(rq) && (range.ptr == NULL || snug_eq_str(range, "bytes=0-"));
 }
 
+/* A client that fetches chunks itself asks for the name of the file in place of its bytes. */
+static bool wants_file_info(http_req *rq)
+{
+    return snug_find(http_req_header(rq, "Accept"),
+                     SNUG_LIT("application/vnd.xet-fileinfo+json")) != SIZE_MAX;
+}
+
+static void reply_file_info(api_call *c, snug_slice commit, const hub_object *o, const char *etag)
+{
+    SNUG_AUTO(snug_buf) b = snug_buf_init(API_CURSOR_MAX);
+    snug_json_out j = snug_json_out_init(&b);
+    api_xet_names names;
+    api_name_xet(c, commit, &o->file, &names);
+    snug_jo_begin_object(&j);
+    snug_jo_kcstr(&j, "hash", names.hash);
+    snug_jo_kstr(&j, "refreshUrl", names.refresh);
+    snug_jo_kstr(&j, "reconstructionUrl", names.reconstruction);
+    snug_jo_key(&j, "etag");
+    snug_jo_strf(&j, "\"%s\"", etag);
+    snug_jo_ku64(&j, "size", o->size);
+    snug_jo_end_object(&j);
+    http_set_headerf(c->rs, "ETag", "\"%s\"", etag);
+    http_reply_bytes(c->rs, SNUG_LIT("application/vnd.xet-fileinfo+json"), &b);
+}
+
 static snug_status reply_object(api_call *c, const vcs_entry *e, snug_slice commit, snug_err *err)
 {
     snug_status st = SNUG_OK;
@@ -147,7 +172,14 @@ static snug_status reply_object(api_call *c, const vcs_entry *e, snug_slice comm
     if (st != SNUG_OK) return st;
     http_set_headerf(c->rs, "X-Linked-Etag", "\"%s\"", hex);
     http_set_headerf(c->rs, "X-Linked-Size", "%" PRIu64, o.size);
-    if (o.is_xet && o.size > 0) api_set_xet_links(c, commit, &o.file);
+    if (o.is_xet && o.size > 0) {
+        api_set_xet_links(c, commit, &o.file);
+        http_set_header(c->rs, "Vary", SNUG_LIT("Accept"));
+        if (wants_file_info(c->rq)) {
+            reply_file_info(c, commit, &o, hex);
+            return SNUG_OK;
+        }
+    }
     return api_send_object(c->app, c->rq, c->rs, &o, media_of(e->path), err);
 }
 

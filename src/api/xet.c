@@ -52,16 +52,22 @@ snug_status api_new_ticket(api_call *c, hub_role scope, snug_slice rev, api_tick
     return SNUG_OK;
 }
 
+void api_name_xet(api_call *c, snug_slice commit, const xet_hash *file, api_xet_names *out)
+{
+    xet_hash_text(file, out->hash);
+    out->refresh = token_route(c, "read", commit);
+    out->reconstruction = snug_arena_printf(c->a, "%.*s/v1/reconstructions/%s",
+                                            SNUG_SLICE(api_cas_url(c)), out->hash);
+}
+
 void api_set_xet_links(api_call *c, snug_slice commit, const xet_hash *file)
 {
-    char hash[65];
-    xet_hash_text(file, hash);
-    http_set_header(c->rs, "X-Xet-Hash", snug_str(hash));
-    snug_slice refresh = token_route(c, "read", commit);
+    api_xet_names n;
+    api_name_xet(c, commit, file, &n);
+    http_set_header(c->rs, "X-Xet-Hash", snug_str(n.hash));
     http_set_headerf(c->rs, "Link",
-                     "<%.*s>; rel=\"xet-auth\", <%.*s/v1/reconstructions/%s>; "
-                     "rel=\"xet-reconstruction-info\"",
-                     SNUG_SLICE(refresh), SNUG_SLICE(api_cas_url(c)), hash);
+                     "<%.*s>; rel=\"xet-auth\", <%.*s>; rel=\"xet-reconstruction-info\"",
+                     SNUG_SLICE(n.refresh), SNUG_SLICE(n.reconstruction));
 }
 
 /* Once in the body and once in headers: clients differ in where they look. */

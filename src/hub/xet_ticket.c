@@ -59,10 +59,11 @@ static bool parse(hub *h, snug_slice text, snug_arena *a, hub_ticket *t)
     if (text.len == 0 || text.len > TICKET_MAX) return false;
     while (n < FIELDS && snug_split(&rest, '.', &f[n])) n++;
     if (n != FIELDS || rest.ptr != NULL || !snug_eq_str(f[0], "xet") || f[1].len != 1) return false;
+    if (f[1].ptr[0] != 'r' && f[1].ptr[0] != 'w') return false;
     t->scope = f[1].ptr[0] == 'w' ? HUB_ROLE_WRITE : HUB_ROLE_READ;
     char *name = snug_arena_alloc(a, f[6].len / 2 + 1);
-    if (!snug_parse_i64(f[2], &t->who.user_id) || !snug_parse_i64(f[3], &admin) ||
-        !snug_parse_i64(f[4], &t->repo_row) || !snug_parse_i64(f[5], &t->expires_ms) ||
+    if (!snug_parse_i64(f[2], &t->who.user_id) || !snug_parse_i64(f[3], &admin) || admin < 0 ||
+        admin > 1 || !snug_parse_i64(f[4], &t->repo_row) || !snug_parse_i64(f[5], &t->expires_ms) ||
         !snug_unhex(f[6], name, f[6].len / 2))
         return false;
     t->who.is_admin = admin == 1;

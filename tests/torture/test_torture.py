@@ -26,6 +26,19 @@ from harness import ROOT, SANITIZED, Server
 ABSENT = None  # a ledger state: the repository does not exist
 
 
+def vector(name):
+    """The bytes of a section of the Xet vectors."""
+    text = (ROOT / "tests/golden/xet/vectors.txt").read_text()
+    body = text.split(f"[{name}]", 1)[1].split("\n", 1)[1].split("\n[", 1)[0]
+    return bytes.fromhex("".join(body.split()))
+
+
+# Two files that a xorb and a shard of the vectors make up.
+XORB_HASH = "81eb00340a16351b6a6cb6fe9f9e8a582a135203cc8d522d25062587913f006b"
+XORB, SHARD = vector("golden-xorb-body-without-footer"), vector("golden-upload-shard")
+PACKED = [b"hello world", b"a" * 1024 + b"".join(i.to_bytes(4, "little") for i in range(64))]
+
+
 class Died(Exception):
     """The server went away in the middle of an exchange."""
 
@@ -89,8 +102,18 @@ class Witness:
                 self.call("POST", path, {"oid": oid, "size": len(content)}, media)
         return oid
 
-    def commit(self, name, files, large, gone=()):
-        """files: small path -> bytes; large: path -> bytes through LFS; gone: paths to delete."""
+    def xet(self, name):
+        """Brings PACKED to the repository as a client with chunks does."""
+        _, _, data = self.call("GET", f"/api/models/ada/{name}/xet-write-token/main")
+        ticket = json.loads(data)
+        base = re.sub(r"^https?://[^/]+", "", ticket["casUrl"])
+        bearer = {"Authorization": f"Bearer {ticket['accessToken']}"}
+        self.call("POST", f"{base}/v1/xorbs/default/{XORB_HASH}", XORB, bearer, auth=False)
+        self.call("POST", f"{base}/v1/shards", SHARD, bearer, auth=False)
+
+    def commit(self, name, files, large, gone=(), packed=False):
+        """files: small path -> bytes; large: path -> bytes through LFS; gone: paths to delete; packed: also
+        the two files that come by Xet."""
         state = dict(self.repos[name])
         lines = [{"key": "header", "value": {"summary": f"write {time.time_ns()}", "description": ""}}]
         for path, content in files.items():
@@ -108,6 +131,12 @@ class Witness:
             lines.append({"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": oid,
                                                       "size": len(content)}})
             state[path] = content
+        if packed:
+            self.xet(name)
+            for i, content in enumerate(PACKED):
+                lines.append({"key": "lfsFile", "value": {"path": f"packed-{i}.bin", "algo": "sha256",
+                                                          "oid": hashlib.sha256(content).hexdigest()}})
+                state[f"packed-{i}.bin"] = content
         body = "".join(json.dumps(x) + "\n" for x in lines).encode()
         self.write(name, state, lambda: self.call(
             "POST", f"/api/models/ada/{name}/commit/main", body, {"Content-Type": "application/x-ndjson"}))
@@ -200,6 +229,7 @@ def scenario(w):
         lambda: w.commit(name, {"a.txt": b"changed"}, {"n.bin": os.urandom(3_000_000)}, gone=["d/b.txt"]),
         lambda: w.commit(name, {f"many/{i:03}.txt": str(i).encode() for i in range(200)}, {}),
         lambda: w.commit(name, {}, {"m.bin": os.urandom(100_000)}),
+        lambda: w.commit(name, {"c.txt": b"with chunks"}, {}, packed=True),
     ]
     for step in steps:
         try:
@@ -282,7 +312,7 @@ def test_random_kills(place):
                     gone = [p for p in w.repos[n] if rng.random() < 0.3][:2]
                     w.commit(n, {f"f{rng.randrange(6)}.txt": os.urandom(rng.randrange(2000))},
                              {f"l{rng.randrange(3)}.bin": os.urandom(rng.randrange(1, 400_000))}
-                             if rng.random() < 0.6 else {}, gone=[p for p in gone if p.startswith("g")])
+                             if rng.random() < 0.6 else {}, packed=rng.random() < 0.2, gone=[p for p in gone if p.startswith("g")])
                 acknowledged += 1
         except Died:
             pass
