@@ -586,7 +586,12 @@ def test_push_and_commit_race(server, git, tmp_path):
         base = git.out("rev-parse", "HEAD", cwd=at)
         mine = git.commit(at, {"race.txt": f"git {i}"})
         result = {}
-        t = threading.Thread(target=lambda: result.update(api=api_commit(server, repo, {"race.txt": b"api %d" % i}, parent=base)))
+
+        def commit():
+            time.sleep(0.006 * i)  # git starts slowly: give each its chances
+            result["api"] = api_commit(server, repo, {"race.txt": b"api %d" % i}, parent=base)
+
+        t = threading.Thread(target=commit)
         t.start()
         p = git("push", cwd=at, check=False)
         t.join()
