@@ -360,7 +360,7 @@ done:
     return st;
 }
 
-/* ---- verify, locks ---- */
+/* ---- verify ---- */
 
 snug_status api_lfs_verify(http_req *rq, http_res *rs, snug_err *err)
 {
@@ -389,13 +389,6 @@ snug_status api_lfs_verify(http_req *rq, http_res *rs, snug_err *err)
 done:
     api_done(&c);
     return st;
-}
-
-/* git-lfs takes this for "no locking here" and goes on. */
-snug_status api_lfs_locks(http_req *rq, http_res *rs, snug_err *err)
-{
-    (void)rq, (void)rs;
-    return snug_fail(err, SNUG_ENOTFOUND, "File locking is not supported");
 }
 
 /* ---- bytes ---- */

@@ -87,6 +87,17 @@ static const http_param p_git_typed[] = {
     {"service", "query", "string", "git-upload-pack or git-receive-pack", true, false},
     {"Git-Protocol", "header", "string", "version=2", false, false},
     P_END};
+#define P_LOCKS                                                                                    \
+    {"path", "query", "string", "only this path", false, false},                                   \
+        {"id", "query", "string", "only this lock", false, false}
+#define P_LOCK {"id", "path", "integer", "number of the lock", true, false}
+static const http_param p_locks[] = {P_NS, P_NAME, P_LOCKS, P_LIMIT, P_CURSOR, P_END};
+static const http_param p_locks_typed[] = {
+    {"type", "path", "string", "datasets or spaces", true, false}, P_NS, P_NAME, P_LOCKS,
+    P_LIMIT, P_CURSOR, P_END};
+static const http_param p_lock[] = {P_NS, P_NAME, P_LOCK, P_END};
+static const http_param p_lock_typed[] = {
+    {"type", "path", "string", "datasets or spaces", true, false}, P_NS, P_NAME, P_LOCK, P_END};
 static const http_param p_rest[] = {{"rest", "path", "string", "anything", true, false}, P_END};
 #define P_REALM {"realm", "path", "string", "part of casUrl", true, false}
 #define P_PREFIX {"prefix", "path", "string", "default", true, false}
@@ -170,6 +181,9 @@ static const char s_batch[] =
     "\"items\":{\"type\":\"object\",\"required\":[\"oid\",\"size\"],"
     "\"properties\":{\"oid\":{\"type\":\"string\"},"
     "\"size\":{\"type\":\"integer\"}}}}}}";
+static const char s_lock[] =
+    "{\"type\":\"object\",\"required\":[\"path\"],\"properties\":{\"path\":{\"type\":\"string\"},"
+    "\"ref\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"}}}}}";
 static const char s_pointer[] =
     "{\"type\":\"object\",\"required\":[\"oid\",\"size\"],"
     "\"properties\":{\"oid\":{\"type\":\"string\"},"
@@ -272,8 +286,29 @@ static const http_doc d_verify_typed = {
     "lfsVerifyTyped", "lfs", "The same for a dataset or space.",
     "read", p_repo, s_pointer, s_object, "application/vnd.git-lfs+json", 0, "401 404 422"};
 static const http_doc d_locks = {
-    "lfsLocks", "lfs", "File locking: not supported.",
-    "", p_rest, NULL, NULL, NULL, 0, "404"};
+    "lfsLocks", "lfs", "File locks of a repository.",
+    "", p_locks, NULL, s_object, "application/vnd.git-lfs+json", 0, "400 401 404"};
+static const http_doc d_locks_typed = {
+    "lfsLocksTyped", "lfs", "The same for a dataset or space.",
+    "", p_locks_typed, NULL, s_object, "application/vnd.git-lfs+json", 0, "400 401 404"};
+static const http_doc d_lock_add = {
+    "lfsLock", "lfs", "Locks a file; 409 with the lock there is.",
+    "write", p_web_repo, s_lock, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404 409 422"};
+static const http_doc d_lock_add_typed = {
+    "lfsLockTyped", "lfs", "The same for a dataset or space.",
+    "write", p_repo, s_lock, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404 409 422"};
+static const http_doc d_lock_verify = {
+    "lfsVerifyLocks", "lfs", "Own locks and those of others, before a push.",
+    "write", p_web_repo, s_object, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404"};
+static const http_doc d_lock_verify_typed = {
+    "lfsVerifyLocksTyped", "lfs", "The same for a dataset or space.",
+    "write", p_repo, s_object, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404"};
+static const http_doc d_lock_del = {
+    "lfsUnlock", "lfs", "Removes a lock.",
+    "write", p_lock, s_object, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404"};
+static const http_doc d_lock_del_typed = {
+    "lfsUnlockTyped", "lfs", "The same for a dataset or space.",
+    "write", p_lock_typed, s_object, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404"};
 static const http_doc d_lfs_put = {
     "lfsPut", "lfs", "Stores an object by a signed address.",
     "", p_blob, NULL, NULL, "application/octet-stream", API_LFS_OBJECT_MAX, "403 422"};
@@ -426,14 +461,22 @@ static const http_route lfs_routes[] = {
     {HTTP_POST, "/{ns}/{name}/info/lfs/objects/verify", api_lfs_verify, 0, &d_verify, NULL},
     {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/objects/verify",
      api_lfs_verify, 0, &d_verify_typed, NULL},
-    {HTTP_GET, "/{ns}/{name}/info/lfs/locks/{rest...}",
-     api_lfs_locks, ROUTE_HIDDEN | ROUTE_INLINE, &d_locks, NULL},
-    {HTTP_POST, "/{ns}/{name}/info/lfs/locks/{rest...}",
-     api_lfs_locks, ROUTE_HIDDEN, &d_locks, NULL},
-    {HTTP_GET, "/" W "/{ns}/{name}/info/lfs/locks/{rest...}",
-     api_lfs_locks, ROUTE_HIDDEN | ROUTE_INLINE, &d_locks, NULL},
-    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/locks/{rest...}",
-     api_lfs_locks, ROUTE_HIDDEN, &d_locks, NULL},
+    {HTTP_GET, "/{ns}/{name}/info/lfs/locks",
+     api_lock_list, 0, &d_locks, NULL},
+    {HTTP_GET, "/" W "/{ns}/{name}/info/lfs/locks",
+     api_lock_list, 0, &d_locks_typed, NULL},
+    {HTTP_POST, "/{ns}/{name}/info/lfs/locks",
+     api_lock_create, ROUTE_WRITE, &d_lock_add, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/locks",
+     api_lock_create, ROUTE_WRITE, &d_lock_add_typed, NULL},
+    {HTTP_POST, "/{ns}/{name}/info/lfs/locks/verify",
+     api_lock_verify, 0, &d_lock_verify, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/locks/verify",
+     api_lock_verify, 0, &d_lock_verify_typed, NULL},
+    {HTTP_POST, "/{ns}/{name}/info/lfs/locks/{id}/unlock",
+     api_lock_remove, ROUTE_WRITE, &d_lock_del, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/locks/{id}/unlock",
+     api_lock_remove, ROUTE_WRITE, &d_lock_del_typed, NULL},
     {HTTP_PUT, "/api/lfs/put/{row}/{oid}",
      api_lfs_put, ROUTE_WRITE | ROUTE_STREAM_BODY | ROUTE_HIDDEN, &d_lfs_put, NULL},
     {HTTP_PUT, "/api/lfs/part/{row}/{oid}/{part}",

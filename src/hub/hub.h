@@ -316,6 +316,29 @@ snug_status hub_plan_file(hub *h, const hub_ticket *t, const xet_hash *file, uin
                           uint64_t last, snug_arena *a, xet_plan *out, uint64_t *size,
                           snug_err *err) SNUG_MUST_USE;
 
+/* ---- LFS file locks (the caller opened the repository with the right to write, or to read for a
+ * list) ---- */
+typedef struct hub_lfs_lock {
+    int64_t    id, created_ms;
+    snug_slice path, ref, owner;
+    bool       ours; /* the asking person's */
+} hub_lfs_lock;
+typedef struct hub_lock_query {
+    snug_slice path;      /* empty: any */
+    int64_t    id, after; /* 0: any, from the start */
+    size_t     limit;
+} hub_lock_query;
+/* *made false: *out is the lock that was there. */
+snug_status hub_lock_path(hub *h, const hub_actor *who, int64_t row, snug_slice path,
+                          snug_slice ref, snug_arena *a, hub_lfs_lock *out, bool *made,
+                          snug_err *err) SNUG_MUST_USE;
+snug_status hub_list_locks(hub *h, const hub_actor *who, int64_t row, const hub_lock_query *q,
+                           snug_arena *a, hub_lfs_lock **out, size_t *count, bool *more,
+                           snug_err *err) SNUG_MUST_USE;
+/* SNUG_EFORBIDDEN for somebody else's without `force`. */
+snug_status hub_unlock_path(hub *h, const hub_actor *who, int64_t row, int64_t id, bool force,
+                            snug_arena *a, hub_lfs_lock *out, snug_err *err) SNUG_MUST_USE;
+
 /* ---- branches and tags (need HUB_ROLE_WRITE on an opened repository) ---- */
 snug_status hub_create_branch(hub *h, hub_repo *r, snug_slice name, snug_slice start,
                               bool overwrite, snug_err *err) SNUG_MUST_USE;

@@ -160,6 +160,24 @@ snug_status store_lfs_readable(db_txn *tx, snug_arena *a, snug_slice oid_hex, in
 snug_status store_lfs_bytes(db_txn *tx, snug_arena *a, int64_t repo, uint64_t *out,
                             snug_err *err) SNUG_MUST_USE;
 
+/* ---- LFS file locks ---- */
+typedef struct store_lock {
+    int64_t    id, repo_id, owner_id, created_ms;
+    snug_slice path, ref, owner; /* owner: the name, by owner_id */
+} store_lock;
+snug_status store_add_lock(db_txn *tx, const store_lock *l, int64_t *id,
+                           snug_err *err) SNUG_MUST_USE;
+snug_status store_find_lock(db_txn *tx, snug_arena *a, int64_t repo, int64_t id, store_lock *out,
+                            bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_find_lock_of(db_txn *tx, snug_arena *a, int64_t repo, snug_slice path,
+                               store_lock *out, bool *found, snug_err *err) SNUG_MUST_USE;
+/* Those with id > after, at most n, in id order. */
+snug_status store_list_locks(db_txn *tx, snug_arena *a, int64_t repo, int64_t after, size_t n,
+                             store_lock **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status store_count_locks(db_txn *tx, snug_arena *a, int64_t repo, uint64_t *out,
+                              snug_err *err) SNUG_MUST_USE;
+snug_status store_delete_lock(db_txn *tx, int64_t repo, int64_t id, snug_err *err) SNUG_MUST_USE;
+
 /* ---- download statistics: a row per repository and UTC day ---- */
 enum { STORE_DOWNLOAD_DAYS = 30, STORE_TRENDING_DAYS = 7 };
 snug_status store_add_downloads(db_txn *tx, int64_t repo, int64_t day, uint64_t n,

@@ -63,6 +63,9 @@ static void put_commands(snug_buf *b, const hub_repo_info *r, snug_slice base, b
     const char *verb = is_empty ? "upload" : "download", *rest = is_empty ? " ./folder" : "";
     snug_buf_printf(b, "\nhf %s %s/%s%s%s", verb, r->id.ns, r->id.name, rest, flag[r->id.type]);
     snug_buf_printf(b, "\nsnug %s %s/%s%s%s", verb, r->id.ns, r->id.name, rest, ours[r->id.type]);
+    snug_buf_puts(b, "\ngit clone ");
+    html_text(b, base);
+    snug_buf_printf(b, "/%s%s/%s", hub_type_web(r->id.type), r->id.ns, r->id.name);
     if (!is_empty && r->id.type == HUB_MODEL)
         snug_buf_printf(b, "\nsnug run %s/%s \"some input\"", r->id.ns, r->id.name);
     snug_buf_puts(b, "</pre>\n");

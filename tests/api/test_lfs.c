@@ -210,10 +210,6 @@ static void batch_says_no_in_the_words_of_git_lfs(void **state)
     object = first_object(
         h, batch(h, "alice/l", NULL, "{\"operation\":\"download\",\"objects\":[" HELLO "]}"));
     assert_int_equal(snug_json_i64_or(snug_json_get(object, "error"), "code", 0), 404);
-    r = ask_with(h, "POST", "/alice/l.git/info/lfs/locks/verify", h->alice, LFS, SNUG_LIT("{}"));
-    EXPECT(r, 404);
-    EXPECT_STR(json_of(h, r), "message", "File locking is not supported");
-    EXPECT(get(h, "/alice/l.git/info/lfs/locks", h->alice), 404);
 }
 
 /* Another repository must not learn from us what is stored, nor read it by its hash. */

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -586,7 +587,12 @@ def test_push_and_commit_race(server, git, tmp_path):
         base = git.out("rev-parse", "HEAD", cwd=at)
         mine = git.commit(at, {"race.txt": f"git {i}"})
         result = {}
-        t = threading.Thread(target=lambda: result.update(api=api_commit(server, repo, {"race.txt": b"api %d" % i}, parent=base)))
+
+        def commit():
+            time.sleep(0.006 * i)  # git starts slowly: give each its chances
+            result["api"] = api_commit(server, repo, {"race.txt": b"api %d" % i}, parent=base)
+
+        t = threading.Thread(target=commit)
         t.start()
         p = git("push", cwd=at, check=False)
         t.join()
@@ -675,6 +681,53 @@ def test_killed_server_heals(tmp_path):
             git("push", "-q", cwd=at)
             assert sha(s, repo) == new and read(s, repo, "w.bin") == point.encode()
             fsck(s, repo)
+    finally:
+        s.close()
+
+
+def test_random_kills_of_the_server(tmp_path):
+    """kill -9 at any moment of a push: what was acknowledged is there, and nothing half-done is."""
+    s = Server(tmp_path / "house")
+    s.add_user("ada")
+    s.ada = s.add_token("ada")
+    rng = random.Random(7)
+    try:
+        repo = make(s)
+        git = Git(s, tmp_path / "home", s.ada)
+        at = git.clone(repo, tmp_path / "a")
+        acked = git.out("rev-parse", "HEAD", cwd=at)
+        landed = 0
+        for i in range(4 if SANITIZED else 25):
+            git.login(s.ada)
+            git("remote", "set-url", "origin", git.url(repo), cwd=at)
+            tried = [acked]
+            stop = threading.Event()
+            done = []
+
+            def pushes():
+                while not stop.is_set():
+                    tried.append(git.commit(at, {f"t{len(tried) % 5}": os.urandom(30_000), "l.bin": os.urandom(30_000)}))
+                    if git("push", cwd=at, check=False).returncode == 0:
+                        done.append(tried[-1])
+
+            t = threading.Thread(target=pushes)
+            t.start()
+            time.sleep(rng.uniform(0.05, 0.6))
+            s.kill()
+            stop.set()
+            t.join()
+            landed += len(done)
+            acked = done[-1] if done else acked
+            s.start()
+            now = sha(s, repo)
+            assert now in tried[tried.index(acked):], (i, now, acked)
+            acked = now
+            fsck(s, repo)
+        print(f"{landed} pushes acknowledged")
+        assert landed >= 3
+        git.login(s.ada)
+        fresh = Git(s, tmp_path / "home2", s.ada).clone(repo, tmp_path / "b")
+        assert (fresh / "l.bin").stat().st_size == 30_000
     finally:
         s.close()
 
