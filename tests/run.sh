@@ -58,10 +58,11 @@ unit() { # unit [label]
 }
 
 venv() { # the Python clients, in a virtual environment of their own
-  local stamp=.venv/ready-$(sha256sum tests/clients/requirements.txt | cut -c1-16)
+  local stamp=.venv/ready-$(cat tests/clients/requirements*.txt | sha256sum | cut -c1-16)
   [ -e "$stamp" ] && return 0
   python3 -m venv .venv >/dev/null 2>&1 &&
     .venv/bin/pip install -q --disable-pip-version-check -r tests/clients/requirements.txt >"$build/pip.log" 2>&1 &&
+    .venv/bin/pip install -q --disable-pip-version-check --no-deps -r tests/clients/requirements-alone.txt >>"$build/pip.log" 2>&1 &&
     touch "$stamp"
 }
 

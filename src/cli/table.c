@@ -15,7 +15,7 @@ const cli_command *const cli_commands[] = {
     &cli_cmd_repo_move,    &cli_cmd_upload,        &cli_cmd_download,
 #endif
 #ifdef SNUG_HAVE_INFER
-    &cli_cmd_run,          &cli_cmd_forward,
+    &cli_cmd_run,          &cli_cmd_forward,       &cli_cmd_tokenize,
 #endif
     &cli_cmd_version,      &cli_cmd_help,          NULL,
 };

@@ -143,10 +143,6 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED,
                   "BPE: dropout makes encoding random and is not known to this build");
     }
-    if (b->byte_fallback && b->prefix.len + b->suffix.len > 0) {
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
-                  "BPE: byte_fallback with a prefix or suffix is not known to this build");
-    }
     SNUG_TRY(load_merges(t, snug_json_get(v, "merges"), err));
     load_shortcuts(t);
 done:
@@ -173,21 +169,26 @@ static void flush_unk(const tok_bpe *b, word *w)
     w->unk = false;
 }
 
-static bool find_char(const tok *t, tok_work *w, snug_slice c, bool first, bool last, uint32_t *id)
+/* The character as the vocabulary spells it at this place of a word. */
+static snug_slice spell(const tok_bpe *b, tok_work *w, snug_slice c, bool first, bool last)
 {
-    const tok_bpe *b = &t->m.bpe;
-    snug_slice     before = first ? SNUG_EMPTY : b->prefix, after = last ? b->suffix : SNUG_EMPTY;
-    if (before.len + after.len == 0) {
-        uint32_t cp = tok_cp(c.ptr);
-        if (cp >= 512) return tok_vocab_get(&t->vocab, c, id);
-        *id = b->char_ids[cp];
-        return *id != NO_ID;
-    }
+    snug_slice before = first ? SNUG_EMPTY : b->prefix, after = last ? b->suffix : SNUG_EMPTY;
+    if (before.len + after.len == 0) return c;
     char *text = tok_scratch_need(&w->model[1], before.len + c.len + after.len);
     if (before.len > 0) memcpy(text, before.ptr, before.len);
     memcpy(text + before.len, c.ptr, c.len);
     if (after.len > 0) memcpy(text + before.len + c.len, after.ptr, after.len);
-    return tok_vocab_get(&t->vocab, snug_slice_of(text, before.len + c.len + after.len), id);
+    return snug_slice_of(text, before.len + c.len + after.len);
+}
+
+static bool find_char(const tok *t, snug_slice c, uint32_t *id)
+{
+    const tok_bpe *b = &t->m.bpe;
+    uint32_t       cp = tok_cp(c.ptr);
+    if (cp >= 512 || tok_utf8_len((unsigned char)c.ptr[0]) != c.len)
+        return tok_vocab_get(&t->vocab, c, id);
+    *id = b->char_ids[cp];
+    return *id != NO_ID;
 }
 
 static bool add_as_bytes(const tok_bpe *b, word *w, snug_slice c)
@@ -204,12 +205,13 @@ static snug_status add_char(const tok *t, tok_work *wk, word *w, snug_slice c, b
 {
     const tok_bpe *b = &t->m.bpe;
     uint32_t       id;
-    if (find_char(t, wk, c, first, last, &id)) {
+    snug_slice     spelt = spell(b, wk, c, first, last);
+    if (find_char(t, spelt, &id)) {
         flush_unk(b, w);
         add_symbol(w, id, c.len);
         return SNUG_OK;
     }
-    if (b->byte_fallback && add_as_bytes(b, w, c)) return SNUG_OK;
+    if (b->byte_fallback && add_as_bytes(b, w, spelt)) return SNUG_OK;
     if (!b->has_unk) return SNUG_OK; /* left out */
     if (!b->unk_known) {
         return snug_fail(wk->err, SNUG_EINVAL,
@@ -305,8 +307,11 @@ static snug_status run(const tok *t, tok_work *wk, const tok_piece *p)
     }
     /* At most one symbol per byte (and a pending unknown); each merge pushes two pairs. */
     size_t room = (size_t)p->len + 1;
-    word   w = {.symbols =
-                    tok_scratch_need(&wk->model[0], room * (sizeof(symbol) + 3 * sizeof(candidate)))};
+    if (b->byte_fallback) room += p->len * b->prefix.len + b->suffix.len; /* spelt in bytes too */
+    if (room > TOK_NORMAL_MAX)
+        return snug_fail(wk->err, SNUG_ELIMIT, "BPE: a word of %u bytes is too long", p->len);
+    word w = {.symbols =
+                  tok_scratch_need(&wk->model[0], room * (sizeof(symbol) + 3 * sizeof(candidate)))};
     for (size_t at = 0; at < text.len;) {
         size_t      n = tok_utf8_len((unsigned char)text.ptr[at]);
         snug_status st = add_char(t, wk, &w, snug_sub(text, at, n), at == 0, at + n == text.len);

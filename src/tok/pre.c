@@ -402,6 +402,23 @@ static snug_status run_fixed(const tok_pre *p, tok_work *w, tok_piece *piece, to
     return SNUG_OK;
 }
 
+/* What stands before the first character that has a script is left out, as in the reference. */
+static snug_status run_scripts(const tok_pre *p, tok_work *w, tok_piece *piece, tok_pieces *out)
+{
+    unsigned last = 0;
+    uint32_t from = 0;
+    (void)p, (void)w;
+    for (uint32_t at = 0; at < piece->len; at += tok_utf8_len((unsigned char)piece->text[at])) {
+        unsigned script = tok_script(tok_cp(piece->text + at));
+        if (script == 0 || script == last) continue;
+        if (last != 0) tok_push(out, tok_cut(piece, from, at));
+        last = script;
+        from = at;
+    }
+    if (last != 0) tok_push(out, tok_cut(piece, from, piece->len));
+    return SNUG_OK;
+}
+
 static const pre_type pre_types[] = {
     {"Sequence", load_sequence, NULL},
     {"BertPreTokenizer", load_nothing, run_bert},
@@ -414,6 +431,7 @@ static const pre_type pre_types[] = {
     {"ByteLevel", load_bytes, run_bytes},
     {"Metaspace", load_metaspace, run_metaspace},
     {"FixedLength", load_fixed, run_fixed},
+    {"UnicodeScripts", load_nothing, run_scripts},
 };
 
 snug_status tok_pre_load(snug_arena *a, snug_json v, unsigned depth, const tok_pre **out,

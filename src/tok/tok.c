@@ -338,7 +338,7 @@ static snug_status finish(const tok_work *w, tok_window a, tok_window b, bool pa
     snug_status st = SNUG_OK;
     if (w->t->post != NULL)
         st = tok_post_run(w->t->post, (w->flags & TOK_ADD_SPECIAL) != 0, &runs, w->err);
-    return st == SNUG_OK ? tok_runs_write(w->t, &runs, out, w->err) : st;
+    return st == SNUG_OK ? tok_runs_write(w->t, &runs, w->flags, out, w->err) : st;
 }
 
 static snug_status encode(const tok *t, snug_slice a, const snug_slice *b, unsigned flags,

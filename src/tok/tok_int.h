@@ -31,6 +31,9 @@ bool     tok_is_control(uint32_t cp);    /* Cc, Cf, Co but not tab and line ends
 bool     tok_is_chinese(uint32_t cp);    /* the blocks BERT isolates */
 unsigned tok_lower(uint32_t cp, uint32_t out[2]); /* how many: 1 or 2 */
 
+/* scripts.c: a number per script; 0: goes with any */
+unsigned tok_script(uint32_t cp);
+
 static inline unsigned tok_utf8_len(unsigned char lead)
 {
     return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
@@ -254,7 +257,7 @@ snug_status tok_post_load(snug_arena *a, snug_json v, unsigned depth, const tok_
 size_t      tok_post_added(const tok_post *p, bool pair);
 snug_status tok_post_run(const tok_post *p, bool add_special, tok_runs *runs,
                          snug_err *err) SNUG_MUST_USE;
-snug_status tok_runs_write(const tok *t, const tok_runs *runs, tok_ids *out,
+snug_status tok_runs_write(const tok *t, const tok_runs *runs, unsigned flags, tok_ids *out,
                            snug_err *err) SNUG_MUST_USE;
 
 /* window.c */
