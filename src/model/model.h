@@ -37,7 +37,9 @@ typedef enum model_head {
     MODEL_HEAD_NONE,      /* last_hidden_state */
     MODEL_HEAD_CAUSAL_LM, /* logits for the next token */
     MODEL_HEAD_MASKED_LM, /* logits for each token */
-    MODEL_HEAD_CLASSES    /* logits for each label */
+    MODEL_HEAD_CLASSES,   /* logits for each label */
+    MODEL_HEAD_TOKENS,    /* logits for each label of each token */
+    MODEL_HEAD_SPAN       /* start_logits and end_logits for each token */
 } model_head;
 
 /* A configuration that was checked: every size is within its limit and fits the others. */
@@ -46,17 +48,41 @@ typedef struct model_shape {
     const char       *class_name; /* "LlamaForCausalLM" */
     model_head        head;
     size_t            hidden, inner, layers, heads, kv_heads, head_dim, vocab, positions_max, labels;
+    size_t            groups, group_layers;                          /* albert */
+    size_t            buckets, distance_max;                         /* relative positions */
+    size_t            taps, period;                                  /* convolution; layers */
+    size_t            window;                                        /* of sliding layers */
+    uint64_t          sliding[MODEL_LAYERS_MAX / 64];                /* a bit per layer */
+    size_t            embed_width;    /* of an encoder's embeddings */
+    size_t            position_first; /* ids of learned positions start here: fewer tokens fit */
+    size_t            pad, types;     /* padding id; token types, 0: none */
     float             eps;
     tensor_act        act;
     bool              attention_bias, mlp_bias, tied;
-    nn_rope           rope; /* width 0: learned positions */
+    bool              norm_bias, head_bias, word_bias, mean_pooling; /* modernbert */
+    bool c2p, p2c, share_keys, learned_positions, norm_distances, bucketed; /* deberta */
+    tensor_act        head_act, conv_act;
+    nn_rope           rope_local; /* of sliding layers */
+    bool              relative; /* positions are neither rotary nor from a table: no limit */
+    nn_rope           rope;     /* width 0: learned positions */
 } model_shape;
+
+static inline bool model_layer_is(const uint64_t *bits, size_t layer)
+{
+    return (bits[layer / 64] >> layer % 64 & 1u) != 0;
+}
+static inline void model_layer_set(uint64_t *bits, size_t layer, bool on)
+{
+    bits[layer / 64] &= ~((uint64_t)1 << layer % 64);
+    bits[layer / 64] |= (uint64_t)on << layer % 64;
+}
 
 /* One step for `batch` rows of `times` tokens each. Arrays are row-major, on the host. */
 typedef struct model_batch {
     size_t         batch, times;
     const int32_t *ids;       /* [batch, times] */
     const int32_t *positions; /* [batch, times]; NULL: counted on from what kv holds */
+    const int32_t *types;     /* [batch, times]; NULL: all 0 */
     const int32_t *mask;      /* [batch, held + times], 0 hides a key; NULL: all are seen */
     nn_kv         *kv;        /* NULL: none; only for models that generate */
     bool           last_only; /* generating models: logits of the last time only */
@@ -76,6 +102,7 @@ typedef struct model_out {
 struct model_arch {
     const char *model_type; /* config.json's "model_type" */
     const char *prefix;     /* of body weights inside a class with a head: "model." */
+    const void *dialect;    /* what tells apart architectures that share a file */
     const struct model_class {
         const char *name;
         model_head  head;

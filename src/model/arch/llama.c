@@ -62,7 +62,10 @@ static snug_status parse(snug_json config, model_shape *s, snug_err *err)
     SNUG_TRY(cfg_bool(config, "attention_bias", false, &s->attention_bias, err));
     SNUG_TRY(cfg_bool(config, "mlp_bias", false, &s->mlp_bias, err));
     SNUG_TRY(cfg_bool(config, "tie_word_embeddings", false, &s->tied, err));
-    SNUG_TRY(cfg_rope(config, s->head_dim, s->positions_max, 10000.0, &s->rope, err));
+    SNUG_TRY(cfg_rope(
+        config,
+        (cfg_rotary){.width = s->head_dim, .positions_max = s->positions_max, .theta = 10000.0},
+        &s->rope, err));
 done:
     return st;
 }
@@ -149,8 +152,10 @@ static snug_status forward(model *m, const model_batch *in, model_out *out, snug
         const llama_layer *l = &n->layers[i];
         tensor_mark        mark = tensor_space_mark(c.space);
         SNUG_TRY(nn_norm_run(&c, &l->before_attention, &x, &h, err));
-        SNUG_TRY(nn_attention_run(&c, &l->attention, &h, &turn, &mask, in->kv, i, &y,
-                                  err)); /* [B, T, E] */
+        SNUG_TRY(
+            nn_attention_run(&c, &l->attention, &h,
+                             &(nn_step){.turn = &turn, .mask = &mask, .kv = in->kv, .layer = i}, &y,
+                             err)); /* [B, T, E] */
         SNUG_TRY(tensor_add(c.dev, &x, &y, &x, err));
         SNUG_TRY(nn_norm_run(&c, &l->before_mlp, &x, &h, err));
         SNUG_TRY(nn_mlp_run(&c, &l->mlp, &h, &y, err)); /* [B, T, E] */
@@ -180,9 +185,10 @@ static const struct model_class classes[] = {
     {NULL, MODEL_HEAD_NONE},
 };
 
-const model_arch arch_llama = {.model_type = "llama",
-                               .prefix = "model.",
-                               .classes = classes,
-                               .parse = parse,
-                               .bind = bind,
-                               .forward = forward};
+const model_arch arch_llama[] = {{.model_type = "llama",
+                                  .prefix = "model.",
+                                  .classes = classes,
+                                  .parse = parse,
+                                  .bind = bind,
+                                  .forward = forward},
+                                 {0}};
