@@ -141,6 +141,20 @@ void api_cache_put(api_cache *c, snug_slice key, uint64_t epoch, snug_slice body
 /* ---- tree.c ---- */
 void api_put_entry(snug_json_out *o, const vcs_entry *e, const vcs_commit *last);
 
+/* "<" becomes "&lt;" and so on. */
+void api_html_escape(snug_buf *b, snug_slice s);
+
+/* ---- routes_community.c ---- */
+typedef struct api_table {
+    const http_route *rows; /* NULL: the end */
+    size_t            count;
+} api_table;
+extern const api_table api_community_tables[];
+
+http_handler api_list_discussions, api_open_discussion, api_get_discussion, api_comment;
+http_handler api_rename_discussion, api_discussion_status, api_merge_pull;
+http_handler api_edit_comment, api_hide_comment;
+
 /* ---- handlers; what each answers is in routes.c ---- */
 http_handler api_whoami, api_auth_check, api_auth_check_write;
 http_handler api_create_repo, api_delete_repo, api_move_repo, api_put_settings;

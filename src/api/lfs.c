@@ -104,6 +104,7 @@ typedef struct batch {
     bool      used_parts;
     size_t    count;
     snug_json objects;
+    snug_slice ref; /* what the objects are for; empty when the client does not say */
 } batch;
 
 static snug_status read_batch(api_call *c, batch *b, snug_err *err)
@@ -125,6 +126,7 @@ static snug_status read_batch(api_call *c, batch *b, snug_err *err)
     for (snug_json_iter it = snug_json_iter_of(transfers); snug_json_next(&it);) {
         if (snug_json_to_str(it.value, &one) && snug_eq_str(one, "multipart")) b->multipart = true;
     }
+    b->ref = snug_json_str_or(snug_json_get(doc, "ref"), "name", SNUG_EMPTY);
     b->objects = snug_json_get(doc, "objects");
     b->count = snug_json_count(b->objects);
     if (!snug_json_is(b->objects, SNUG_JSON_ARRAY))
@@ -312,10 +314,8 @@ snug_status api_lfs_batch(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
     SNUG_TRY(read_batch(&c, &b, err));
-    if (b.upload) { /* ask again for the right to write, in hub's own words */
-        api_close_repo(&c);
-        SNUG_TRY(hub_open_repo(c.hub, &c.who, &c.info->id, HUB_ROLE_WRITE, c.a, &c.repo, err));
-    }
+    if (b.upload) /* without a ref the objects are for a pull request about to be opened */
+        SNUG_TRY(hub_check_upload(c.hub, &c.who, c.info, b.ref, b.ref.len == 0, err));
     api_close_repo(&c);
     choose_transfer(&c, &b);
     SNUG_TRY(put_batch(&c, &b, &out, err));

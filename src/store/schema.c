@@ -101,7 +101,8 @@ static const char schema_1[] =
     " count BIGINT NOT NULL,"
     " PRIMARY KEY (repo_id, day));";
 
-static const db_migration steps[] = {{1, schema_1}};
+static const db_migration steps[] = {
+    {1, schema_1}, {2, store_schema_community}, {3, store_schema_groups}};
 
 snug_status store_migrate(db *d, snug_err *err)
 {

@@ -173,4 +173,6 @@ snug_status store_roll_downloads(db_txn *tx, int64_t today, bool *rolled,
 snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_slice fresh,
                               snug_slice *out, snug_err *err) SNUG_MUST_USE;
 
+#include "store/community.h"
+
 #endif
