@@ -17,14 +17,10 @@ static snug_status take_op(void *arg, const api_op *op, snug_err *err)
     bool        renames = op->old_path.len > 0 && !snug_eq(op->old_path, op->path);
 
     switch (op->kind) {
-    case API_OP_HEADER:
-        return hub_draft_header(d, op->summary, op->description, op->parent, err);
-    case API_OP_DELETE_FILE:
-        return hub_draft_delete(d, op->path, false, err);
-    case API_OP_DELETE_FOLDER:
-        return hub_draft_delete(d, op->path, true, err);
-    case API_OP_COPY:
-        return hub_draft_copy(d, op->src_path, op->src_rev, op->path, err);
+    case API_OP_HEADER: return hub_draft_header(d, op->summary, op->description, op->parent, err);
+    case API_OP_DELETE_FILE: return hub_draft_delete(d, op->path, false, err);
+    case API_OP_DELETE_FOLDER: return hub_draft_delete(d, op->path, true, err);
+    case API_OP_COPY: return hub_draft_copy(d, op->src_path, op->src_rev, op->path, err);
     case API_OP_FILE:
         if (op->content.ptr == NULL) return hub_draft_move(d, op->old_path, op->path, err);
         if (renames) SNUG_TRY(hub_draft_delete(d, op->old_path, false, err));

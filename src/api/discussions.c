@@ -81,12 +81,8 @@ static void put_event(snug_json_out *o, const hub_event *e)
     snug_jo_key(o, "data");
     snug_jo_begin_object(o);
     switch (e->kind) {
-    case HUB_EVENT_COMMENT:
-        put_comment(o, e);
-        break;
-    case HUB_EVENT_STATUS:
-        snug_jo_kstr(o, "status", e->first);
-        break;
+    case HUB_EVENT_COMMENT: put_comment(o, e); break;
+    case HUB_EVENT_STATUS: snug_jo_kstr(o, "status", e->first); break;
     case HUB_EVENT_COMMIT:
         snug_jo_kstr(o, "subject", e->first);
         snug_jo_kstr(o, "oid", e->second);

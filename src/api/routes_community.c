@@ -6,7 +6,8 @@
 #define MIB(n) ((uint64_t)(n) << 20)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* clang-format off: a row is a line here, to be read down its columns */
+/* A row is a line here, to be read down its columns. */
+/* clang-format off */
 
 #define P_TYPE {"type", "path", "string", "models, datasets or spaces", true, false}
 #define P_NS {"ns", "path", "string", "owner: a user or an organisation", true, false}

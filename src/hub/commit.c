@@ -27,9 +27,9 @@ typedef struct landing {
     snug_arena      *a;
     snug_slice       rev, ref;
     vcs_oid          tip;
-    int64_t          pull;     /* the pull request whose ref `rev` is; 0: a branch */
-    bool             proposes; /* the commit begins a pull request instead of moving the branch */
-    hub_new_pull     fresh;    /* ... this one */
+    int64_t          pull;      /* the pull request whose ref `rev` is; 0: a branch */
+    bool             proposes;  /* the commit begins a pull request instead of moving the branch */
+    hub_new_pull     fresh;     /* ... this one */
     snug_slice      *lfs_paths; /* heap: paths that become pointers */
     size_t           lfs_count, lfs_cap;
 } landing;
@@ -196,17 +196,11 @@ static snug_status apply_ops(landing *l, vcs_draft *v, snug_err *err)
             note_lfs_path(l, op->path);
             SNUG_TRY(vcs_draft_put(v, op->path, &op->git_blob, err));
             break;
-        case DRAFT_FILE:
-            SNUG_TRY(vcs_draft_put(v, op->path, &op->git_blob, err));
-            break;
+        case DRAFT_FILE: SNUG_TRY(vcs_draft_put(v, op->path, &op->git_blob, err)); break;
         case DRAFT_DELETE:
-        case DRAFT_DELETE_FOLDER:
-            SNUG_TRY(vcs_draft_remove(v, op->path, err));
-            break;
+        case DRAFT_DELETE_FOLDER: SNUG_TRY(vcs_draft_remove(v, op->path, err)); break;
         case DRAFT_COPY:
-        case DRAFT_MOVE:
-            SNUG_TRY(apply_copy(l, v, op, err));
-            break;
+        case DRAFT_MOVE: SNUG_TRY(apply_copy(l, v, op, err)); break;
         }
     }
 done:
@@ -423,8 +417,8 @@ static snug_status propose(landing *l, hub_commit_result *out, snug_err *err)
     reserved = true;
     SNUG_TRY(land(l, out, err));
     HUB_FAULT("hub.pull.after_ref", err, st);
-    SNUG_TRY(hub_publish_pull(l->h, l->who, &l->info, l->git, &l->fresh, l->d->description, false,
-                              err));
+    SNUG_TRY(
+        hub_publish_pull(l->h, l->who, &l->info, l->git, &l->fresh, l->d->description, false, err));
     reserved = false; /* it stands */
     hub_touch(l->h, &l->info.id);
 done:

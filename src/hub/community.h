@@ -45,8 +45,8 @@ typedef struct hub_event {
     hub_event_kind kind;
     snug_slice     author, first, second;
     int64_t        created_ms;
-    bool           hidden;    /* a comment nobody can read any more */
-    hub_talk_text *texts;     /* of a comment, oldest first; none when hidden */
+    bool           hidden; /* a comment nobody can read any more */
+    hub_talk_text *texts;  /* of a comment, oldest first; none when hidden */
     size_t         text_count;
 } hub_event;
 

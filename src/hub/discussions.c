@@ -296,9 +296,9 @@ done:
 static snug_status add_event(change *c, store_event_kind kind, snug_slice first, snug_slice second,
                              snug_slice text, snug_err *err)
 {
-    snug_status  st = SNUG_OK;
-    store_event  e, *all;
-    size_t       count;
+    snug_status st = SNUG_OK;
+    store_event e, *all;
+    size_t      count;
 
     SNUG_TRY(hub_put_event(c->tx, c->who, c->d.id, kind, first, second, text, &e, err));
     if (c->out == NULL) goto done;
@@ -430,8 +430,7 @@ snug_status hub_set_talk_status(hub *h, const hub_actor *who, hub_repo *r, int64
                                 hub_talk_status status, snug_slice comment, snug_arena *a,
                                 hub_event *out, snug_err *err)
 {
-    change c = {
-        .h = h, .who = who, .r = r, .a = a, .text = comment, .status = status, .out = out};
+    change c = {.h = h, .who = who, .r = r, .a = a, .text = comment, .status = status, .out = out};
     snug_status st = hub_check_comment(comment, err);
     if (st != SNUG_OK) return st;
     if (status != HUB_TALK_OPEN && status != HUB_TALK_CLOSED)

@@ -194,9 +194,9 @@ typedef struct hub_new_pull {
 snug_status hub_reserve_pull(hub *h, const hub_actor *who, const hub_repo_info *info,
                              snug_slice title, snug_slice base, const vcs_oid *tip, snug_arena *a,
                              hub_new_pull *out, snug_err *err) SNUG_MUST_USE;
-snug_status hub_publish_pull(hub *h, const hub_actor *who, const hub_repo_info *info,
-                             vcs_repo *git, const hub_new_pull *p, snug_slice description,
-                             bool draft, snug_err *err) SNUG_MUST_USE;
+snug_status hub_publish_pull(hub *h, const hub_actor *who, const hub_repo_info *info, vcs_repo *git,
+                             const hub_new_pull *p, snug_slice description, bool draft,
+                             snug_err *err) SNUG_MUST_USE;
 void        hub_forget_pull(hub *h, vcs_repo *git, const hub_new_pull *p);
 /* Brings the row of a pull request to what its ref says: an event for each new commit. */
 snug_status hub_sync_pull_locked(hub *h, const hub_repo_info *info, vcs_repo *git, int64_t num,

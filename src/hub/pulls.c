@@ -36,8 +36,8 @@ snug_status hub_check_pull_push(hub *h, const hub_actor *who, const hub_repo_inf
     SNUG_TRY(hub_need_writer(h, who, err));
     SNUG_TRY(hub_load_talk(h, info->row, num, a, &d, err));
     if (!hub_can_write(who, info) && d.author_id != who->user_id)
-        SNUG_FAIL(err, SNUG_EFORBIDDEN, "Only the author of pull request %lld and writers can add to it",
-                  (long long)num);
+        SNUG_FAIL(err, SNUG_EFORBIDDEN,
+                  "Only the author of pull request %lld and writers can add to it", (long long)num);
     if (!is_open(d.status))
         SNUG_FAIL(err, SNUG_EFORBIDDEN, "Pull request %lld is %s: reopen it or open another one",
                   (long long)num, hub_talk_status_name((hub_talk_status)d.status));
@@ -94,9 +94,9 @@ done:
     return st;
 }
 
-snug_status hub_publish_pull(hub *h, const hub_actor *who, const hub_repo_info *info,
-                             vcs_repo *git, const hub_new_pull *p, snug_slice description,
-                             bool draft, snug_err *err)
+snug_status hub_publish_pull(hub *h, const hub_actor *who, const hub_repo_info *info, vcs_repo *git,
+                             const hub_new_pull *p, snug_slice description, bool draft,
+                             snug_err *err)
 {
     snug_status      st = SNUG_OK;
     snug_arena      *a = snug_arena_new();
@@ -114,7 +114,8 @@ snug_status hub_publish_pull(hub *h, const hub_actor *who, const hub_repo_info *
     st = db_end(tx, true, err);
     tx = NULL;
     if (st == SNUG_OK && hub_sync_pull_locked(h, info, git, p->num, NULL) != SNUG_OK)
-        snug_log(SNUG_WARN, "hub.pull.sync", "num=%lld", (long long)p->num); /* the next look does */
+        snug_log(SNUG_WARN, "hub.pull.sync", "num=%lld",
+                 (long long)p->num); /* the next look does */
 done:
     db_rollback(tx);
     snug_arena_free(a);
@@ -231,7 +232,7 @@ static snug_status add_commits(db_txn *tx, vcs_repo *git, const store_discussion
     SNUG_TRY(vcs_log(git, tip, 0, grown ? SYNC_COMMITS_MAX : 1, a, &list, &count, &more, err));
     while (fresh < count && !vcs_oid_eq(&list[fresh].id, &old)) fresh++;
     while (fresh-- > 0) {
-        char       hex[41];
+        char hex[41];
         vcs_oid_hex(&list[fresh].id, hex);
         hub_actor author = {.user_id = d->author_id, .name = list[fresh].author};
         SNUG_TRY(hub_put_event(tx, &author, d->id, STORE_EVENT_COMMIT, list[fresh].title,
@@ -285,7 +286,8 @@ snug_status hub_pull_conflicts(hub_repo *r, const hub_talk *t, snug_arena *a, sn
 
     *count = 0;
     if (!t->is_pull || (t->status != HUB_TALK_OPEN && t->status != HUB_TALK_DRAFT)) goto done;
-    if (vcs_resolve_rev(r->git, t->base, &ours, NULL) != SNUG_OK) goto done; /* the branch is gone */
+    if (vcs_resolve_rev(r->git, t->base, &ours, NULL) != SNUG_OK)
+        goto done; /* the branch is gone */
     if (!vcs_oid_parse(t->head, &theirs)) goto done;
     SNUG_TRY(vcs_merge_commits(r->git, &ours, &theirs, SNUG_EMPTY, NULL, a, &m, err));
     *paths = m.conflicts;
@@ -373,9 +375,9 @@ static snug_status try_merge(merging *g, snug_slice comment, snug_err *err)
     vcs_who     author;
     snug_slice  ref;
     char        hex[41];
-    snug_slice  message = snug_arena_printf(
-        g->a, "Merge pull request #%lld: %.*s%s%.*s", (long long)g->d.num, SNUG_SLICE(g->d.title),
-        comment.len > 0 ? "\n\n" : "", SNUG_SLICE(comment));
+    snug_slice  message = snug_arena_printf(g->a, "Merge pull request #%lld: %.*s%s%.*s",
+                                            (long long)g->d.num, SNUG_SLICE(g->d.title),
+                                           comment.len > 0 ? "\n\n" : "", SNUG_SLICE(comment));
 
     hub_who_of(g->who, g->a, &author);
     SNUG_TRY(vcs_resolve_branch(g->r->git, g->d.base, g->a, &ref, &g->tip, err));
@@ -485,8 +487,8 @@ static snug_status heal_pull(hub *h, store_discussion *d, snug_arena *a, snug_er
     SNUG_TRY(store_find_discussion(tx, a, d->repo_id, d->num, d, &found, err));
     db_rollback(tx);
     tx = NULL;
-    if (!found || (d->status != STORE_TALK_MAKING &&
-                   (d->status != STORE_TALK_OPEN || d->merge.len == 0)))
+    if (!found ||
+        (d->status != STORE_TALK_MAKING && (d->status != STORE_TALK_OPEN || d->merge.len == 0)))
         goto done;
     SNUG_TRY(hub_load_row(h, d->repo_id, a, &info, &found, err));
     if (!found || !vcs_repo_exists(h->vcs, snug_str(info.key))) goto done;

@@ -36,7 +36,11 @@ snug_status store_set_discussion(db_txn *tx, const store_discussion *d,
                                  snug_err *err) SNUG_MUST_USE;
 snug_status store_drop_discussion(db_txn *tx, int64_t id, snug_err *err) SNUG_MUST_USE;
 
-typedef enum store_talk_filter { STORE_TALKS_ALL, STORE_TALKS_OPEN, STORE_TALKS_CLOSED } store_talk_filter;
+typedef enum store_talk_filter {
+    STORE_TALKS_ALL,
+    STORE_TALKS_OPEN,
+    STORE_TALKS_CLOSED
+} store_talk_filter;
 typedef struct store_talk_query {
     int64_t           repo;
     int               kind; /* -1 both, 0 discussions, 1 pull requests */
@@ -50,8 +54,8 @@ snug_status store_list_discussions(db_txn *tx, snug_arena *a, const store_talk_q
                                    store_discussion **out, size_t *count, uint64_t *total,
                                    snug_err *err) SNUG_MUST_USE;
 /* What a crash may have left half done: MAKING ones, and open ones with a merge under way. */
-snug_status store_unfinished_pulls(db_txn *tx, snug_arena *a, store_discussion **out,
-                                   size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status store_unfinished_pulls(db_txn *tx, snug_arena *a, store_discussion **out, size_t *count,
+                                   snug_err *err) SNUG_MUST_USE;
 snug_status store_count_discussions_of(db_txn *tx, int64_t author, uint64_t *out,
                                        snug_err *err) SNUG_MUST_USE;
 

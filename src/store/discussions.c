@@ -46,18 +46,12 @@ snug_status store_add_discussion(db_txn *tx, const store_discussion *d, int64_t 
     SNUG_TRY(store_next_id(tx, "discussions", id, err));
     SNUG_TRY(store_number(tx, last, &repo, 1, 0, num, err));
     ++*num;
-    db_val args[] = {db_int(*id),
-                     repo,
-                     db_int(*num),
-                     store_bool(d->is_pull),
-                     db_int(d->status),
-                     db_int(d->author_id),
-                     db_text(d->author),
-                     db_text(d->title),
-                     db_int(d->created_ms),
-                     db_text(d->base),
-                     db_text(d->fork),
-                     db_text(d->head)};
+    db_val args[] = {db_int(*id),           repo,
+                     db_int(*num),          store_bool(d->is_pull),
+                     db_int(d->status),     db_int(d->author_id),
+                     db_text(d->author),    db_text(d->title),
+                     db_int(d->created_ms), db_text(d->base),
+                     db_text(d->fork),      db_text(d->head)};
     SNUG_TRY(db_exec(tx, put, args, 12, NULL, err));
 done:
     return st;
@@ -113,31 +107,29 @@ snug_status store_list_discussions(db_txn *tx, snug_arena *a, const store_talk_q
     static const db_query page = {"SELECT " TALK_COLS TALK_WHERE
                                   " ORDER BY d.num DESC LIMIT $5 OFFSET $6"};
     snug_status           st = SNUG_OK;
-    db_val                args[] = {db_int(q->repo),
-                                    db_int(q->kind),
-                                    db_int(q->status),
-                                    db_text(store_lower(a, q->author)),
-                                    db_int((int64_t)q->limit),
-                                    db_int((int64_t)q->skip)};
+    db_val                args[] = {db_int(q->repo),           db_int(q->kind),
+                                    db_int(q->status),         db_text(store_lower(a, q->author)),
+                                    db_int((int64_t)q->limit), db_int((int64_t)q->skip)};
     int64_t               n;
     void                 *rows = NULL;
 
     SNUG_TRY(store_number(tx, how_many, args, 4, 0, &n, err));
     *total = (uint64_t)n;
-    SNUG_TRY(store_rows(tx, a, page, args, 6, q->limit, sizeof **out, read_talk, &rows, count, err));
+    SNUG_TRY(
+        store_rows(tx, a, page, args, 6, q->limit, sizeof **out, read_talk, &rows, count, err));
     *out = rows;
 done:
     return st;
 }
 
-snug_status store_unfinished_pulls(db_txn *tx, snug_arena *a, store_discussion **out,
-                                   size_t *count, snug_err *err)
+snug_status store_unfinished_pulls(db_txn *tx, snug_arena *a, store_discussion **out, size_t *count,
+                                   snug_err *err)
 {
     static const db_query q = {"SELECT " TALK_COLS " FROM discussions d WHERE d.status = 0 OR "
                                "(d.status = 1 AND d.merge_oid <> '') ORDER BY d.id"};
     void                 *rows = NULL;
-    snug_status           st = store_rows(tx, a, q, NULL, 0, UNFINISHED_MAX, sizeof **out, read_talk,
-                                          &rows, count, err);
+    snug_status           st =
+        store_rows(tx, a, q, NULL, 0, UNFINISHED_MAX, sizeof **out, read_talk, &rows, count, err);
     *out = rows;
     return st;
 }
@@ -182,8 +174,8 @@ snug_status store_add_event(db_txn *tx, const store_event *e, int64_t *id, snug_
     snug_status st = SNUG_OK;
 
     SNUG_TRY(store_next_id(tx, "events", id, err));
-    db_val args[] = {db_int(*id),          db_int(e->discussion_id), db_text(e->key),
-                     db_int(e->kind),      db_int(e->author_id),     db_text(e->author),
+    db_val args[] = {db_int(*id),           db_int(e->discussion_id), db_text(e->key),
+                     db_int(e->kind),       db_int(e->author_id),     db_text(e->author),
                      db_int(e->created_ms), db_text(e->first),        db_text(e->second)};
     SNUG_TRY(db_exec(tx, q, args, 9, NULL, err));
 done:
@@ -197,8 +189,8 @@ snug_status store_list_events(db_txn *tx, snug_arena *a, int64_t discussion, sto
                                "e.discussion_id = $1 ORDER BY e.id"};
     db_val                arg = db_int(discussion);
     void                 *rows = NULL;
-    snug_status st = store_rows(tx, a, q, &arg, 1, STORE_EVENTS_MAX, sizeof **out, read_event, &rows,
-                                count, err);
+    snug_status st = store_rows(tx, a, q, &arg, 1, STORE_EVENTS_MAX, sizeof **out, read_event,
+                                &rows, count, err);
     *out = rows;
     return st;
 }
@@ -240,8 +232,12 @@ snug_status store_add_text(db_txn *tx, const store_event *e, snug_slice text, sn
     db_val      id = db_int(e->id);
 
     SNUG_TRY(store_number(tx, last, &id, 1, 0, &version, err));
-    db_val args[] = {id,           db_int(version + 1), db_int(e->discussion_id),
-                     db_text(text), db_text(author),     db_int(now_ms)};
+    db_val args[] = {id,
+                     db_int(version + 1),
+                     db_int(e->discussion_id),
+                     db_text(text),
+                     db_text(author),
+                     db_int(now_ms)};
     SNUG_TRY(db_exec(tx, put, args, 6, NULL, err));
 done:
     return st;
@@ -255,8 +251,8 @@ snug_status store_list_texts(db_txn *tx, snug_arena *a, int64_t discussion, int6
         "t.discussion_id = $1 AND ($2 = 0 OR t.event_id = $2) ORDER BY t.event_id, t.version"};
     db_val      args[] = {db_int(discussion), db_int(event)};
     void       *rows = NULL;
-    snug_status st = store_rows(tx, a, q, args, 2, STORE_EVENTS_MAX, sizeof **out, read_text, &rows,
-                                count, err);
+    snug_status st =
+        store_rows(tx, a, q, args, 2, STORE_EVENTS_MAX, sizeof **out, read_text, &rows, count, err);
     *out = rows;
     return st;
 }

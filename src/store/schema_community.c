@@ -42,7 +42,7 @@ const char store_schema_community[] =
     " author_id INTEGER NOT NULL,"
     " author TEXT NOT NULL,"
     " created_ms BIGINT NOT NULL,"
-    " first TEXT NOT NULL," /* status, subject of a commit, old title */
+    " first TEXT NOT NULL,"  /* status, subject of a commit, old title */
     " second TEXT NOT NULL," /* commit, new title */
     " hidden INTEGER NOT NULL);"
     "CREATE INDEX discussion_events_of ON discussion_events (discussion_id, id);"
@@ -93,7 +93,7 @@ const char store_schema_groups[] =
     " id INTEGER PRIMARY KEY,"
     " repo_id INTEGER NOT NULL,"
     " user_id INTEGER NOT NULL,"
-    " status INTEGER NOT NULL," /* 0 pending, 1 accepted, 2 rejected */
+    " status INTEGER NOT NULL,"  /* 0 pending, 1 accepted, 2 rejected */
     " granted INTEGER NOT NULL," /* given without being asked for */
     " fields TEXT NOT NULL,"
     " reason TEXT NOT NULL,"
@@ -120,7 +120,7 @@ const char store_schema_groups[] =
     " item_key TEXT NOT NULL UNIQUE,"
     " collection_id INTEGER NOT NULL,"
     " kind INTEGER NOT NULL,"
-    " target TEXT NOT NULL,"      /* row of a repository, key of a collection, id of a paper */
+    " target TEXT NOT NULL," /* row of a repository, key of a collection, id of a paper */
     " note TEXT NOT NULL,"
     " position INTEGER NOT NULL,"
     " UNIQUE (collection_id, kind, target));"
@@ -215,11 +215,10 @@ snug_status store_drop_community(db_txn *tx, int64_t repo, snug_err *err)
         {"DELETE FROM likes WHERE repo_id = $1"},
         {"DELETE FROM access_requests WHERE repo_id = $1"},
     };
-    static const db_query items = {
-        "DELETE FROM collection_items WHERE kind = 0 AND target = $1"};
-    snug_status st = SNUG_OK;
-    snug_arena *a = snug_arena_new();
-    db_val      arg = db_int(repo);
+    static const db_query items = {"DELETE FROM collection_items WHERE kind = 0 AND target = $1"};
+    snug_status           st = SNUG_OK;
+    snug_arena           *a = snug_arena_new();
+    db_val                arg = db_int(repo);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         SNUG_TRY(db_exec(tx, all[i], &arg, 1, NULL, err));
     arg = db_text(snug_arena_printf(a, "%lld", (long long)repo));

@@ -18,9 +18,9 @@ extern const char store_schema_community[], store_schema_groups[];
 /* All rows of a query, at most `max`, each copied by `read` into an array of items of `size`
  * bytes. */
 typedef void store_reader(snug_arena *a, const db_val *cols, void *item);
-snug_status store_rows(db_txn *tx, snug_arena *a, db_query q, const db_val *args, size_t n,
-                       size_t max, size_t size, store_reader *read, void **out, size_t *count,
-                       snug_err *err) SNUG_MUST_USE;
+snug_status  store_rows(db_txn *tx, snug_arena *a, db_query q, const db_val *args, size_t n,
+                        size_t max, size_t size, store_reader *read, void **out, size_t *count,
+                        snug_err *err) SNUG_MUST_USE;
 /* The first column of the first row as a number; `dflt` without a row. */
 snug_status store_number(db_txn *tx, db_query q, const db_val *args, size_t n, int64_t dflt,
                          int64_t *out, snug_err *err) SNUG_MUST_USE;

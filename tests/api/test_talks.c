@@ -5,7 +5,8 @@
 
 #define TALKS "/api/models/alice/t/discussions"
 #define HEADER "{\"key\":\"header\",\"value\":{\"summary\":\"s\"}}\n"
-#define LINE "{\"key\":\"file\",\"value\":{\"path\":\"a\",\"content\":\"b\",\"encoding\":\"utf-8\"}}\n"
+#define LINE                                                                                       \
+    "{\"key\":\"file\",\"value\":{\"path\":\"a\",\"content\":\"b\",\"encoding\":\"utf-8\"}}\n"
 
 static int up(void **state)
 {
@@ -63,8 +64,9 @@ static void a_pull_request_on_the_wire(void **state)
     EXPECT(post(h, "POST", TALKS "/1/status", h->alice, "{\"status\":\"open\"}"), 400);
     EXPECT_STR(snug_json_get(json_of(h, get(h, TALKS "/1", NULL)), "changes"), "mergeCommitId",
                snug_arena_cstr(h->a, member(v, "commitOid"))); /* it went forward */
-    EXPECT_ERROR(commit_lines(h, "/api/models/alice/t/commit/nope?create_pr=1", h->bob, HEADER LINE),
-                 404, "RevisionNotFound", NULL);
+    EXPECT_ERROR(
+        commit_lines(h, "/api/models/alice/t/commit/nope?create_pr=1", h->bob, HEADER LINE), 404,
+        "RevisionNotFound", NULL);
     EXPECT(commit_lines(h, "/api/models/alice/t/commit/main?create_pr=1", NULL, HEADER LINE), 401);
     EXPECT(commit_lines(h, "/api/models/alice/t/commit/main?create_pr=1", h->reader, HEADER LINE),
            403);
@@ -98,8 +100,8 @@ static void refusals(void **state)
     make_repo(h, h->alice, "{\"name\":\"p\",\"private\":true}");
     EXPECT_ERROR(get(h, "/api/models/alice/p/discussions", h->bob), 404, "RepoNotFound", NULL);
     EXPECT_ERROR(get(h, "/api/models/alice/p/discussions/1", NULL), 401, "RepoNotFound", NULL);
-    EXPECT_ERROR(post(h, "POST", "/api/models/alice/p/discussions", h->bob, "{\"title\":\"Q\"}"), 404,
-                 "RepoNotFound", NULL);
+    EXPECT_ERROR(post(h, "POST", "/api/models/alice/p/discussions", h->bob, "{\"title\":\"Q\"}"),
+                 404, "RepoNotFound", NULL);
 }
 
 static void a_hidden_comment_is_gone(void **state)

@@ -91,8 +91,9 @@ static void test_rights(void **state)
     must(hub_add_comment(f->h, &carol, r, 1, SNUG_LIT("nice"), f->a, &e, &err));
     must_fail(hub_rename_talk(f->h, &carol, r, 1, SNUG_LIT("mine"), f->a, NULL, &err),
               SNUG_EFORBIDDEN, NULL, "author");
-    must_fail(hub_set_talk_status(f->h, &carol, r, 1, HUB_TALK_CLOSED, SNUG_EMPTY, f->a, NULL, &err),
-              SNUG_EFORBIDDEN, NULL, "author");
+    must_fail(
+        hub_set_talk_status(f->h, &carol, r, 1, HUB_TALK_CLOSED, SNUG_EMPTY, f->a, NULL, &err),
+        SNUG_EFORBIDDEN, NULL, "author");
     must_fail(hub_edit_comment(f->h, &f->alice, r, 1, e.key, SNUG_LIT("x"), f->a, &e, &err),
               SNUG_EFORBIDDEN, NULL, "Only its author");
     must(hub_hide_comment(f->h, &f->alice, r, 1, e.key, f->a, &e, &err)); /* a writer may */
@@ -146,12 +147,12 @@ static void test_pushed_commits_show(void **state)
     size_t     count;
     (void)create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC);
     must(propose(f, &f->bob, "a", "1", &num, &err));
-    hub_repo   *r = open_x(f, &f->alice);
-    vcs_repo   *git = hub_repo_vcs(r);
-    vcs_oid     tip, next, blob;
-    vcs_draft  *d;
-    bool        same;
-    vcs_who     who = {SNUG_LIT("bob"), SNUG_LIT("bob@example.org"), 1000};
+    hub_repo  *r = open_x(f, &f->alice);
+    vcs_repo  *git = hub_repo_vcs(r);
+    vcs_oid    tip, next, blob;
+    vcs_draft *d;
+    bool       same;
+    vcs_who    who = {SNUG_LIT("bob"), SNUG_LIT("bob@example.org"), 1000};
     must(vcs_resolve_rev(git, SNUG_LIT("refs/pr/1"), &tip, &err));
     must(vcs_draft_new(git, &tip, &d, &err));
     must(vcs_put_blob(git, SNUG_LIT("2"), &blob, &err));
