@@ -206,6 +206,20 @@ snug_status api_read_ticket(http_req *rq, hub_role need, snug_arena *a, hub_tick
 snug_status api_xet_begin(http_req *rq, hub_role need, hub_ticket *t, xet_hash *hash,
                           snug_err *err) SNUG_MUST_USE;
 
+/* "<" becomes "&lt;" and so on. */
+void api_html_escape(snug_buf *b, snug_slice s);
+
+/* ---- routes_community.c ---- */
+typedef struct api_table {
+    const http_route *rows; /* NULL: the end */
+    size_t            count;
+} api_table;
+extern const api_table api_community_tables[];
+
+http_handler api_list_discussions, api_open_discussion, api_get_discussion, api_comment;
+http_handler api_rename_discussion, api_discussion_status, api_merge_pull;
+http_handler api_edit_comment, api_hide_comment;
+
 /* ---- handlers; what each answers is in routes.c ---- */
 http_handler api_whoami, api_auth_check, api_auth_check_write;
 http_handler api_create_repo, api_delete_repo, api_move_repo, api_put_settings;

@@ -104,7 +104,7 @@ typedef struct batch {
     bool       used_parts;
     size_t     count;
     snug_json  objects;
-    snug_slice ref; /* the branch written to; may be empty */
+    snug_slice ref; /* what is written to; empty when the client does not say */
 } batch;
 
 static snug_status read_batch(api_call *c, batch *b, snug_err *err)
@@ -128,7 +128,7 @@ static snug_status read_batch(api_call *c, batch *b, snug_err *err)
         if (snug_eq_str(one, "multipart")) b->multipart = true;
         if (snug_eq_str(one, "xet")) b->xet = b->upload;
     }
-    b->ref = snug_json_str_or(snug_json_get(doc, "ref"), "name", SNUG_LIT("main"));
+    b->ref = snug_json_str_or(snug_json_get(doc, "ref"), "name", SNUG_EMPTY);
     b->objects = snug_json_get(doc, "objects");
     b->count = snug_json_count(b->objects);
     if (!snug_json_is(b->objects, SNUG_JSON_ARRAY))
@@ -189,7 +189,7 @@ static snug_status put_xet_upload(api_call *c, const batch *b, snug_json_out *o,
     unsigned char random[16];
     char          session[33];
 
-    SNUG_TRY(api_new_ticket(c, HUB_ROLE_WRITE, b->ref, &t, err));
+    SNUG_TRY(api_new_ticket(c, HUB_ROLE_WRITE, b->ref.len > 0 ? b->ref : SNUG_LIT("main"), &t, err));
     snug_random(random, sizeof random);
     snug_hex(random, sizeof random, session);
     snug_jo_key(o, "actions");
@@ -346,10 +346,8 @@ snug_status api_lfs_batch(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
     SNUG_TRY(read_batch(&c, &b, err));
-    if (b.upload) { /* ask again for the right to write, in hub's own words */
-        api_close_repo(&c);
-        SNUG_TRY(hub_open_repo(c.hub, &c.who, &c.info->id, HUB_ROLE_WRITE, c.a, &c.repo, err));
-    }
+    if (b.upload) /* without a ref the objects are for a pull request about to be opened */
+        SNUG_TRY(hub_check_upload(c.hub, &c.who, c.info, b.ref, b.ref.len == 0, err));
     api_close_repo(&c);
     choose_transfer(&c, &b);
     SNUG_TRY(put_batch(&c, &b, &out, err));

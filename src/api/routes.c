@@ -552,7 +552,6 @@ static const http_route server_routes[] = {
 
 #define NOT_HERE(name, what) \
     static const http_doc name = {"", "", what, "", p_none, NULL, NULL, NULL, 0, "501"}
-NOT_HERE(n_discussions, "discussions and pull requests");
 NOT_HERE(n_likes, "likes");
 NOT_HERE(n_access, "access requests");
 NOT_HERE(n_lfs_files, "administration of LFS files");
@@ -581,7 +580,6 @@ NOT_HERE(n_oauth, "OAuth");
 #define R "/api/" T "/{ns}/{name}/"
 
 static const http_route not_here_routes[] = {
-    NO_ALL(R "discussions/{rest...}", n_discussions),
     NO_ALL(R "like/{rest...}", n_likes),
     NO_ALL(R "likers/{rest...}", n_likes),
     NO_ALL(R "user-access-request/{rest...}", n_access),
@@ -618,17 +616,38 @@ static const http_route not_here_routes[] = {
 
 /* clang-format on */
 
+enum { TABLES_MAX = 32 };
+
+static const api_table own_tables[] = {
+    {identity_routes, COUNT(identity_routes)},
+    {repo_routes, COUNT(repo_routes)},
+    {file_routes, COUNT(file_routes)},
+    {history_routes, COUNT(history_routes)},
+    {commit_routes, COUNT(commit_routes)},
+    {lfs_routes, COUNT(lfs_routes)},
+    {xet_routes, COUNT(xet_routes)},
+    {git_routes, COUNT(git_routes)},
+    {server_routes, COUNT(server_routes)},
+    {not_here_routes, COUNT(not_here_routes)},
+    {NULL, 0},
+};
+
 void api_tables(const http_route *const **tables, const size_t **sizes)
 {
-    static const http_route *const all[] = {identity_routes, repo_routes,   file_routes,
-                                            history_routes,  commit_routes, lfs_routes,
-                                            xet_routes,      git_routes,    server_routes,
-                                            not_here_routes, NULL};
-    static const size_t            counts[] = {
-        COUNT(identity_routes), COUNT(repo_routes),   COUNT(file_routes),
-        COUNT(history_routes),  COUNT(commit_routes), COUNT(lfs_routes),
-        COUNT(xet_routes),      COUNT(git_routes),    COUNT(server_routes),
-        COUNT(not_here_routes)};
+    static const http_route *all[TABLES_MAX + 1];
+    static size_t            counts[TABLES_MAX];
+    size_t                   n = 0;
+
+    for (const api_table *t = own_tables; t->rows != NULL; t++, n++) {
+        SNUG_ASSERT(n < TABLES_MAX);
+        all[n] = t->rows;
+        counts[n] = t->count;
+    }
+    for (const api_table *t = api_community_tables; t->rows != NULL; t++, n++) {
+        SNUG_ASSERT(n < TABLES_MAX);
+        all[n] = t->rows;
+        counts[n] = t->count;
+    }
     *tables = all;
     *sizes = counts;
 }

@@ -351,4 +351,6 @@ snug_status hub_delete_tag(hub *h, hub_repo *r, snug_slice name, snug_err *err) 
 void hub_check_card(snug_slice readme, hub_type                                   type,
                     void (*fn)(void *arg, bool is_error, const char *text), void *arg);
 
+#include "hub/community.h"
+
 #endif

@@ -202,6 +202,44 @@ snug_status hub_unpack_terms(snug_arena *a, snug_slice packed, xet_term **out, s
 store_reader hub_reader_of(const hub_actor *who);
 int64_t      hub_chunk_key(const xet_hash *h); /* the 64 bits store_add_lookup takes */
 
+/* ---- pull requests (pulls.c) ---- */
+/* "refs/pr/7" -> 7; 0 when it is no such name. */
+int64_t hub_pull_number(snug_slice rev);
+/* May `who` put commits on this pull request? Its author and writers may, while it is open. */
+snug_status hub_check_pull_push(hub *h, const hub_actor *who, const hub_repo_info *info,
+                                int64_t num, snug_err *err) SNUG_MUST_USE;
+/* A pull request about to be: its number, taken by a hidden row. hub_publish_pull shows it, or
+ * hub_forget_pull ends it with its ref. The caller holds the repository's lock. */
+typedef struct hub_new_pull {
+    int64_t    row, num;
+    snug_slice ref; /* "refs/pr/7" */
+} hub_new_pull;
+snug_status hub_reserve_pull(hub *h, const hub_actor *who, const hub_repo_info *info,
+                             snug_slice title, snug_slice base, const vcs_oid *tip, snug_arena *a,
+                             hub_new_pull *out, snug_err *err) SNUG_MUST_USE;
+snug_status hub_publish_pull(hub *h, const hub_actor *who, const hub_repo_info *info, vcs_repo *git,
+                             const hub_new_pull *p, snug_slice description, bool draft,
+                             snug_err *err) SNUG_MUST_USE;
+void        hub_forget_pull(hub *h, vcs_repo *git, const hub_new_pull *p);
+/* Brings the row of a pull request to what its ref says: an event for each new commit. */
+snug_status hub_sync_pull_locked(hub *h, const hub_repo_info *info, vcs_repo *git, int64_t num,
+                                 snug_err *err) SNUG_MUST_USE;
+/* Ends what a crash left of pull requests half made or half merged. */
+snug_status hub_heal_pulls(hub *h, snug_err *err) SNUG_MUST_USE;
+
+/* ---- discussions (discussions.c) ---- */
+snug_status hub_check_title(snug_slice title, snug_slice *trimmed, snug_err *err) SNUG_MUST_USE;
+snug_status hub_check_comment(snug_slice text, snug_err *err) SNUG_MUST_USE;
+/* May this caller speak here at all? */
+snug_status hub_need_voice(const hub *h, const hub_actor *who, snug_err *err) SNUG_MUST_USE;
+/* Adds an event; `text` is what a comment says. */
+snug_status hub_put_event(db_txn *tx, const hub_actor *who, int64_t discussion,
+                          store_event_kind kind, snug_slice first, snug_slice second,
+                          snug_slice text, store_event *out, snug_err *err) SNUG_MUST_USE;
+snug_status hub_load_talk(hub *h, int64_t repo, int64_t num, snug_arena *a, store_discussion *out,
+                          snug_err *err) SNUG_MUST_USE;
+void        hub_random_id(char out[25]); /* like an object id of the platform */
+
 /* ---- healing (heal.c) ---- */
 snug_status hub_heal(hub *h, snug_err *err) SNUG_MUST_USE;
 /* Ends a row whose deletion was decided; its id is free already. */

@@ -257,6 +257,7 @@ snug_status store_delete_repo(db_txn *tx, int64_t id, snug_err *err)
     };
     snug_status st = SNUG_OK;
     db_val      arg = db_int(id);
+    SNUG_TRY(store_drop_community(tx, id, err));
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         SNUG_TRY(db_exec(tx, all[i], &arg, 1, NULL, err));
 done:

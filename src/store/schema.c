@@ -138,7 +138,11 @@ static const char schema_2[] =
     " terms BYTEA NOT NULL);"
     "CREATE INDEX xet_files_by_sha256 ON xet_files (sha256);";
 
-static const db_migration steps[] = {{1, schema_1}, {2, schema_2}, {3, store_schema_locks}};
+static const db_migration steps[] = {{1, schema_1},
+                                     {2, schema_2},
+                                     {3, store_schema_locks},
+                                     {4, store_schema_community},
+                                     {5, store_schema_groups}};
 
 snug_status store_migrate(db *d, snug_err *err)
 {

@@ -246,4 +246,6 @@ snug_status store_xet_hash_in(db_txn *tx, snug_arena *a, int64_t repo, snug_slic
 snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_slice fresh,
                               snug_slice *out, snug_err *err) SNUG_MUST_USE;
 
+#include "store/community.h"
+
 #endif

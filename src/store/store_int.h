@@ -12,6 +12,21 @@ snug_status store_next_id(db_txn *tx, const char *counter, int64_t *out,
 /* A lower-case copy (ASCII). */
 snug_slice store_lower(snug_arena *a, snug_slice s);
 
+/* Steps of the schema (schema_community.c). */
+extern const char store_schema_community[], store_schema_groups[];
+
+/* All rows of a query, at most `max`, each copied by `read` into an array of items of `size`
+ * bytes. */
+typedef void store_row_reader(snug_arena *a, const db_val *cols, void *item);
+snug_status  store_rows(db_txn *tx, snug_arena *a, db_query q, const db_val *args, size_t n,
+                        size_t max, size_t size, store_row_reader *read, void **out, size_t *count,
+                        snug_err *err) SNUG_MUST_USE;
+/* The first column of the first row as a number; `dflt` without a row. */
+snug_status store_number(db_txn *tx, db_query q, const db_val *args, size_t n, int64_t dflt,
+                         int64_t *out, snug_err *err) SNUG_MUST_USE;
+/* Ends everything community keeps of a repository. */
+snug_status store_drop_community(db_txn *tx, int64_t repo, snug_err *err) SNUG_MUST_USE;
+
 static inline db_val store_bool(bool b) { return db_int(b ? 1 : 0); }
 
 /* Columns of a repository row `r`, in the order store_read_repo takes them. */

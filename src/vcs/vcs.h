@@ -147,6 +147,39 @@ snug_status vcs_draft_find(vcs_draft *d, snug_slice path, snug_arena *a, vcs_ent
 snug_status vcs_draft_commit(vcs_draft *d, snug_slice message, const vcs_who *who, vcs_oid *out,
                              bool *unchanged, snug_err *err) SNUG_MUST_USE;
 
+/* Makes the coming commit a merge: `other` becomes its second parent. */
+void vcs_draft_add_parent(vcs_draft *d, const vcs_oid *other);
+
+/* ---- joining and comparing histories ---- */
+typedef enum vcs_merge_kind {
+    VCS_MERGE_NOTHING, /* ours contains theirs */
+    VCS_MERGE_FORWARD, /* theirs contains ours: the ref can simply move */
+    VCS_MERGE_COMMIT,
+    VCS_MERGE_CONFLICT
+} vcs_merge_kind;
+typedef struct vcs_merge {
+    vcs_merge_kind kind;
+    vcs_oid        commit;    /* what the ref should name: for FORWARD and, if asked for, COMMIT */
+    snug_slice    *conflicts; /* paths, in order */
+    size_t         conflict_count;
+} vcs_merge;
+/* Brings theirs into ours, by three-way comparison of paths and of the lines of small text files;
+ * LFS pointers and binary files are never mixed. who NULL: only looks, and writes nothing. The
+ * commit is durable on return; no ref moves. */
+snug_status vcs_merge_commits(vcs_repo *r, const vcs_oid *ours, const vcs_oid *theirs,
+                              snug_slice message, const vcs_who *who, snug_arena *a, vcs_merge *out,
+                              snug_err *err) SNUG_MUST_USE;
+/* The newest commit both contain. *found false: they share nothing. */
+snug_status vcs_merge_base(vcs_repo *r, const vcs_oid *a, const vcs_oid *b, vcs_oid *out,
+                           bool *found, snug_err *err) SNUG_MUST_USE;
+/* A commit without parents that holds the tree of `commit`. */
+snug_status vcs_squash(vcs_repo *r, const vcs_oid *commit, snug_slice message, const vcs_who *who,
+                       vcs_oid *out, snug_err *err) SNUG_MUST_USE;
+/* Unified text from one commit (NULL: nothing) to another. Stops at the end of a line when `out`
+ * is full; *cut tells. Blobs above half a mebibyte only say that they differ. */
+snug_status vcs_diff(vcs_repo *r, const vcs_oid *from_or_null, const vcs_oid *to, snug_buf *out,
+                     bool *cut, snug_err *err) SNUG_MUST_USE;
+
 /* SNUG_EPAYLOAD (422) for absolute paths, "..", ".", ".git" in any case or disguise, NUL, empty
  * parts, invalid UTF-8, overlong names (255 a part, 4096 in all). */
 snug_status vcs_check_path(snug_slice path, snug_err *err) SNUG_MUST_USE;

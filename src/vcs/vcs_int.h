@@ -179,13 +179,21 @@ snug_status vcs_find_path(vcs_repo *r, const git_tree *root, snug_slice path, gi
                           unsigned *mode, snug_err *err) SNUG_MUST_USE;
 
 /* rev.c */
-void vcs_start_library(void); /* libgit2, once per process; before any other call of it */
+void vcs_start_library(void);         /* libgit2, once per process; before any other call of it */
 bool vcs_ref_name_ok(snug_slice ref); /* "refs/..." by git's rules, bounded */
 
 /* draft.c: the text forms shared by commits and annotated tags, cleaned of what would break them.
  */
 void vcs_put_signature(snug_buf *b, const vcs_who *who);
 void vcs_put_message(snug_buf *b, snug_slice message);
+/* As vcs_draft_put with a mode of git's (0: a regular file, or what the path had) and unchecked
+ * id: for entries that come from a tree. */
+snug_status vcs_draft_put_as(vcs_draft *d, snug_slice path, const git_oid *id, unsigned mode,
+                             snug_err *err) SNUG_MUST_USE;
+/* Writes a commit object and flushes all that is pending. */
+snug_status vcs_write_commit(vcs_repo *r, const git_oid *tree, const git_oid *parents, size_t n,
+                             snug_slice message, const vcs_who *who, vcs_oid *out,
+                             snug_err *err) SNUG_MUST_USE;
 
 /* pkt.c: git's framing, a length in four hex digits before each piece */
 enum { VCS_PKT_MAX = 65520, VCS_SAY_MAX = 64 << 10 };

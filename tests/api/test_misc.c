@@ -114,9 +114,9 @@ static void what_is_not_built_says_so(void **state)
 {
     house *h = *state;
     make_repo(h, h->alice, "{\"name\":\"n\"}");
-    EXPECT_ERROR(get(h, "/api/models/alice/n/discussions", NULL), 501, "NotImplemented",
-                 "not implemented here: discussions and pull requests");
-    EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/discussions", h->alice, "{\"title\":\"x\"}"),
+    EXPECT_ERROR(get(h, "/api/models/alice/n/compare/a", NULL), 501, "NotImplemented",
+                 "not implemented here: comparing revisions");
+    EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/hardware", h->alice, "{\"title\":\"x\"}"),
                  501, "NotImplemented", NULL);
     EXPECT_ERROR(post(h, "DELETE", "/api/models/alice/n/like", h->alice, ""), 501, "NotImplemented",
                  "not implemented here: likes");

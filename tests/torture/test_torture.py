@@ -141,6 +141,35 @@ class Witness:
         self.write(name, state, lambda: self.call(
             "POST", f"/api/models/ada/{name}/commit/main", body, {"Content-Type": "application/x-ndjson"}))
 
+    def propose_and_merge(self, name):
+        """A pull request by its first commit, and one that begins as a draft; the first is merged."""
+        path = f"pr{time.time_ns()}.txt"
+        lines = [{"key": "header", "value": {"summary": f"propose {path}", "description": "please"}},
+                 {"key": "file", "value": {"path": path, "encoding": "utf-8", "content": path}}]
+        body = "".join(json.dumps(x) + "\n" for x in lines).encode()
+        _, _, data = self.call("POST", f"/api/models/ada/{name}/commit/main?create_pr=1", body,
+                               {"Content-Type": "application/x-ndjson"})
+        num = int(json.loads(data)["pullRequestUrl"].rsplit("/", 1)[1])
+        self.call("POST", f"/api/models/ada/{name}/discussions", {"title": "draft", "pullRequest": True})
+        state = dict(self.repos[name])
+        state[path] = path.encode()
+        self.write(name, state, lambda: self.call(
+            "POST", f"/api/models/ada/{name}/discussions/{num}/merge", {"comment": "yes"}))
+
+    def check_pulls(self, name):
+        """Each pull request has its ref; a merged one is in main."""
+        _, _, data = self.call("GET", f"/api/models/ada/{name}/discussions")
+        listed = {d["num"]: d for d in json.loads(data)["discussions"]}
+        _, _, data = self.call("GET", f"/api/models/ada/{name}/refs?include_prs=1")
+        refs = {int(r["name"]): r["targetCommit"] for r in json.loads(data)["pullRequests"]}
+        assert set(refs) == set(listed), (name, refs, listed)
+        for num, d in listed.items():
+            _, _, data = self.call("GET", f"/api/models/ada/{name}/discussions/{num}")
+            seen = json.loads(data)
+            path = seen["title"].removeprefix("propose ")
+            if path.startswith("pr"):
+                assert (seen["status"] == "merged") == (path in self.repos[name]), (name, seen)
+
     def settle(self, refused):
         """Takes a refusal into the ledger: after a 4xx nothing may have changed; after a 5xx the state
         is looked up, which must be the one before or the one after."""
@@ -178,6 +207,7 @@ class Witness:
             status, _, data = self.server.request("GET", f"/api/models/ada/{name}", token=self.token)
             assert (status == 404) == (seen is ABSENT), (name, status)
             if seen is not ABSENT:
+                self.check_pulls(name)
                 info = json.loads(data)
                 listed = {s["rfilename"] for s in info["siblings"]} - {".gitattributes"}
                 assert listed == set(seen), (name, listed)
@@ -230,6 +260,8 @@ def scenario(w):
         lambda: w.commit(name, {f"many/{i:03}.txt": str(i).encode() for i in range(200)}, {}),
         lambda: w.commit(name, {}, {"m.bin": os.urandom(100_000)}),
         lambda: w.commit(name, {"c.txt": b"with chunks"}, {}, packed=True),
+        lambda: w.propose_and_merge(name),
+        lambda: w.propose_and_merge(name),
     ]
     for step in steps:
         try:
