@@ -274,7 +274,8 @@ typedef struct hub_ticket {
     hub_role  scope;
     int64_t   expires_ms;
 } hub_ticket;
-/* A signed text that opens the store for one repository; the caller checked `scope` on it. */
+/* A signed text that opens the store for one repository; the caller checked `scope` on it. An
+ * empty ref says the bytes are for a pull request about to be opened. */
 snug_status hub_ticket_new(hub *h, const hub_actor *who, int64_t repo_row, hub_role scope,
                            snug_slice ref, snug_arena *a, snug_slice *text, int64_t *expires_ms,
                            snug_err *err) SNUG_MUST_USE;
