@@ -172,7 +172,7 @@ static snug_status reply_object(api_call *c, const vcs_entry *e, snug_slice comm
     if (st != SNUG_OK) return st;
     http_set_headerf(c->rs, "X-Linked-Etag", "\"%s\"", hex);
     http_set_headerf(c->rs, "X-Linked-Size", "%" PRIu64, o.size);
-    if (o.is_xet && o.size > 0) {
+    if (o.is_named && o.size > 0) {
         api_set_xet_links(c, commit, &o.file);
         http_set_header(c->rs, "Vary", SNUG_LIT("Accept"));
         if (wants_file_info(c->rq)) {

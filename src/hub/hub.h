@@ -244,7 +244,8 @@ typedef struct hub_object {
     uint64_t  size;
     bool      is_blob;    /* stored whole: blob_open_fd gives it */
     bool      is_xet;     /* deduplicated: made of these terms */
-    xet_hash  file;       /* ... under this name */
+    bool      is_named;   /* ... and readers of this repository may be told so: */
+    xet_hash  file;
     xet_term *terms;      /* in the arena */
     size_t    term_count; /* 0 for an empty file */
 } hub_object;

@@ -73,7 +73,8 @@ static snug_status add_rest_of_file(answer *w, snug_slice file, snug_err *err)
 
     if (file.len == 0) goto done;
     SNUG_TRY(db_begin(w->h->db, DB_READ, &tx, err));
-    SNUG_TRY(store_find_xet_file(tx, w->a, file, &row, &found, err));
+    store_reader who = hub_reader_of(w->who);
+    SNUG_TRY(store_find_xet_file(tx, w->a, file, &who, &row, &found, err));
     db_rollback(tx);
     tx = NULL;
     if (!found) goto done;

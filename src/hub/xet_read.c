@@ -31,17 +31,19 @@ snug_status hub_find_object(hub *h, int64_t repo_row, const blob_id *oid, snug_a
     db_txn        *tx = NULL;
     store_xet_file f;
     uint64_t       linked;
-    bool           may = false, found = false;
+    bool           may = false, found = false, shown = false;
     char           hex[65];
 
     *out = (hub_object){.oid = *oid};
     blob_id_hex(oid, hex);
     SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
     SNUG_TRY(store_has_lfs(tx, a, repo_row, snug_str(hex), &linked, &may, err));
-    if (may) SNUG_TRY(store_find_xet_sha256(tx, a, snug_str(hex), &f, &found, err));
+    if (may)
+        SNUG_TRY(store_find_xet_sha256(tx, a, repo_row, snug_str(hex), &f, &found, &shown, err));
     db_rollback(tx);
     tx = NULL;
     if (found) SNUG_TRY(fill_xet(out, a, &f, err));
+    out->is_named = shown;
     if (may) out->is_blob = blob_exists(h->blobs, oid, &out->size);
     if (!out->is_blob && !out->is_xet)
         SNUG_FAIL(err, SNUG_ENOTFOUND, "the object %s is not stored here", hex);
@@ -285,7 +287,7 @@ snug_status hub_plan_file(hub *h, const hub_ticket *t, const xet_hash *file, uin
 
     xet_hash_text(file, text);
     SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
-    SNUG_TRY(store_find_xet_file(tx, a, snug_str(text), &f, &found, err));
+    SNUG_TRY(store_find_xet_file_in(tx, a, t->repo_row, snug_str(text), &f, &found, err));
     if (found) SNUG_TRY(store_has_lfs(tx, a, t->repo_row, f.sha256, &linked, &may, err));
     db_rollback(tx);
     tx = NULL;

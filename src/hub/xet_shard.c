@@ -6,7 +6,8 @@
  * Truth:   nothing of a shard is written before all of it proved right: for each file every range
  *          of chunks lies in a stored xorb the sender may know of, and its range hash shows that
  *          the sender has the chunks; the hash of all chunks is the file's name; the SHA-256 is
- *          taken from the bytes. So a row of xet_files never holds anybody's claim. */
+ *          taken from the bytes. So a layout never holds anybody's claim. What is
+ *          known counts only as far as the sender may see it, also in how long it takes. */
 #include "hub/hub_int.h"
 
 #include <stdlib.h>
@@ -18,7 +19,8 @@ typedef struct file_fact { /* what was found out about a file of the shard */
     uint64_t              size;
     xet_hash              first; /* chunk: clients ask for it */
     snug_sha256           sha256;
-    bool                  known;
+    bool                  known; /* to the sender: layout `id` */
+    int64_t               id;
 } file_fact;
 
 typedef struct job {
@@ -151,20 +153,23 @@ done:
     return st;
 }
 
-/* What the row of this file says, which was computed when it was made. */
+/* What the layout he may see says, which was computed when it was made. */
 static snug_status look_up(job *j, file_fact *fact, snug_err *err)
 {
     db_txn        *tx = NULL;
     store_xet_file row;
     char           text[65];
+    store_reader   who = hub_reader_of(&j->t->who);
     snug_status    st = db_begin(j->h->db, DB_READ, &tx, err);
     if (st == SNUG_OK)
-        st = store_find_xet_file(tx, j->a, snug_str(text_of(&fact->f->hash, text)), &row,
+        st = store_find_xet_file(tx, j->a, snug_str(text_of(&fact->f->hash, text)), &who, &row,
                                  &fact->known, err);
     db_rollback(tx);
-    if (st == SNUG_OK && fact->known && !snug_unhex(row.sha256, fact->sha256.b, 32))
+    if (st != SNUG_OK || !fact->known) return st;
+    fact->id = row.id;
+    if (!snug_unhex(row.sha256, fact->sha256.b, 32))
         return snug_fail(err, SNUG_ECORRUPT, "the row of a file is damaged");
-    return st;
+    return SNUG_OK;
 }
 
 static bool keep_going(job *j, size_t more)
@@ -254,9 +259,8 @@ done:
 static snug_status add_file(job *j, db_txn *tx, const file_fact *fact, bool *fresh, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    bool        added;
     char        name[65], sha[65];
-    int64_t     now = snug_now_ms();
+    int64_t     now = snug_now_ms(), layout = fact->id;
 
     snug_hex(fact->sha256.b, sizeof fact->sha256.b, sha);
     store_xet_file row = {.hash = snug_str(text_of(&fact->f->hash, name)),
@@ -264,8 +268,9 @@ static snug_status add_file(job *j, db_txn *tx, const file_fact *fact, bool *fre
                           .size = fact->size,
                           .created_ms = now,
                           .terms = hub_pack_terms(j->a, fact->f->terms, fact->f->count)};
-    SNUG_TRY(store_add_xet_file(tx, &row, &added, err));
-    if (added) *fresh = true;
+    if (!fact->known) SNUG_TRY(store_add_xet_file(tx, &row, &layout, err));
+    if (!fact->known) *fresh = true;
+    SNUG_TRY(store_link_xet_file(tx, j->t->repo_row, layout, err));
     /* Also when nothing of the file is new: this repository needs its own right to it. */
     SNUG_TRY(store_link_lfs(tx, j->t->repo_row, snug_str(sha), fact->size, now, err));
     if (fact->f->count > 0) {

@@ -142,7 +142,8 @@ static const db_migration steps[] = {{1, schema_1},
                                      {2, schema_2},
                                      {3, store_schema_locks},
                                      {4, store_schema_community},
-                                     {5, store_schema_groups}};
+                                     {5, store_schema_groups},
+                                     {6, store_schema_layouts}};
 
 snug_status store_migrate(db *d, snug_err *err)
 {

@@ -223,6 +223,8 @@ snug_status store_find_lookup(db_txn *tx, snug_arena *a, int64_t chunk, const st
                               store_lookup out[STORE_LOOKUP_MAX], size_t *count,
                               snug_err *err) SNUG_MUST_USE;
 
+/* How a file is put together. One file may have several layouts, since nobody is shown one that was
+ * made where he may not read: its xorbs would tell him who else has the file. */
 typedef struct store_xet_file {
     int64_t    id;
     snug_slice hash, sha256;
@@ -230,16 +232,26 @@ typedef struct store_xet_file {
     int64_t    created_ms;
     snug_slice terms; /* as hub/ packs them */
 } store_xet_file;
-snug_status store_add_xet_file(db_txn *tx, const store_xet_file *f, bool *added,
+snug_status store_add_xet_file(db_txn *tx, const store_xet_file *f, int64_t *id,
                                snug_err *err) SNUG_MUST_USE;
-snug_status store_find_xet_file(db_txn *tx, snug_arena *a, snug_slice hash, store_xet_file *out,
-                                bool *found, snug_err *err) SNUG_MUST_USE;
-/* The oldest file of this content. */
-snug_status store_find_xet_sha256(db_txn *tx, snug_arena *a, snug_slice sha256, store_xet_file *out,
-                                  bool *found, snug_err *err) SNUG_MUST_USE;
-/* The hash under which content linked to this repository can be reconstructed. */
+/* The repository's readers may be shown this layout. */
+snug_status store_link_xet_file(db_txn *tx, int64_t repo, int64_t id, snug_err *err) SNUG_MUST_USE;
+/* The oldest layout of this file that the reader sees in some repository. */
+snug_status store_find_xet_file(db_txn *tx, snug_arena *a, snug_slice hash, const store_reader *who,
+                                store_xet_file *out, bool *found, snug_err *err) SNUG_MUST_USE;
+/* ... that this repository shows. */
+snug_status store_find_xet_file_in(db_txn *tx, snug_arena *a, int64_t repo, snug_slice hash,
+                                   store_xet_file *out, bool *found, snug_err *err) SNUG_MUST_USE;
+/* Any layout of this content: for reading the bytes. *shown: this repository may name it. */
+snug_status store_find_xet_sha256(db_txn *tx, snug_arena *a, int64_t repo, snug_slice sha256,
+                                  store_xet_file *out, bool *found, bool *shown,
+                                  snug_err *err) SNUG_MUST_USE;
+/* The hash under which content of this repository can be reconstructed. */
 snug_status store_xet_hash_in(db_txn *tx, snug_arena *a, int64_t repo, snug_slice sha256,
                               snug_slice *hash, bool *found, snug_err *err) SNUG_MUST_USE;
+/* Shows in `repo` what the reader sees of this content elsewhere. */
+snug_status store_borrow_xet_files(db_txn *tx, snug_arena *a, int64_t repo, snug_slice sha256,
+                                   const store_reader *who, snug_err *err) SNUG_MUST_USE;
 
 /* ---- server secrets and marks ---- */
 /* Keeps `fresh` under the name unless there is a value already; gives the value that holds. */

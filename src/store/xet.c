@@ -2,7 +2,7 @@
 /* store/xet.c - deduplicated storage: xorbs, the chunks that may be asked for, files made of them.
  *
  * For:     hub/xet_*.c, which packs and unpacks the byte columns and decides who may see what.
- * Owns:    the tables xorbs, xorb_links, xorb_lookup and xet_files.
+ * Owns:    the tables xorbs, xorb_links, xorb_lookup, xet_layouts and xet_links.
  * Threads: any; a transaction stays with its thread.
  * Truth:   a row names bytes that were verified before: xorbs by their chunks' hashes, files by
  *          both of their hashes. */
@@ -126,72 +126,124 @@ done:
 
 /* ---- files ---- */
 
-snug_status store_add_xet_file(db_txn *tx, const store_xet_file *f, bool *added, snug_err *err)
-{
-    static const db_query have = {"SELECT id FROM xet_files WHERE hash = $1"};
-    static const db_query q = {"INSERT INTO xet_files (id, hash, sha256, size, created_ms, terms) "
-                               "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hash) DO NOTHING"};
-    snug_status           st = SNUG_OK;
-    snug_arena           *a = snug_arena_new();
-    const db_val         *cols;
-    db_val                key = db_text(f->hash);
-    int64_t               id;
-    uint64_t              changed;
+/* A reader ($2 sees, $3 own namespace) may be shown layout f. */
+#define SHOWN_LAYOUT                                                                               \
+    "EXISTS (SELECT 1 FROM xet_links l JOIN repos r ON r.id = l.repo_id WHERE l.layout_id = f.id " \
+    "AND r.state = 1 AND r.disabled = 0 AND ((r.visibility = 0 AND r.gated = 0) OR $2 >= 2 OR "    \
+    "($2 >= 1 AND r.visibility = 2 AND r.gated = 0) OR r.ns_key = $3))"
+#define LAYOUT_COLS "f.id, f.hash, f.sha256, f.size, f.created_ms, f.terms"
 
-    *added = false;
-    SNUG_TRY(db_one(tx, a, have, &key, 1, &cols, err));
-    if (cols != NULL) goto done;
-    SNUG_TRY(store_next_id(tx, "xet_files", &id, err));
-    db_val args[] = {db_int(id),
-                     db_text(f->hash),
-                     db_text(f->sha256),
-                     db_int((int64_t)f->size),
-                     db_int(f->created_ms),
-                     db_blob(f->terms)};
-    SNUG_TRY(db_exec(tx, q, args, 6, &changed, err));
-    *added = changed > 0;
-done:
-    snug_arena_free(a);
-    return st;
-}
+const char store_schema_layouts[] =
+    "CREATE TABLE xet_layouts ("
+    " id INTEGER PRIMARY KEY,"
+    " hash TEXT NOT NULL,"
+    " sha256 TEXT NOT NULL," /* computed by us from the bytes, never taken on trust */
+    " size BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL,"
+    " terms BYTEA NOT NULL);"
+    "INSERT INTO xet_layouts (id, hash, sha256, size, created_ms, terms) "
+    "SELECT id, hash, sha256, size, created_ms, terms FROM xet_files;"
+    "CREATE INDEX xet_layouts_by_hash ON xet_layouts (hash);"
+    "CREATE INDEX xet_layouts_by_sha256 ON xet_layouts (sha256);"
+    "CREATE TABLE xet_links ("
+    " repo_id INTEGER NOT NULL,"
+    " layout_id INTEGER NOT NULL,"
+    " PRIMARY KEY (repo_id, layout_id));"
+    "CREATE INDEX xet_links_by_layout ON xet_links (layout_id);"
+    "INSERT INTO xet_links (repo_id, layout_id) "
+    "SELECT l.repo_id, f.id FROM xet_files f JOIN lfs_links l ON l.oid = f.sha256;"
+    "DROP TABLE xet_files;";
 
-static snug_status one_file(db_txn *tx, snug_arena *a, db_query q, snug_slice key,
-                            store_xet_file *out, bool *found, snug_err *err)
-{
-    const db_val *c;
-    db_val        arg = db_text(key);
-    snug_status   st = db_one(tx, a, q, &arg, 1, &c, err);
-    *found = st == SNUG_OK && c != NULL;
-    if (*found) *out = (store_xet_file){c[0].i, c[1].s, c[2].s, (uint64_t)c[3].i, c[4].i, c[5].s};
-    return st;
-}
-
-snug_status store_find_xet_file(db_txn *tx, snug_arena *a, snug_slice hash, store_xet_file *out,
-                                bool *found, snug_err *err)
+snug_status store_add_xet_file(db_txn *tx, const store_xet_file *f, int64_t *id, snug_err *err)
 {
     static const db_query q = {
-        "SELECT id, hash, sha256, size, created_ms, terms FROM xet_files WHERE hash = $1"};
-    return one_file(tx, a, q, hash, out, found, err);
+        "INSERT INTO xet_layouts (id, hash, sha256, size, created_ms, terms) "
+        "VALUES ($1, $2, $3, $4, $5, $6)"};
+    snug_status st = SNUG_OK;
+    SNUG_TRY(store_next_id(tx, "xet_files", id, err));
+    db_val args[] = {db_int(*id),           db_text(f->hash),
+                     db_text(f->sha256),    db_int((int64_t)f->size),
+                     db_int(f->created_ms), db_blob(f->terms)};
+    SNUG_TRY(db_exec(tx, q, args, 6, NULL, err));
+done:
+    return st;
 }
 
-snug_status store_find_xet_sha256(db_txn *tx, snug_arena *a, snug_slice sha256, store_xet_file *out,
-                                  bool *found, snug_err *err)
+snug_status store_link_xet_file(db_txn *tx, int64_t repo, int64_t id, snug_err *err)
 {
-    static const db_query q = {"SELECT id, hash, sha256, size, created_ms, terms FROM xet_files "
-                               "WHERE sha256 = $1 ORDER BY id LIMIT 1"};
-    return one_file(tx, a, q, sha256, out, found, err);
+    static const db_query q = {"INSERT INTO xet_links (repo_id, layout_id) VALUES ($1, $2) "
+                               "ON CONFLICT (repo_id, layout_id) DO NOTHING"};
+    db_val                args[] = {db_int(repo), db_int(id)};
+    return db_exec(tx, q, args, 2, NULL, err);
+}
+
+static snug_status one_file(db_txn *tx, snug_arena *a, db_query q, const db_val *args, size_t n,
+                            store_xet_file *out, bool *found, bool *extra, snug_err *err)
+{
+    const db_val *c;
+    snug_status   st = db_one(tx, a, q, args, n, &c, err);
+    *found = st == SNUG_OK && c != NULL;
+    if (!*found) return st;
+    *out = (store_xet_file){c[0].i, c[1].s, c[2].s, (uint64_t)c[3].i, c[4].i, c[5].s};
+    if (extra != NULL) *extra = c[6].i != 0;
+    return st;
+}
+
+snug_status store_find_xet_file(db_txn *tx, snug_arena *a, snug_slice hash, const store_reader *who,
+                                store_xet_file *out, bool *found, snug_err *err)
+{
+    static const db_query q = {"SELECT " LAYOUT_COLS
+                               " FROM xet_layouts f WHERE f.hash = $1 AND " SHOWN_LAYOUT
+                               " ORDER BY f.id LIMIT 1"};
+    db_val args[] = {db_text(hash), db_int(who->sees), db_text(store_lower(a, who->me))};
+    return one_file(tx, a, q, args, 3, out, found, NULL, err);
+}
+
+snug_status store_find_xet_file_in(db_txn *tx, snug_arena *a, int64_t repo, snug_slice hash,
+                                   store_xet_file *out, bool *found, snug_err *err)
+{
+    static const db_query q = {"SELECT " LAYOUT_COLS " FROM xet_layouts f JOIN xet_links l ON "
+                               "l.layout_id = f.id WHERE f.hash = $1 AND l.repo_id = $2 "
+                               "ORDER BY f.id LIMIT 1"};
+    db_val                args[] = {db_text(hash), db_int(repo)};
+    return one_file(tx, a, q, args, 2, out, found, NULL, err);
+}
+
+snug_status store_find_xet_sha256(db_txn *tx, snug_arena *a, int64_t repo, snug_slice sha256,
+                                  store_xet_file *out, bool *found, bool *shown, snug_err *err)
+{
+    static const db_query q = {
+        "SELECT " LAYOUT_COLS ", CASE WHEN l.repo_id IS NULL THEN 0 ELSE 1 END FROM xet_layouts f "
+        "LEFT JOIN xet_links l ON l.layout_id = f.id AND l.repo_id = $2 WHERE f.sha256 = $1 "
+        "ORDER BY 7 DESC, f.id LIMIT 1"};
+    db_val args[] = {db_text(sha256), db_int(repo)};
+    *shown = false;
+    return one_file(tx, a, q, args, 2, out, found, shown, err);
 }
 
 snug_status store_xet_hash_in(db_txn *tx, snug_arena *a, int64_t repo, snug_slice sha256,
                               snug_slice *hash, bool *found, snug_err *err)
 {
     static const db_query q = {
-        "SELECT f.hash FROM lfs_links l JOIN xet_files f ON f.sha256 = l.oid "
-        "WHERE l.repo_id = $1 AND l.oid = $2 ORDER BY f.id LIMIT 1"};
+        "SELECT f.hash FROM xet_layouts f JOIN xet_links x ON x.layout_id = f.id "
+        "JOIN lfs_links l ON l.repo_id = x.repo_id AND l.oid = f.sha256 "
+        "WHERE f.sha256 = $2 AND x.repo_id = $1 ORDER BY f.id LIMIT 1"};
     const db_val *cols;
     db_val        args[] = {db_int(repo), db_text(sha256)};
     snug_status   st = db_one(tx, a, q, args, 2, &cols, err);
     *found = st == SNUG_OK && cols != NULL;
     if (*found) *hash = cols[0].s;
     return st;
+}
+
+snug_status store_borrow_xet_files(db_txn *tx, snug_arena *a, int64_t repo, snug_slice sha256,
+                                   const store_reader *who, snug_err *err)
+{
+    static const db_query q = {
+        "INSERT INTO xet_links (repo_id, layout_id) SELECT CAST($4 AS INTEGER), f.id "
+        "FROM xet_layouts f WHERE f.sha256 = $1 AND " SHOWN_LAYOUT
+        " ON CONFLICT (repo_id, layout_id) DO NOTHING"};
+    db_val args[] = {db_text(sha256), db_int(who->sees), db_text(store_lower(a, who->me)),
+                     db_int(repo)};
+    return db_exec(tx, q, args, 4, NULL, err);
 }

@@ -396,6 +396,51 @@ static void test_private_xorbs_do_not_exist(void **state)
     snug_buf_deinit(&b);
 }
 
+/* Bob has a file that Alice keeps in private, cut the same way but packed in his own xorb. Nothing
+ * he is shown differs from a hub where she never was. */
+static void test_same_file_in_private(void **state)
+{
+    stage         s = set_up(state, HUB_PRIVATE);
+    snug_err      err = {0};
+    bool          have, fresh;
+    uint64_t      size;
+    xet_plan      p;
+    hub_object    o;
+    xet_hash      name;
+    blob_id       id = {s.sha};
+    hub_repo_info bobs = create(s.f, &s.f->bob, HUB_MODEL, "bob", "mine", HUB_PUBLIC);
+    hub_ticket    bob = ticket(s.f, &s.f->bob, bobs.row, HUB_ROLE_WRITE);
+
+    register_whole(&s);
+    /* He sends it by LFS: stored, and no sign of another form. */
+    assert_true(blob_id_eq(&(blob_id){put_blob(s.f, s.data.ptr, s.data.len).sha256}, &id));
+    must(hub_link_lfs(s.f->h, bobs.row, &id, s.data.len, &err));
+    must(hub_find_object(s.f->h, bobs.row, &id, s.a, &o, &err));
+    assert_false(o.is_named);
+    assert_false(hub_find_xet_hash(s.f->h, bobs.row, &id, &name));
+
+    snug_buf body = snug_buf_init(1 << 20);
+    snug_buf_put_slice(&body, s.one.body);
+    snug_buf_put_slice(&body, s.two.body);
+    built_xorb all = {.body = snug_buf_slice(&body)};
+    must(xet_xorb_check(s.a, all.body, NULL, &all.x, &err));
+    must(send_xorb(s.f, &bob, all.body, &all.x.hash, &have, &err));
+    assert_false(have);
+    const built_xorb *only[] = {&all};
+    xet_shard_file    f = build_file(s.a, only, 1, &s.sha);
+    xet_shard         shard = {.files = &f, .file_count = 1};
+    assert_true(xet_hash_eq(&f.hash, &whole_shard(&s).files[0].hash));
+    must(send_shard(s.f, &bob, &shard, &fresh, &err));
+    assert_true(fresh);
+    must(hub_plan_file(s.f->h, &bob, &f.hash, 0, UINT64_MAX - 1, s.a, &p, &size, &err));
+    assert_int_equal(p.term_count, 1);
+    assert_true(xet_hash_eq(&p.terms[0].xorb, &all.x.hash));
+    must(hub_plan_file(s.f->h, &s.alice, &f.hash, 0, UINT64_MAX - 1, s.a, &p, &size, &err));
+    assert_int_equal(p.term_count, 2);
+    assert_true(hub_find_xet_hash(s.f->h, bobs.row, &id, &name));
+    snug_buf_deinit(&body);
+}
+
 static void test_public_chunks_are_told(void **state)
 {
     stage         s = set_up(state, HUB_PUBLIC);
@@ -539,6 +584,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_empty_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_shards, setup, teardown),
         cmocka_unit_test_setup_teardown(test_private_xorbs_do_not_exist, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_same_file_in_private, setup, teardown),
         cmocka_unit_test_setup_teardown(test_public_chunks_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plans, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tickets, setup, teardown),
