@@ -17,7 +17,7 @@ static snug_status pull(void *arg, void *p, size_t n, size_t *got, snug_err *err
     (void)err;
     *got = b->n - b->at < n ? b->n - b->at : n;
     if (*got > b->step) *got = b->step;
-    memcpy(p, b->p + b->at, *got);
+    if (*got > 0) memcpy(p, b->p + b->at, *got);
     b->at += *got;
     return SNUG_OK;
 }
