@@ -137,6 +137,11 @@ snug_status web_repo(http_req *rq, http_res *rs, snug_err *err)
     snug_buf        b = snug_buf_init(WEB_PAGE_MAX);
     snug_slice      kind = http_req_param(rq, "type");
 
+    snug_slice path = http_req_path(rq);
+    if (snug_ends_with(path, ".git")) { /* an address for git, pasted into a browser */
+        http_reply_redirect(rs, 307, snug_sub(path, 0, path.len - 4));
+        goto done;
+    }
     if (kind.len > 0 && !hub_type_parse(kind, &type)) goto absent;
     if (hub_parse_id(type, http_req_param(rq, "ns"), http_req_param(rq, "name"), &id, NULL) !=
         SNUG_OK)

@@ -56,7 +56,7 @@ static snug_slice join(house *h, snug_slice a, snug_slice b)
 /* One command with what a client can, and a flush. */
 static snug_slice command(house *h, const char *old, const char *to, const char *ref)
 {
-    snug_buf b = snug_buf_init(4096);
+    snug_buf          b = snug_buf_init(4096);
     static const char can[] = "\0 report-status side-band-64k agent=test";
     snug_buf_printf(&b, "%s %s %s", old, to, ref);
     snug_buf_put(&b, can, sizeof can - 1);
@@ -67,8 +67,8 @@ static snug_slice command(house *h, const char *old, const char *to, const char 
 
 static const char *tip(house *h)
 {
-    return snug_arena_cstr(
-        h->a, member(json_of(h, get(h, "/api/models/alice/g", h->alice)), "sha"));
+    return snug_arena_cstr(h->a,
+                           member(json_of(h, get(h, "/api/models/alice/g", h->alice)), "sha"));
 }
 
 /* No folder of a push stays behind. */
@@ -141,7 +141,8 @@ static void bad_services_get_a_sentence(void **state)
 {
     house                   *h = *state;
     static const char *const targets[] = {
-        "/alice/g/info/refs", "/alice/g/info/refs?service=", "/alice/g/info/refs?service=git-upload-archive",
+        "/alice/g/info/refs",
+        "/alice/g/info/refs?service=", "/alice/g/info/refs?service=git-upload-archive",
         "/alice/g/info/refs?service=git-upload-pack%00", "/alice/g/info/refs?service=../../bin/sh"};
     for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
         answer r = get(h, targets[i], h->alice);
@@ -173,8 +174,10 @@ static void strangers_learn_nothing(void **state)
         assert_true(snug_eq_str(a.body, "Repository not found"));
     }
     /* each POST is asked again */
-    EXPECT(ask_with(h, "POST", "/alice/p/git-upload-pack", NULL, FETCH_TYPE, SNUG_LIT("0000")), 401);
-    EXPECT(ask_with(h, "POST", "/alice/p/git-upload-pack", h->bob, FETCH_TYPE, SNUG_LIT("0000")), 404);
+    EXPECT(ask_with(h, "POST", "/alice/p/git-upload-pack", NULL, FETCH_TYPE, SNUG_LIT("0000")),
+           401);
+    EXPECT(ask_with(h, "POST", "/alice/p/git-upload-pack", h->bob, FETCH_TYPE, SNUG_LIT("0000")),
+           404);
     EXPECT(push_as(h, NULL, "", SNUG_LIT("0000")), 401);
     EXPECT(push_as(h, h->reader, "", SNUG_LIT("0000")), 403);
     EXPECT(push_as(h, h->bob, "", SNUG_LIT("0000")), 403);
@@ -219,8 +222,9 @@ static void a_pack_comes_plain_and_compressed(void **state)
     EXPECT(r, 200);
     assert_true(snug_find(r.body, SNUG_LIT("PACK")) != SIZE_MAX);
     EXPECT(fetch(h, "Content-Encoding: br\r\n", ask), 400);
-    EXPECT(ask_with(h, "POST", "/alice/g/git-upload-pack", NULL, "Content-Type: text/plain\r\n", ask),
-           400);
+    EXPECT(
+        ask_with(h, "POST", "/alice/g/git-upload-pack", NULL, "Content-Type: text/plain\r\n", ask),
+        400);
     EXPECT(ask_with(h, "POST", "/alice/g/git-upload-pack", NULL, "", ask), 400);
 }
 
@@ -229,8 +233,18 @@ static void nonsense_in_a_fetch(void **state)
 {
     house                   *h = *state;
     static const char *const bodies[] = {
-        "", "0000", "00", "zzzz", "0003", "fff1aaaa", "ffff", "0005", "0009done\n", "000aunknown",
-        "0014command=ls-refs\n0001", "0032want 0000000000000000000000000000000000000001\n00000009done\n"};
+        "",
+        "0000",
+        "00",
+        "zzzz",
+        "0003",
+        "fff1aaaa",
+        "ffff",
+        "0005",
+        "0009done\n",
+        "000aunknown",
+        "0014command=ls-refs\n0001",
+        "0032want 0000000000000000000000000000000000000001\n00000009done\n"};
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         for (int v = 0; v < 2; v++) {
             int        fd = dial(h);
@@ -283,7 +297,8 @@ static void a_bomb_is_cut_off(void **state)
     /* broken and cut compressed pushes */
     snug_slice good = gzip_of(h, SNUG_LIT("0000"));
     EXPECT(push_as(h, h->alice, "Content-Encoding: gzip\r\n", good), 200);
-    EXPECT(push_as(h, h->alice, "Content-Encoding: gzip\r\n", snug_sub(good, 0, good.len / 2)), 400);
+    EXPECT(push_as(h, h->alice, "Content-Encoding: gzip\r\n", snug_sub(good, 0, good.len / 2)),
+           400);
     EXPECT(push_as(h, h->alice, "Content-Encoding: gzip\r\n", SNUG_LIT("0000")), 400);
 }
 
@@ -298,11 +313,12 @@ static void huge_questions_are_refused(void **state)
                                    h->port));
     EXPECT(read_answer(h, fd), 413);
     fd = dial(h);
-    send_all(fd, snug_arena_printf(h->a,
-                                   "POST /alice/g/git-receive-pack HTTP/1.1\r\nHost: "
-                                   "127.0.0.1:%u\r\nConnection: close\r\nAuthorization: Bearer %s\r\n"
-                                   PUSH_TYPE "Content-Length: 99999999999\r\n\r\n",
-                                   h->port, h->alice));
+    send_all(fd, snug_arena_printf(
+                     h->a,
+                     "POST /alice/g/git-receive-pack HTTP/1.1\r\nHost: "
+                     "127.0.0.1:%u\r\nConnection: close\r\nAuthorization: Bearer %s\r\n" PUSH_TYPE
+                     "Content-Length: 99999999999\r\n\r\n",
+                     h->port, h->alice));
     EXPECT(read_answer(h, fd), 413);
 }
 
@@ -381,12 +397,14 @@ static void packs_that_are_none(void **state)
     REPORTS(push(h, command(h, ZERO, now, "refs/heads/x")), "unpack the pack is missing");
     REPORTS(push(h, join(h, command(h, now, ONES, "refs/heads/main"), empty_pack(h))),
             "ng refs/heads/main missing necessary objects");
-    REPORTS(push(h, join(h, command(h, now, ONES, "refs/heads/main"), SNUG_LIT("PACK but not really"))),
-            "unpack the pack was not accepted");
+    REPORTS(
+        push(h, join(h, command(h, now, ONES, "refs/heads/main"), SNUG_LIT("PACK but not really"))),
+        "unpack the pack was not accepted");
     char *junk = snug_arena_zalloc(h->a, 3 << 20);
     memcpy(junk, "PACK\0\0\0\2\0\0\0\7", 12);
-    REPORTS(push(h, join(h, command(h, now, ONES, "refs/heads/main"), snug_slice_of(junk, 3 << 20))),
-            "ng refs/heads/main unpacker error");
+    REPORTS(
+        push(h, join(h, command(h, now, ONES, "refs/heads/main"), snug_slice_of(junk, 3 << 20))),
+        "ng refs/heads/main unpacker error");
     /* a pack that promises four billion objects */
     memcpy(junk, "PACK\0\0\0\2\xff\xff\xff\xff", 12);
     REPORTS(push(h, join(h, command(h, now, ONES, "refs/heads/main"), snug_slice_of(junk, 1000))),
@@ -463,7 +481,8 @@ static void locks_are_kept_and_given_back(void **state)
     snug_json page = json_of(h, locks(h, "GET", "?limit=1", NULL, NULL));
     assert_int_equal(snug_json_count(snug_json_get(page, "locks")), 1);
     const char *next =
-        snug_arena_printf(h->a, "?limit=1&cursor=%.*s", SNUG_SLICE(member(page, "next_cursor"))).ptr;
+        snug_arena_printf(h->a, "?limit=1&cursor=%.*s", SNUG_SLICE(member(page, "next_cursor")))
+            .ptr;
     page = json_of(h, locks(h, "GET", next, NULL, NULL));
     EXPECT_STR(snug_json_at(snug_json_get(page, "locks"), 0), "path", "b.psd");
     assert_false(snug_json_is(snug_json_get(page, "next_cursor"), SNUG_JSON_STRING));
@@ -512,12 +531,18 @@ static void bad_locks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(refs_are_listed_for_each_version), TEST(bad_services_get_a_sentence),
-        TEST(strangers_learn_nothing),          TEST(a_pack_comes_plain_and_compressed),
-        TEST(nonsense_in_a_fetch),              TEST(a_bomb_is_cut_off),
-        TEST(huge_questions_are_refused),       TEST(nonsense_in_a_push),
-        TEST(names_that_are_not_for_pushing),   TEST(packs_that_are_none),
-        TEST(too_many_refs),                    TEST(locks_are_kept_and_given_back),
+        TEST(refs_are_listed_for_each_version),
+        TEST(bad_services_get_a_sentence),
+        TEST(strangers_learn_nothing),
+        TEST(a_pack_comes_plain_and_compressed),
+        TEST(nonsense_in_a_fetch),
+        TEST(a_bomb_is_cut_off),
+        TEST(huge_questions_are_refused),
+        TEST(nonsense_in_a_push),
+        TEST(names_that_are_not_for_pushing),
+        TEST(packs_that_are_none),
+        TEST(too_many_refs),
+        TEST(locks_are_kept_and_given_back),
         TEST(bad_locks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

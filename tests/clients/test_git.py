@@ -575,6 +575,26 @@ def test_moved_repository(server, git, tmp_path):
     assert read(server, new, "l.bin") == b"lfs after move"
 
 
+def test_relative_and_linked_data_folder(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    s = Server("link")
+    try:
+        s.add_user("ada")
+        s.ada = s.add_token("ada")
+        repo = make(s)
+        git = Git(s, tmp_path / "home", s.ada)
+        at = git.clone(repo, tmp_path / "a")
+        new = git.commit(at, {"x": "1"})
+        git("push", "-q", cwd=at)
+        assert sha(s, repo) == new
+        status, head, _ = s.request("GET", f"/{repo}.git")
+        assert status == 307 and head["location"] == f"/{repo}"
+    finally:
+        s.close()
+
+
 # ---- at the same time, and cut off ----
 
 def test_push_and_commit_race(server, git, tmp_path):
