@@ -219,6 +219,11 @@ extern const api_table api_community_tables[];
 http_handler api_list_discussions, api_open_discussion, api_get_discussion, api_comment;
 http_handler api_rename_discussion, api_discussion_status, api_merge_pull;
 http_handler api_edit_comment, api_hide_comment;
+http_handler api_like, api_likers, api_user_likes, api_user_overview, api_followers, api_following;
+http_handler api_org_overview, api_org_followers, api_org_members, api_follow, api_avatar;
+
+/* ---- social.c ---- */
+void api_put_avatar(api_call *c, snug_json_out *o, snug_slice name);
 
 /* ---- handlers; what each answers is in routes.c ---- */
 http_handler api_whoami, api_auth_check, api_auth_check_write;

@@ -32,7 +32,22 @@ static const http_param p_comment[] = {
     P_TYPE, P_NS, P_NAME, P_NUM,
     {"comment", "path", "string", "id of the comment", true, false}, P_END};
 
+#define P_LIMIT {"limit", "query", "integer", "entries per page", false, false}
+#define P_CURSOR {"cursor", "query", "string", "Link header of the page before", false, false}
+static const http_param p_repo_page[] = {P_TYPE, P_NS, P_NAME, P_LIMIT, P_CURSOR, P_END};
+static const http_param p_user[] = {
+    {"user", "path", "string", "name of a user", true, false}, P_END};
+static const http_param p_user_page[] = {
+    {"user", "path", "string", "name of a user", true, false}, P_LIMIT, P_CURSOR, P_END};
+static const http_param p_org[] = {
+    {"org", "path", "string", "name of an organization", true, false}, P_END};
+static const http_param p_org_page[] = {
+    {"org", "path", "string", "name of an organization", true, false}, P_LIMIT, P_CURSOR, P_END};
+static const http_param p_avatar[] = {
+    {"name", "path", "string", "a user or an organization", true, false}, P_END};
+
 static const char s_object[] = "{\"type\":\"object\"}";
+static const char s_array[] = "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}";
 static const char s_open[] =
     "{\"type\":\"object\",\"required\":[\"title\"],\"properties\":{\"title\":{\"type\":\"string\"},"
     "\"description\":{\"type\":\"string\"},\"pullRequest\":{\"type\":\"boolean\"}}}";
@@ -80,6 +95,52 @@ static const http_doc d_merge = {
     "mergePullRequest", "discussions", "Merges a pull request into its branch.",
     "write", p_num, s_merge, s_object, NULL, 0, "400 401 403 404 409"};
 
+static const http_doc d_like = {
+    "like", "social", "Likes a repository; twice is once.",
+    "write", p_repo, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_unlike = {
+    "unlike", "social", "Takes a like back.",
+    "write", p_repo, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_likers = {
+    "listLikers", "social", "Who likes a repository, latest first.",
+    "", p_repo_page, NULL, s_array, NULL, 0, "400 401 404"};
+static const http_doc d_likes = {
+    "listLikes", "social", "What a user likes, latest first.",
+    "", p_user_page, NULL, s_array, NULL, 0, "400 404"};
+static const http_doc d_user = {
+    "getUser", "social", "A user and the numbers around him.",
+    "", p_user, NULL, s_object, NULL, 0, "404"};
+static const http_doc d_followers = {
+    "listFollowers", "social", "Who follows a user.",
+    "", p_user_page, NULL, s_array, NULL, 0, "400 404"};
+static const http_doc d_following = {
+    "listFollowing", "social", "Whom a user follows.",
+    "", p_user_page, NULL, s_array, NULL, 0, "400 404"};
+static const http_doc d_follow = {
+    "follow", "social", "Follows a user.",
+    "write", p_user, NULL, s_object, NULL, 0, "400 401 403 404"};
+static const http_doc d_unfollow = {
+    "unfollow", "social", "Stops following a user.",
+    "write", p_user, NULL, s_object, NULL, 0, "400 401 403 404"};
+static const http_doc d_org = {
+    "getOrganization", "social", "An organization and the numbers around it.",
+    "", p_org, NULL, s_object, NULL, 0, "404"};
+static const http_doc d_org_followers = {
+    "listOrganizationFollowers", "social", "Who follows an organization.",
+    "", p_org_page, NULL, s_array, NULL, 0, "400 404"};
+static const http_doc d_org_members = {
+    "listOrganizationMembers", "social", "Who belongs to an organization.",
+    "", p_org_page, NULL, s_array, NULL, 0, "400 404"};
+static const http_doc d_org_follow = {
+    "followOrganization", "social", "Follows an organization.",
+    "write", p_org, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_org_unfollow = {
+    "unfollowOrganization", "social", "Stops following an organization.",
+    "write", p_org, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_avatar = {
+    "avatar", "social", "A picture made of the name's first letter.",
+    "", p_avatar, NULL, NULL, NULL, 0, "404"};
+
 #define T "{type:models|datasets|spaces}"
 #define R "/api/" T "/{ns}/{name}/"
 
@@ -97,9 +158,30 @@ static const http_route talk_routes[] = {
      api_hide_comment, ROUTE_WRITE, &d_hide, NULL},
 };
 
+static const http_route social_routes[] = {
+    {HTTP_POST, R "like", api_like, ROUTE_WRITE, &d_like, NULL},
+    {HTTP_DELETE, R "like", api_like, ROUTE_WRITE, &d_unlike, NULL},
+    {HTTP_GET, R "likers", api_likers, 0, &d_likers, NULL},
+    {HTTP_GET, "/api/users/{user}/likes", api_user_likes, 0, &d_likes, NULL},
+    {HTTP_GET, "/api/users/{user}/overview", api_user_overview, 0, &d_user, NULL},
+    {HTTP_GET, "/api/users/{user}/followers", api_followers, 0, &d_followers, NULL},
+    {HTTP_GET, "/api/users/{user}/following", api_following, 0, &d_following, NULL},
+    {HTTP_POST, "/api/users/{user}/follow", api_follow, ROUTE_WRITE, &d_follow, NULL},
+    {HTTP_DELETE, "/api/users/{user}/follow", api_follow, ROUTE_WRITE, &d_unfollow, NULL},
+    {HTTP_GET, "/api/organizations/{org}/overview", api_org_overview, 0, &d_org, NULL},
+    {HTTP_GET, "/api/organizations/{org}/followers",
+     api_org_followers, 0, &d_org_followers, NULL},
+    {HTTP_GET, "/api/organizations/{org}/members", api_org_members, 0, &d_org_members, NULL},
+    {HTTP_POST, "/api/organizations/{org}/follow", api_follow, ROUTE_WRITE, &d_org_follow, NULL},
+    {HTTP_DELETE, "/api/organizations/{org}/follow",
+     api_follow, ROUTE_WRITE, &d_org_unfollow, NULL},
+    {HTTP_GET, "/api/avatars/{name}", api_avatar, 0, &d_avatar, NULL},
+};
+
 /* clang-format on */
 
 const api_table api_community_tables[] = {
     {talk_routes, COUNT(talk_routes)},
+    {social_routes, COUNT(social_routes)},
     {NULL, 0},
 };

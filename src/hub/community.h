@@ -109,4 +109,66 @@ snug_status hub_propose_draft(hub *h, const hub_actor *who, const hub_repo_id *i
 snug_status hub_check_upload(hub *h, const hub_actor *who, const hub_repo_info *info,
                              snug_slice rev, bool proposes, snug_err *err) SNUG_MUST_USE;
 
+/* ---- organizations ---- */
+typedef struct hub_org {
+    int64_t    id;
+    snug_slice name, fullname, details;
+    int64_t    created_ms;
+    hub_role   role; /* of the user asked for */
+} hub_org;
+/* For the operator: no actor. SNUG_ECONFLICT when a user, an organization or repositories have the
+ * name. */
+snug_status hub_add_org(hub *h, snug_slice name, snug_slice fullname, hub_org *out,
+                        snug_err *err) SNUG_MUST_USE;
+snug_status hub_find_org(hub *h, snug_slice name, snug_arena *a, hub_org *out,
+                         snug_err *err) SNUG_MUST_USE;
+/* READ sees the private repositories of the organization, WRITE changes and makes them, ADMIN also
+ * its settings. NONE ends the membership. */
+snug_status hub_set_member(hub *h, snug_slice org, snug_slice user, hub_role role,
+                           snug_err *err) SNUG_MUST_USE;
+/* Of one user, or (0) all; by name. */
+snug_status hub_list_orgs(hub *h, int64_t user, snug_arena *a, hub_org **out, size_t *count,
+                          snug_err *err) SNUG_MUST_USE;
+/* What an actor is in a namespace: ADMIN in his own. */
+hub_role hub_role_in(const hub_actor *who, snug_slice ns);
+
+/* ---- likes, follows, overviews ---- */
+/* Twice is once. */
+snug_status hub_like(hub *h, const hub_actor *who, const hub_repo_info *repo, bool on,
+                     snug_err *err) SNUG_MUST_USE;
+typedef struct hub_like_item {
+    int64_t    key, created_ms;
+    hub_type   type;
+    snug_slice ns, name;
+} hub_like_item;
+/* What a user likes, as far as `who` may see it; newest first, behind the key `after` (0: from the
+ * start). limit: at most 1000. */
+snug_status hub_list_likes(hub *h, const hub_actor *who, int64_t user, int64_t after, size_t limit,
+                           snug_arena *a, hub_like_item **out, size_t *count,
+                           snug_err *err) SNUG_MUST_USE;
+typedef enum hub_people {
+    HUB_LIKERS,    /* of a repository's row */
+    HUB_FOLLOWERS, /* of a user */
+    HUB_FOLLOWING, /* users a user follows */
+    HUB_ORG_FOLLOWERS,
+    HUB_ORG_MEMBERS
+} hub_people;
+typedef struct hub_person {
+    int64_t    key;
+    snug_slice name, fullname;
+    hub_role   role; /* of members */
+} hub_person;
+snug_status hub_list_people(hub *h, hub_people kind, int64_t of, int64_t after, size_t limit,
+                            snug_arena *a, hub_person **out, size_t *count,
+                            snug_err *err) SNUG_MUST_USE;
+snug_status hub_follow(hub *h, const hub_actor *who, bool org, int64_t target, bool on,
+                       snug_err *err) SNUG_MUST_USE;
+typedef struct hub_counts {
+    uint64_t models, datasets, spaces; /* those `who` may see */
+    uint64_t likes, following, followers, members, discussions;
+    bool     is_following;
+} hub_counts;
+snug_status hub_count_around(hub *h, const hub_actor *who, bool org, int64_t id, snug_slice name,
+                             hub_counts *out, snug_err *err) SNUG_MUST_USE;
+
 #endif

@@ -60,6 +60,7 @@ typedef struct hub_actor {
     hub_role   scope; /* what the token allows: READ or WRITE */
     snug_slice token_name;
     int64_t    token_created_ms;
+    snug_slice orgs; /* hub_role_in() reads it */
 } hub_actor;
 
 typedef struct hub_user {

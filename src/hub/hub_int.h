@@ -240,6 +240,11 @@ snug_status hub_load_talk(hub *h, int64_t repo, int64_t num, snug_arena *a, stor
                           snug_err *err) SNUG_MUST_USE;
 void        hub_random_id(char out[25]); /* like an object id of the platform */
 
+/* ---- people (people.c) ---- */
+/* The text behind hub_actor.orgs. */
+snug_status hub_load_orgs(db_txn *tx, snug_arena *a, int64_t user, snug_slice *out,
+                          snug_err *err) SNUG_MUST_USE;
+
 /* ---- healing (heal.c) ---- */
 snug_status hub_heal(hub *h, snug_err *err) SNUG_MUST_USE;
 /* Ends a row whose deletion was decided; its id is free already. */

@@ -95,4 +95,71 @@ snug_status store_list_texts(db_txn *tx, snug_arena *a, int64_t discussion, int6
 /* Hides a comment: its texts are gone for good. */
 snug_status store_hide_event(db_txn *tx, int64_t event, snug_err *err) SNUG_MUST_USE;
 
+/* ---- people: likes, follows, organizations ---- */
+/* A person or organization in a list; `key` is where the next page goes on. */
+typedef struct store_person {
+    int64_t    key, id;
+    snug_slice name, fullname;
+    int        role; /* of members */
+} store_person;
+
+/* *changed false: it was so already. Keeps the sum on the repository's row. */
+snug_status store_set_like(db_txn *tx, int64_t user, int64_t repo, bool on, int64_t now_ms,
+                           bool *changed, snug_err *err) SNUG_MUST_USE;
+typedef struct store_like {
+    int64_t    key, created_ms;
+    int        type;
+    snug_slice ns, name;
+} store_like;
+/* Pages go on after the key of the last entry; 0 begins. Newest first. */
+snug_status store_list_likes(db_txn *tx, snug_arena *a, int64_t user, store_reader eyes,
+                             int64_t after, size_t limit, store_like **out, size_t *count,
+                             snug_err *err) SNUG_MUST_USE;
+snug_status store_list_likers(db_txn *tx, snug_arena *a, int64_t repo, int64_t after, size_t limit,
+                              store_person **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+
+typedef enum store_follow { STORE_FOLLOW_USER, STORE_FOLLOW_ORG } store_follow;
+snug_status store_set_follow(db_txn *tx, int64_t user, store_follow kind, int64_t target, bool on,
+                             int64_t now_ms, snug_err *err) SNUG_MUST_USE;
+snug_status store_is_following(db_txn *tx, int64_t user, store_follow kind, int64_t target,
+                               bool *yes, snug_err *err) SNUG_MUST_USE;
+snug_status store_list_followers(db_txn *tx, snug_arena *a, store_follow kind, int64_t target,
+                                 int64_t after, size_t limit, store_person **out, size_t *count,
+                                 snug_err *err) SNUG_MUST_USE;
+/* Users somebody follows. */
+snug_status store_list_following(db_txn *tx, snug_arena *a, int64_t user, int64_t after,
+                                 size_t limit, store_person **out, size_t *count,
+                                 snug_err *err) SNUG_MUST_USE;
+
+typedef struct store_org {
+    int64_t    id;
+    snug_slice name, fullname, details;
+    int64_t    created_ms;
+    int        role; /* of the member asked for, hub_role; 0: none */
+} store_org;
+/* SNUG_ECONFLICT when the name is taken in any spelling by an organization. */
+snug_status store_add_org(db_txn *tx, const store_org *o, int64_t *id, snug_err *err) SNUG_MUST_USE;
+snug_status store_find_org(db_txn *tx, snug_arena *a, snug_slice name, store_org *out, bool *found,
+                           snug_err *err) SNUG_MUST_USE;
+/* role 0: not a member any more. */
+snug_status store_set_member(db_txn *tx, int64_t org, int64_t user, int role,
+                             snug_err *err) SNUG_MUST_USE;
+snug_status store_list_members(db_txn *tx, snug_arena *a, int64_t org, int64_t after, size_t limit,
+                               store_person **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+/* All, or those of one user (0: all). */
+snug_status store_list_orgs(db_txn *tx, snug_arena *a, int64_t user, store_org **out, size_t *count,
+                            snug_err *err) SNUG_MUST_USE;
+
+/* What overviews count. */
+typedef struct store_counts {
+    uint64_t repos[3]; /* by type: those the reader may see */
+    uint64_t likes, following, followers, members, discussions;
+} store_counts;
+snug_status store_count_namespace(db_txn *tx, snug_slice ns, store_reader eyes, store_counts *out,
+                                  snug_err *err) SNUG_MUST_USE;
+snug_status store_count_user(db_txn *tx, int64_t user, store_counts *out,
+                             snug_err *err) SNUG_MUST_USE;
+snug_status store_count_org(db_txn *tx, int64_t org, store_counts *out,
+                            snug_err *err) SNUG_MUST_USE;
+
 #endif

@@ -117,7 +117,8 @@ snug_status store_find_redirect(db_txn *tx, snug_arena *a, int type, snug_slice 
 snug_status store_namespace_used(db_txn *tx, snug_slice ns, bool *used, snug_err *err)
 {
     static const db_query q = {
-        "SELECT r.id FROM repos r WHERE r.ns_key = $1 AND r.state <> 2 LIMIT 1"};
+        "SELECT r.id FROM repos r WHERE r.ns_key = $1 AND r.state <> 2 UNION ALL "
+        "SELECT o.id FROM orgs o WHERE o.name_key = $1 LIMIT 1"};
     snug_arena   *a = snug_arena_new();
     const db_val *cols;
     db_val        arg = db_text(store_lower(a, ns));

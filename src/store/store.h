@@ -93,6 +93,7 @@ snug_status store_get_repo(db_txn *tx, snug_arena *a, int64_t id, store_repo *ou
 /* Rows with id > after, any state, in id order: for walks over all. */
 snug_status store_walk_repos(db_txn *tx, snug_arena *a, int64_t after, size_t n, store_repo **out,
                              size_t *count, snug_err *err) SNUG_MUST_USE;
+/* Do repositories live under it, or is it an organization? */
 snug_status store_namespace_used(db_txn *tx, snug_slice ns, bool *used,
                                  snug_err *err) SNUG_MUST_USE;
 

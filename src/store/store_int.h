@@ -29,6 +29,21 @@ snug_status store_drop_community(db_txn *tx, int64_t repo, snug_err *err) SNUG_M
 
 static inline db_val store_bool(bool b) { return db_int(b ? 1 : 0); }
 
+/* Repositories `r` whose owner is $key, a user's lower-case name, or an organization of his. */
+#define STORE_OWN(key)                                                                             \
+    "(r.ns_key = " key " OR r.ns_key IN (SELECT o.name_key FROM orgs o JOIN org_members m ON "     \
+    "m.org_id = o.id JOIN users u ON u.id = m.user_id WHERE u.name_key = " key "))"
+/* Repositories `r` a reader may know of: $sees as in store_list, $key his name. */
+#define STORE_SEEN(sees, key)                                                                      \
+    "(r.visibility = 0 OR " sees " >= 2 OR (" sees                                                 \
+    " >= 1 AND r.visibility = 2) OR " STORE_OWN(key) ")"
+
+/* ... and whose files he may read: gated ones when he was let in. */
+#define STORE_READABLE(sees, key)                                                                  \
+    "(((r.visibility = 0 OR (" sees " >= 1 AND r.visibility = 2)) AND (r.gated = 0 OR EXISTS "     \
+    "(SELECT 1 FROM access_requests q JOIN users v ON v.id = q.user_id WHERE q.repo_id = r.id "    \
+    "AND q.status = 1 AND v.name_key = " key "))) OR " sees " >= 2 OR " STORE_OWN(key) ")"
+
 /* Columns of a repository row `r`, in the order store_read_repo takes them. */
 #define STORE_REPO_COLS                                                                            \
     "r.id, r.type, r.ns, r.name, r.oid24, r.git_key, r.visibility, r.gated, r.disabled, "          \

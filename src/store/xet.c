@@ -12,8 +12,7 @@
 #define READABLE_LINK                                                                              \
     "EXISTS (SELECT 1 FROM xorb_links l LEFT JOIN repos r ON r.id = l.repo_id WHERE l.xorb_id = "  \
     "x.id AND (($4 <> 0 AND l.user_id = $4) OR (r.state = 1 AND r.disabled = 0 AND "               \
-    "((r.visibility = 0 AND r.gated = 0) OR $2 >= 2 OR ($2 >= 1 AND r.visibility = 2 AND "         \
-    "r.gated = 0) OR r.ns_key = $3))))"
+    STORE_READABLE("$2", "$3") ")))"
 
 snug_status store_add_xorb(db_txn *tx, const store_xorb *x, int64_t *id, bool *added, snug_err *err)
 {

@@ -118,12 +118,10 @@ static void what_is_not_built_says_so(void **state)
                  "not implemented here: comparing revisions");
     EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/hardware", h->alice, "{\"title\":\"x\"}"),
                  501, "NotImplemented", NULL);
-    EXPECT_ERROR(post(h, "DELETE", "/api/models/alice/n/like", h->alice, ""), 501, "NotImplemented",
-                 "not implemented here: likes");
+    EXPECT_ERROR(get(h, "/api/models/alice/n/leaderboard", h->alice), 501, "NotImplemented",
+                 "not implemented here: leaderboards");
     answer r;
-    EXPECT_ERROR(get(h, "/api/users/alice/overview", NULL), 501, "NotImplemented", NULL);
-    EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/super-squash/main", h->alice, "{}"), 501,
-                 "NotImplemented", NULL);
+    EXPECT_ERROR(get(h, "/api/jobs/alice", NULL), 501, "NotImplemented", NULL);
     /* What nobody knows is simply not there, and no repository either. */
     r = get(h, "/api/nonsense", NULL);
     EXPECT(r, 404);

@@ -166,3 +166,69 @@ def test_private_is_absent(api, bob):
         bob.create_discussion("ada/hidden-talk", title="x")
     with pytest.raises(RepositoryNotFoundError):
         bob.create_commit("ada/hidden-talk", [add("b.txt", "b")], commit_message="x", create_pr=True)
+
+
+def test_likes(api, bob, server):
+    api.create_repo("ada/liked")
+    api.create_repo("ada/liked-too", repo_type="dataset")
+    api.create_repo("ada/liked-secretly", private=True)
+    for path, token in (("models/ada/liked", server.bob), ("datasets/ada/liked-too", server.bob),
+                        ("models/ada/liked", server.ada), ("models/ada/liked", server.bob),
+                        ("models/ada/liked-secretly", server.ada)):
+        assert server.request("POST", f"/api/{path}/like", token=token)[0] == 200
+    assert api.model_info("ada/liked").likes == 2
+    assert [u.username for u in api.list_repo_likers("ada/liked")] == ["ada", "bob"]
+    mine = bob.list_liked_repos("bob")
+    assert (mine.models, mine.datasets, mine.total) == (["ada/liked"], ["ada/liked-too"], 2)
+    assert set(api.list_liked_repos("ada").models) == {"ada/liked", "ada/liked-secretly"}
+    assert bob.list_liked_repos("ada").models == ["ada/liked"]  # the private one is absent
+    bob.unlike("ada/liked")
+    bob.unlike("ada/liked")
+    assert api.model_info("ada/liked").likes == 1
+    assert server.request("POST", "/api/models/ada/liked-secretly/like", token=server.bob)[0] == 404
+
+
+def test_overview_and_follow(api, bob, server):
+    from huggingface_hub.errors import HfHubHTTPError
+
+    assert server.request("POST", "/api/users/ada/follow", token=server.bob)[0] == 200
+    assert server.request("POST", "/api/users/bob/follow", token=server.bob)[0] == 400
+    user = bob.get_user_overview("ada")
+    assert user.username == "ada" and user.num_followers == 1 and user.is_following and user.num_models >= 1
+    assert bob.get_user_overview("ada").num_models < api.get_user_overview("ada").num_models
+    assert [u.username for u in api.list_user_followers("ada")] == ["bob"]
+    assert [u.username for u in api.list_user_following("bob")] == ["ada"]
+    with pytest.raises(HfHubHTTPError) as e:
+        api.get_user_overview("nobody-at-all")
+    assert e.value.response.status_code == 404
+
+
+def test_organization(api, bob, server):
+    import time
+
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+    server.snug("org", "add", "acme", "--fullname", "ACME Research")
+    with pytest.raises(HfHubHTTPError):
+        bob.create_repo("acme/tool")
+    server.snug("org", "member", "acme", "bob", "--role", "write")
+    time.sleep(5.2)  # a token seen before is believed for five seconds
+    me = bob.whoami()["orgs"]
+    assert [(o["name"], o["roleInOrg"]) for o in me] == [("acme", "write")]
+    assert bob.create_repo("ACME/tool", private=True).repo_id == "acme/tool"
+    bob.upload_file(path_or_fileobj=b"x", path_in_repo="x", repo_id="acme/tool")
+    assert "acme/tool" in [m.id for m in bob.list_models(author="acme")]
+    org = bob.get_organization_overview("acme")
+    assert (org.name, org.fullname, org.num_users, org.num_models) == ("acme", "ACME Research", 1, 1)
+    assert [u.username for u in api.list_organization_members("acme")] == ["bob"]
+    server.snug("org", "member", "acme", "bob", "--role", "read")
+    time.sleep(5.2)
+    assert bob.model_info("acme/tool").private
+    with pytest.raises(HfHubHTTPError) as e:
+        bob.upload_file(path_or_fileobj=b"y", path_in_repo="y", repo_id="acme/tool")
+    assert e.value.response.status_code == 403
+    server.snug("org", "member", "acme", "bob", "--role", "none")
+    time.sleep(5.2)
+    with pytest.raises(RepositoryNotFoundError):
+        bob.model_info("acme/tool")
+    assert "acme/tool" not in [m.id for m in bob.list_models(author="acme")]
