@@ -241,6 +241,37 @@ done:
     return st;
 }
 
+/* One part of every group, as rows in one piece. */
+static snug_status group_part(const binder *b, const tensor *all, size_t from, size_t n,
+                              tensor *out)
+{
+    tensor      part = tensor_slice(all, 1, from, n);
+    snug_status st = bind_copy(b, &part, all->dtype, out);
+    if (st != SNUG_OK) return st;
+    size_t rows = all->shape[0] * n * all->shape[2];
+    *out = all->rank == 3 ? tensor_view(out, TENSOR_DIMS(rows))
+                          : tensor_view(out, TENSOR_DIMS(rows, all->shape[3]));
+    return SNUG_OK;
+}
+
+snug_status bind_grouped(const binder *b, const nn_linear *fused, nn_attention *a)
+{
+    snug_status st = SNUG_OK;
+    size_t      each = a->heads / a->kv_heads;
+    tensor      w =
+        tensor_view(&fused->w, TENSOR_DIMS(a->kv_heads, each + 2, a->width, fused->w.shape[1]));
+    SNUG_TRY(group_part(b, &w, 0, each, &a->q.w));
+    SNUG_TRY(group_part(b, &w, each, 1, &a->k.w));
+    SNUG_TRY(group_part(b, &w, each + 1, 1, &a->v.w));
+    if (!tensor_present(&fused->b)) return SNUG_OK;
+    tensor bias = tensor_view(&fused->b, TENSOR_DIMS(a->kv_heads, each + 2, a->width));
+    SNUG_TRY(group_part(b, &bias, 0, each, &a->q.b));
+    SNUG_TRY(group_part(b, &bias, each, 1, &a->k.b));
+    SNUG_TRY(group_part(b, &bias, each + 1, 1, &a->v.b));
+done:
+    return st;
+}
+
 static snug_status bind_mlp(const binder *b, const model_shape *s, nn_mlp *m)
 {
     snug_status          st = SNUG_OK;

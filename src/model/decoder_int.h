@@ -65,6 +65,16 @@ snug_status decoder_bind_head(const binder *top, decoder *n, const char *name) S
 snug_status decoder_window(snug_json config, const char *key, size_t dflt, size_t *out,
                            snug_err *err) SNUG_MUST_USE;
 void decoder_slide(model_shape *s, size_t period); /* all but every period-th; 0: all layers */
+/* Qwen's window over the upper layers; Granite's multipliers: their sparse kin share them. */
+snug_status decoder_qwen_window(snug_json config, model_shape *s, snug_err *err) SNUG_MUST_USE;
+snug_status decoder_granite(snug_json config, model_shape *s, snug_err *err) SNUG_MUST_USE;
+/* Experts as DeepSeek names them; V3's rule unless the caller changes it. */
+snug_status decoder_deepseek_experts(snug_json config, model_shape *s, size_t groups,
+                                     size_t groups_used, double scale, size_t dense_first,
+                                     snug_err *err) SNUG_MUST_USE;
+/* Splits a fused projection whose rows are [groups, heads per group + 2, width]: each group has its
+ * queries, then a key, then a value. */
+snug_status bind_grouped(const binder *b, const nn_linear *fused, nn_attention *a) SNUG_MUST_USE;
 snug_status bind_experts(const binder *layer, const char *path, nn_moe **out) SNUG_MUST_USE;
 
 #define DECODER_CLASSES(Name)                                                                      \

@@ -53,7 +53,7 @@ typedef struct model_decoder {
     bool         qkv_bias, o_bias, head_bias;
     bool         parallel; /* attention and MLP read the same x */
     bool         both_ways; /* not causal */
-    bool         sinks;
+    bool         sinks, scale_by_layer;
     float        embed_scale, residual_scale, logit_scale; /* 0: one */
     float        logit_cap, attention_cap, clip;           /* 0: none */
     float        attention_scale;                          /* 0: 1 / sqrt(head_dim) */
@@ -95,6 +95,9 @@ typedef struct model_shape {
     tensor_act        act;
     bool              attention_bias, mlp_bias, tied;
     bool              norm_bias, head_bias, word_bias, mean_pooling; /* modernbert */
+    bool              norm_before, no_last_norm; /* opt */
+    bool              grouped, two_norms; /* falcon */
+    float             alibi;              /* mpt */
     bool c2p, p2c, share_keys, learned_positions, norm_distances, bucketed; /* deberta */
     tensor_act        head_act, conv_act;
     nn_rope           rope_local; /* of sliding layers */

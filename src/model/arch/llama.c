@@ -35,7 +35,7 @@ done:
 /* ---- Qwen: biases or head norms; a window over the upper layers only when it is switched on ----
  */
 
-static snug_status qwen_window(snug_json config, model_shape *s, snug_err *err)
+snug_status decoder_qwen_window(snug_json config, model_shape *s, snug_err *err)
 {
     snug_status st = SNUG_OK;
     bool        on;
@@ -55,7 +55,7 @@ static snug_status qwen2(snug_json config, model_shape *s, snug_err *err)
 {
     s->decoder.qkv_bias = true;
     s->decoder.o_bias = false;
-    return qwen_window(config, s, err);
+    return decoder_qwen_window(config, s, err);
 }
 
 static snug_status qwen3(snug_json config, model_shape *s, snug_err *err)
@@ -63,7 +63,7 @@ static snug_status qwen3(snug_json config, model_shape *s, snug_err *err)
     s->decoder.head_norm = NN_HEADS_EACH;
     s->decoder.q_norm = "self_attn.q_norm";
     s->decoder.k_norm = "self_attn.k_norm";
-    return qwen_window(config, s, err);
+    return decoder_qwen_window(config, s, err);
 }
 
 /* ---- SmolLM3: every fourth layer without positions ---- */
@@ -123,7 +123,7 @@ static snug_status hunyuan(snug_json config, model_shape *s, snug_err *err)
     return SNUG_OK;
 }
 
-static snug_status granite(snug_json config, model_shape *s, snug_err *err)
+snug_status decoder_granite(snug_json config, model_shape *s, snug_err *err)
 {
     snug_status    st = SNUG_OK;
     model_decoder *d = &s->decoder;
@@ -159,7 +159,8 @@ static const decoder_family
                     ernie45},
     hunyuan_family = {{290943, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5, .theta = 1e4},
                       hunyuan},
-    granite_family = {{32000, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-6, .theta = 1e4}, granite};
+    granite_family = {{32000, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-6, .theta = 1e4},
+                      decoder_granite};
 
 const model_arch arch_llama[] = {
     DECODER_ROW("llama", Llama, llama_family),
