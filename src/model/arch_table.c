@@ -4,7 +4,9 @@
 #include "model/model_int.h"
 
 static const model_arch *const families[] = {
-    arch_llama, arch_bert,    arch_distilbert, arch_albert,
+    arch_llama, arch_gemma,   arch_olmo,       arch_cohere,     arch_phi,
+    arch_mixed, arch_moe,     arch_deepseek,   arch_gpt2,       arch_neox,
+    arch_opt,   arch_bloom,   arch_bert,       arch_distilbert, arch_albert,
     arch_mpnet, arch_deberta, arch_modernbert, arch_nomic,
 };
 

@@ -225,18 +225,19 @@ static snug_status need_rope(const nn_rope *r, snug_err *err)
 
 /* The object that describes rotary positions, of one kind of layer when there are several. Version
  * 4 wrote rope_scaling beside rope_theta, 5 writes rope_parameters. Either may be null. */
-static snug_status rope_object(snug_json config, const char *layer_type, snug_json *out,
+static snug_status rope_object(snug_json config, const char *layer_type, snug_json *out, bool *own,
                                snug_err *err)
 {
     static const char *const names[] = {"rope_scaling", "rope_parameters"};
     *out = (snug_json){NULL};
+    *own = false;
     for (size_t i = 0; i < 2; i++) {
         snug_json v = snug_json_get(config, names[i]);
         if (snug_json_is(v, SNUG_JSON_ABSENT) || snug_json_is(v, SNUG_JSON_NULL)) continue;
         if (!snug_json_is(v, SNUG_JSON_OBJECT))
             return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\" must be an object", names[i]);
-        if (layer_type != NULL && snug_json_is(snug_json_get(v, layer_type), SNUG_JSON_OBJECT))
-            v = snug_json_get(v, layer_type);
+        *own = layer_type != NULL && snug_json_is(snug_json_get(v, layer_type), SNUG_JSON_OBJECT);
+        if (*own) v = snug_json_get(v, layer_type);
         *out = v;
         if (snug_json_count(v) > 0) break;
     }
@@ -305,15 +306,16 @@ snug_status cfg_rope(snug_json config, cfg_rotary rule, nn_rope *out, snug_err *
     double      partial, outer, usual = rule.partial == 0.0 ? 1.0 : rule.partial;
     snug_json   rope;
     const char *theta_key = rule.theta_key == NULL ? "rope_theta" : rule.theta_key;
-    SNUG_TRY(rope_object(config, rule.layer_type, &rope, err));
+    bool        own;
+    SNUG_TRY(rope_object(config, rule.layer_type, &rope, &own, err));
     *out = (nn_rope){.positions_max = rule.positions_max, .interleaved = rule.interleaved};
-    if (!rule.plain) {
-        SNUG_TRY(refuse_unknown_rope(rope, err));
-        SNUG_TRY(rope_kind(rope, &out->kind, err));
-    } else if (rule.layer_type == NULL ||
-               !snug_json_is(snug_json_get(rope, "rope_theta"), SNUG_JSON_ABSENT)) {
+    if (rule.plain && !own) { /* what stretches the other layers is not for these */
+        if (rule.theta_key == NULL)
+            SNUG_TRY(cfg_real(rope, "rope_theta", rule.theta, 1.0001, 1e12, &rule.theta, err));
         rope = (snug_json){NULL};
     }
+    SNUG_TRY(refuse_unknown_rope(rope, err));
+    SNUG_TRY(rope_kind(rope, &out->kind, err));
     SNUG_TRY(cfg_real(config, theta_key, rule.theta, 1.0001, 1e12, &outer, err));
     SNUG_TRY(cfg_real(rope, "rope_theta", outer, 1.0001, 1e12, &out->theta, err));
     SNUG_TRY(cfg_real(config, "partial_rotary_factor", usual, 0.0, 1.0, &outer, err));

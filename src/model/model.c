@@ -63,7 +63,7 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
                        .batch = batch,
                        .heads = s->kv_heads,
                        .k_width = s->head_dim,
-                       .v_width = s->head_dim,
+                       .v_width = s->value_dim == 0 ? s->head_dim : s->value_dim,
                        .positions_max = positions_max,
                        .dtype = TENSOR_F32};
     return nn_kv_new(m->dev, &conf, out, err);

@@ -144,7 +144,9 @@ snug_status encoder_parse(snug_json config, model_shape *s, double eps_dflt,
                           snug_err *err) SNUG_MUST_USE;
 
 /* Each file of arch/ exports its rows, the last with a NULL model_type. */
-extern const model_arch arch_llama[], arch_distilbert[], arch_bert[], arch_albert[], arch_mpnet[],
-    arch_deberta[], arch_modernbert[], arch_nomic[];
+extern const model_arch arch_llama[], arch_gemma[], arch_olmo[], arch_cohere[], arch_phi[],
+    arch_mixed[], arch_moe[], arch_deepseek[], arch_gpt2[], arch_neox[], arch_opt[], arch_bloom[],
+    arch_distilbert[], arch_bert[], arch_albert[], arch_mpnet[], arch_deberta[], arch_modernbert[],
+    arch_nomic[];
 
 #endif
