@@ -198,12 +198,18 @@ snug_status tok_pattern_load(snug_arena *a, snug_json v, const tok_pattern **out
 /* Fills w->matches with alternating gaps and hits that tile the text. */
 snug_status tok_pattern_run(const tok_pattern *p, tok_work *w, const char *text,
                             size_t len) SNUG_MUST_USE;
-bool        tok_pattern_is_regex(const tok_pattern *p, const char *source);
 /* The dialect, translated: for tests. */
 snug_status tok_regex_translate(snug_slice onig, snug_buf *out, snug_err *err) SNUG_MUST_USE;
 void        tok_match_data_free(void *md);
 
-/* GPT-2's splitter by hand (gpt2.c): end of the piece that starts at `at`. */
+/* ---- split.c: the well-known patterns by hand ---- */
+
+typedef struct tok_split tok_split;
+const tok_split         *tok_split_find(snug_slice pattern); /* NULL: none of them */
+/* End of the match (*hit) or gap that starts at `at`; gaps between two matches are one. */
+size_t tok_split_next(const tok_split *s, const char *text, size_t len, size_t at, bool *hit);
+/* The splitter a pattern is, if it is one by hand. */
+const tok_split  *tok_pattern_split(const tok_pattern *p);
 extern const char tok_gpt2_regex[];
 size_t            tok_gpt2_next(const char *text, size_t len, size_t at);
 
