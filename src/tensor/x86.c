@@ -30,7 +30,7 @@ static bool has_avx512(void)
 static bool supports(const tensor_op *op)
 {
     switch (op->kind) {
-    case TENSOR_OP_LINEAR:
+    case TENSOR_OP_LINEAR: return !tensor_dtype_is_quant(op->in[1].dtype);
     case TENSOR_OP_ATTENTION:
     case TENSOR_OP_SOFTMAX:
     case TENSOR_OP_ACT:
