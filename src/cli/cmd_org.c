@@ -55,7 +55,7 @@ static snug_status run_member(cli *c, const cli_args *a, snug_err *err)
 {
     snug_status st = SNUG_OK;
     hub        *h = NULL;
-    hub_role    role;
+    hub_role    role = HUB_ROLE_NONE;
     const char *text = cli_flag_value(a, "role");
 
     SNUG_TRY(read_role(text == NULL ? "read" : text, &role, err));
