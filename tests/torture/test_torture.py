@@ -359,8 +359,12 @@ def test_random_kills(place):
                 failure.append(e)
 
         t = threading.Thread(target=guarded)
+        # After a few acknowledged writes, however slow the machine is, and at any moment of the next one.
+        goal, patience = acknowledged + rng.randrange(0, 5), time.time() + 5
         t.start()
-        time.sleep(rng.uniform(0.002, 0.12))
+        while acknowledged < goal and t.is_alive() and time.time() < patience:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.04))
         server.kill()
         t.join()
         assert not failure, failure
