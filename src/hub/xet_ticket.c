@@ -84,6 +84,18 @@ static bool may_pass_gate(const hub_actor *who, const hub_repo_info *info)
     return hub_can_write(&owner, info);
 }
 
+/* Memberships are read anew: who left an organization writes to it no more. */
+static snug_status load_orgs(hub *h, snug_arena *a, hub_actor *who, snug_err *err)
+{
+    db_txn     *tx = NULL;
+    snug_status st = SNUG_OK;
+    if (hub_is_anonymous(who)) return SNUG_OK;
+    st = db_begin(h->db, DB_READ, &tx, err);
+    if (st == SNUG_OK) st = hub_load_orgs(tx, a, who->user_id, &who->orgs, err);
+    db_rollback(tx);
+    return st;
+}
+
 snug_status hub_ticket_read(hub *h, snug_slice text, hub_role need, snug_arena *a, hub_ticket *out,
                             snug_err *err)
 {
@@ -94,6 +106,7 @@ snug_status hub_ticket_read(hub *h, snug_slice text, hub_role need, snug_arena *
     *out = (hub_ticket){.scope = HUB_ROLE_NONE};
     if (!parse(h, text, a, out))
         SNUG_FAIL(err, SNUG_EUNAUTH, "This token is not valid or has expired; ask for a new one");
+    SNUG_TRY(load_orgs(h, a, &out->who, err));
     SNUG_TRY(hub_load_row(h, out->repo_row, a, &info, &found, err));
     if (!found || info.disabled || !hub_can_read(&out->who, &info))
         SNUG_FAIL(err, SNUG_EUNAUTH, "This token's repository is gone; ask for a new one");
