@@ -190,6 +190,7 @@ snug_status api_need_open_gate(api_call *c, snug_err *err) SNUG_MUST_USE;
 typedef struct api_ticket {
     snug_slice cas_url, token, expires, refresh; /* expires: unix seconds */
 } api_ticket;
+/* rev empty: for a pull request about to be opened. */
 snug_status api_new_ticket(api_call *c, hub_role scope, snug_slice rev, api_ticket *out,
                            snug_err *err) SNUG_MUST_USE;
 snug_slice  api_cas_url(api_call *c);

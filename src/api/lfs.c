@@ -189,7 +189,7 @@ static snug_status put_xet_upload(api_call *c, const batch *b, snug_json_out *o,
     unsigned char random[16];
     char          session[33];
 
-    SNUG_TRY(api_new_ticket(c, HUB_ROLE_WRITE, b->ref.len > 0 ? b->ref : SNUG_LIT("main"), &t, err));
+    SNUG_TRY(api_new_ticket(c, HUB_ROLE_WRITE, b->ref, &t, err));
     snug_random(random, sizeof random);
     snug_hex(random, sizeof random, session);
     snug_jo_key(o, "actions");

@@ -35,7 +35,10 @@ static snug_slice token_route(api_call *c, const char *scope, snug_slice rev)
     const hub_repo_id *id = &c->info->id;
     snug_buf_printf(&b, "%.*s/api/%s/%s/%s/xet-%s-token/", SNUG_SLICE(http_req_base_url(c->rq)),
                     hub_type_plural(id->type), id->ns, id->name, scope);
-    snug_percent_put(&b, rev, false);
+    if (rev.len > 0)
+        snug_percent_put(&b, rev, false);
+    else
+        snug_buf_puts(&b, "None?create_pr=1");
     return snug_arena_dup(c->a, snug_buf_slice(&b));
 }
 
@@ -101,13 +104,15 @@ static snug_status give_ticket(http_req *rq, http_res *rs, hub_role scope, snug_
     if (!here) goto done;
     SNUG_TRY(api_need_open_gate(&c, err));
     SNUG_TRY(api_path_rev(&c, &rev, err));
-    /* A pull request that does not exist yet has no revision; clients then write "None". */
+    /* A pull request that does not exist yet has no revision; clients then write anything. */
     bool proposes = http_req_query_bool(rq, "create_pr", false);
-    bool any = proposes || rev.len == 0 || snug_eq_str(rev, "None");
     if (scope >= HUB_ROLE_WRITE)
         SNUG_TRY(hub_check_upload(c.hub, &c.who, c.info, rev, proposes, err));
-    if (!any) SNUG_TRY(vcs_resolve_rev(c.git, rev, &commit, err));
-    SNUG_TRY(api_new_ticket(&c, scope, proposes ? SNUG_EMPTY : rev, &t, err));
+    if (proposes)
+        rev = SNUG_EMPTY;
+    else
+        SNUG_TRY(vcs_resolve_rev(c.git, rev, &commit, err));
+    SNUG_TRY(api_new_ticket(&c, scope, rev, &t, err));
     reply_ticket(&c, &t);
 done:
     api_done(&c);

@@ -271,13 +271,14 @@ snug_status hub_read_object(hub *h, const hub_object *o, uint64_t off, void *buf
  * repository it was brought to: for all others it does not exist. */
 enum { HUB_TICKET_MINUTES = 15, HUB_XET_REALM = 16 };
 typedef struct hub_ticket {
-    hub_actor who;
-    int64_t   repo_row;
-    hub_role  scope;
-    int64_t   expires_ms;
+    hub_actor  who;
+    int64_t    repo_row;
+    hub_role   scope;
+    snug_slice ref; /* written to; empty: a pull request about to be opened */
+    int64_t    expires_ms;
 } hub_ticket;
-/* A signed text that opens the store for one repository; the caller checked `scope` on it. An
- * empty ref says the bytes are for a pull request about to be opened. */
+/* A signed text that opens the store for one repository; the caller checked that `who` may read it
+ * or (hub_check_upload) bring objects for `ref`. */
 snug_status hub_ticket_new(hub *h, const hub_actor *who, int64_t repo_row, hub_role scope,
                            snug_slice ref, snug_arena *a, snug_slice *text, int64_t *expires_ms,
                            snug_err *err) SNUG_MUST_USE;

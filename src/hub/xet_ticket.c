@@ -49,7 +49,7 @@ snug_status hub_ticket_new(hub *h, const hub_actor *who, int64_t repo_row, hub_r
     return SNUG_OK;
 }
 
-static bool parse(hub *h, snug_slice text, snug_arena *a, hub_ticket *t, snug_slice *ref)
+static bool parse(hub *h, snug_slice text, snug_arena *a, hub_ticket *t)
 {
     enum { FIELDS = 9 };
     snug_slice f[FIELDS], rest = text;
@@ -61,15 +61,16 @@ static bool parse(hub *h, snug_slice text, snug_arena *a, hub_ticket *t, snug_sl
     if (n != FIELDS || rest.ptr != NULL || !snug_eq_str(f[0], "xet") || f[1].len != 1) return false;
     if (f[1].ptr[0] != 'r' && f[1].ptr[0] != 'w') return false;
     t->scope = f[1].ptr[0] == 'w' ? HUB_ROLE_WRITE : HUB_ROLE_READ;
-    char *name = snug_arena_alloc(a, f[6].len / 2 + 1), *what = snug_arena_alloc(a, f[7].len / 2 + 1);
+    char *name = snug_arena_alloc(a, f[6].len / 2 + 1),
+         *ref = snug_arena_alloc(a, f[7].len / 2 + 1);
     if (!snug_parse_i64(f[2], &t->who.user_id) || !snug_parse_i64(f[3], &admin) || admin < 0 ||
         admin > 1 || !snug_parse_i64(f[4], &t->repo_row) || !snug_parse_i64(f[5], &t->expires_ms) ||
-        !snug_unhex(f[6], name, f[6].len / 2) || !snug_unhex(f[7], what, f[7].len / 2))
+        !snug_unhex(f[6], name, f[6].len / 2) || !snug_unhex(f[7], ref, f[7].len / 2))
         return false;
-    *ref = (snug_slice){what, f[7].len / 2};
     t->who.is_admin = admin == 1;
     t->who.scope = t->scope;
     t->who.name = (snug_slice){name, f[6].len / 2};
+    t->ref = (snug_slice){ref, f[7].len / 2};
     snug_slice claim =
         claim_of(a, t->scope, t->who.user_id, t->who.is_admin, t->repo_row, f[6], f[7]);
     return hub_sign_ok(h, claim, t->expires_ms, f[8]);
@@ -83,17 +84,29 @@ static bool may_pass_gate(const hub_actor *who, const hub_repo_info *info)
     return hub_can_write(&owner, info);
 }
 
+/* Memberships are read anew: who left an organization writes to it no more. */
+static snug_status load_orgs(hub *h, snug_arena *a, hub_actor *who, snug_err *err)
+{
+    db_txn     *tx = NULL;
+    snug_status st = SNUG_OK;
+    if (hub_is_anonymous(who)) return SNUG_OK;
+    st = db_begin(h->db, DB_READ, &tx, err);
+    if (st == SNUG_OK) st = hub_load_orgs(tx, a, who->user_id, &who->orgs, err);
+    db_rollback(tx);
+    return st;
+}
+
 snug_status hub_ticket_read(hub *h, snug_slice text, hub_role need, snug_arena *a, hub_ticket *out,
                             snug_err *err)
 {
     snug_status   st = SNUG_OK;
     hub_repo_info info;
-    snug_slice    ref = SNUG_EMPTY;
     bool          found = false;
 
     *out = (hub_ticket){.scope = HUB_ROLE_NONE};
-    if (!parse(h, text, a, out, &ref))
+    if (!parse(h, text, a, out))
         SNUG_FAIL(err, SNUG_EUNAUTH, "This token is not valid or has expired; ask for a new one");
+    SNUG_TRY(load_orgs(h, a, &out->who, err));
     SNUG_TRY(hub_load_row(h, out->repo_row, a, &info, &found, err));
     if (!found || info.disabled || !hub_can_read(&out->who, &info))
         SNUG_FAIL(err, SNUG_EUNAUTH, "This token's repository is gone; ask for a new one");
@@ -102,8 +115,7 @@ snug_status hub_ticket_read(hub *h, snug_slice text, hub_role need, snug_arena *
     if (need >= HUB_ROLE_WRITE) {
         if (out->scope < HUB_ROLE_WRITE)
             SNUG_FAIL(err, SNUG_EFORBIDDEN, "This token can only read");
-        /* Without a ref the bytes are for a pull request about to be opened. */
-        SNUG_TRY(hub_check_upload(h, &out->who, &info, ref, ref.len == 0, err));
+        SNUG_TRY(hub_check_upload(h, &out->who, &info, out->ref, out->ref.len == 0, err));
     }
 done:
     return st;

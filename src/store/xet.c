@@ -11,8 +11,8 @@
 /* A reader ($2 sees, $3 own namespace, $4 user) may know of the xorb of link l. */
 #define READABLE_LINK                                                                              \
     "EXISTS (SELECT 1 FROM xorb_links l LEFT JOIN repos r ON r.id = l.repo_id WHERE l.xorb_id = "  \
-    "x.id AND (($4 <> 0 AND l.user_id = $4) OR (r.state = 1 AND r.disabled = 0 AND "               \
-    STORE_READABLE("$2", "$3") ")))"
+    "x.id AND (($4 <> 0 AND l.user_id = $4) OR (r.state = 1 AND r.disabled = 0 "                   \
+    "AND " STORE_READABLE("$2", "$3") ")))"
 
 snug_status store_add_xorb(db_txn *tx, const store_xorb *x, int64_t *id, bool *added, snug_err *err)
 {
@@ -128,8 +128,7 @@ done:
 /* A reader ($2 sees, $3 own namespace) may be shown layout f. */
 #define SHOWN_LAYOUT                                                                               \
     "EXISTS (SELECT 1 FROM xet_links l JOIN repos r ON r.id = l.repo_id WHERE l.layout_id = f.id " \
-    "AND r.state = 1 AND r.disabled = 0 AND ((r.visibility = 0 AND r.gated = 0) OR $2 >= 2 OR "    \
-    "($2 >= 1 AND r.visibility = 2 AND r.gated = 0) OR r.ns_key = $3))"
+    "AND r.state = 1 AND r.disabled = 0 AND " STORE_READABLE("$2", "$3") ")"
 #define LAYOUT_COLS "f.id, f.hash, f.sha256, f.size, f.created_ms, f.terms"
 
 const char store_schema_layouts[] =

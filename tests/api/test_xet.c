@@ -116,6 +116,10 @@ static void test_tokens(void **state)
     EXPECT(get(h, "/api/models/alice/x/xet-read-token/main", NULL), 200);
     EXPECT_ERROR(get(h, "/api/models/alice/x/xet-write-token/main", NULL), 401, NULL, NULL);
     EXPECT_ERROR(get(h, "/api/models/alice/x/xet-write-token/main", h->bob), 403, NULL, NULL);
+    /* Who may read may propose: the ticket is for that, and not for main. */
+    EXPECT(get(h, "/api/models/alice/x/xet-write-token/main?create_pr=1", h->bob), 200);
+    EXPECT_ERROR(get(h, "/api/models/alice/x/xet-write-token/main?create_pr=1", NULL), 401, NULL,
+                 NULL);
 }
 
 static void test_uploads(void **state)
@@ -381,7 +385,8 @@ static void test_every_door(void **state)
     EXPECT_STR(v, "transfer", "xet");
     snug_json action = snug_json_get(
         snug_json_get(snug_json_at(snug_json_get(v, "objects"), 0), "actions"), "upload");
-    assert_true(snug_ends_with(member(action, "href"), "/api/models/alice/x/xet-write-token/main"));
+    assert_true(snug_ends_with(member(action, "href"),
+                               "/api/models/alice/x/xet-write-token/None?create_pr=1"));
     snug_json headers = snug_json_get(action, "header");
     assert_true(member(headers, "X-Xet-Access-Token").len > 64);
     assert_true(snug_eq(path_of_url(h, member(headers, "X-Xet-Cas-Url")), s.cas));

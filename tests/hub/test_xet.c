@@ -511,6 +511,33 @@ static void test_plans(void **state)
               "in this repository");
 }
 
+/* A member works in the organization's private repository, until he leaves. */
+static void test_members(void **state)
+{
+    fixture   *f = *state;
+    snug_err   err = {0};
+    hub_user   user;
+    hub_org    org;
+    snug_slice text;
+    int64_t    until;
+    bool       have;
+    hub_ticket t;
+    must(hub_add_user(f->h, SNUG_LIT("carol"), SNUG_LIT("correct horse"), SNUG_EMPTY, false, &user,
+                      &err));
+    must(hub_add_org(f->h, SNUG_LIT("acme"), SNUG_LIT("Acme"), &org, &err));
+    must(hub_set_member(f->h, SNUG_LIT("acme"), SNUG_LIT("carol"), HUB_ROLE_WRITE, &err));
+    hub_repo_info repo = create(f, &f->root, HUB_MODEL, "acme", "m", HUB_PRIVATE);
+    hub_actor     carol = person(user.id, "carol", false, HUB_ROLE_WRITE);
+    must(hub_ticket_new(f->h, &carol, repo.row, HUB_ROLE_WRITE, SNUG_LIT("main"), f->a, &text,
+                        &until, &err));
+    must(hub_ticket_read(f->h, text, HUB_ROLE_WRITE, f->a, &t, &err));
+    built_xorb b = build_xorb(f->a, noise_of(f->a, 40000, 5), 20000);
+    must(send_xorb(f, &t, b.body, &b.x.hash, &have, &err));
+    must(hub_set_member(f->h, SNUG_LIT("acme"), SNUG_LIT("carol"), HUB_ROLE_NONE, &err));
+    must_fail(hub_ticket_read(f->h, text, HUB_ROLE_WRITE, f->a, &t, &err), SNUG_EUNAUTH, NULL,
+              "gone");
+}
+
 /* ---- tickets ---- */
 
 static void test_tickets(void **state)
@@ -587,6 +614,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_same_file_in_private, setup, teardown),
         cmocka_unit_test_setup_teardown(test_public_chunks_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plans, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_members, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tickets, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
