@@ -89,8 +89,9 @@ snug_status api_git_refs(http_req *rq, http_res *rs, snug_err *err)
                   "Git's dumb HTTP protocol is not served here: use a git of this decade");
     if (!push && !snug_eq_str(service, "git-upload-pack"))
         SNUG_FAIL(err, SNUG_EFORBIDDEN, "\"service\" is git-upload-pack or git-receive-pack");
-    SNUG_TRY(api_open(&c, rq, rs, push ? HUB_ROLE_WRITE : HUB_ROLE_READ, &here, err));
+    SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
+    if (push) SNUG_TRY(hub_check_push(c.hub, &c.who, c.repo, err));
     SNUG_TRY(put_refs(&c, push, &out, err));
     set_no_cache(rs);
     http_reply_bytes(rs,
@@ -234,7 +235,7 @@ static snug_status serve_push(api_call *c, vcs_push *p, snug_buf *out, snug_err 
     SNUG_TRY(vcs_push_read(p, &io, err));
     (void)vcs_push_refs(p, &count);
     if (count == 0) goto done; /* git asks whether it may, before it sends much */
-    hub_check_push_refs(p);
+    hub_check_push_refs(c->hub, &c->who, c->info, p);
     SNUG_TRY(vcs_push_receive(p, &io, API_PACK_MAX, err));
     if (vcs_push_settle(p)) SNUG_TRY(hub_apply_push(c->hub, &c->who, &c->info->id, p, err));
     vcs_push_report(p, out);
@@ -253,8 +254,9 @@ snug_status api_git_push(http_req *rq, http_res *rs, snug_err *err)
     vcs_push   *p = NULL;
     snug_buf    out = snug_buf_init(REPORT_MAX);
 
-    SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_WRITE, &here, err));
+    SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
+    SNUG_TRY(hub_check_push(c.hub, &c.who, c.repo, err));
     SNUG_TRY(need_type(rq, "application/x-git-receive-pack-request", err));
     api_close_repo(&c); /* a push may take hours to arrive */
     SNUG_TRY(vcs_push_open(hub_vcs(c.hub), snug_str(c.info->key), &p, err));

@@ -211,8 +211,10 @@ snug_status hub_after_ref_change(hub *h, const hub_repo_id *id, snug_err *err) S
 snug_status hub_reconcile_repo(hub *h, int64_t row, snug_err *err) SNUG_MUST_USE;
 
 /* ---- git push: the same rules for what comes by git's own protocol ---- */
-/* Refuses the refs that nobody moves by a push; asked before the pack is read. */
-void hub_check_push_refs(vcs_push *p);
+/* May `who` push anything here? Writers may, and authors of pull requests that are open. */
+snug_status hub_check_push(hub *h, const hub_actor *who, hub_repo *r, snug_err *err) SNUG_MUST_USE;
+/* Refuses the refs he cannot move by a push; asked before the pack is read. */
+void hub_check_push_refs(hub *h, const hub_actor *who, const hub_repo_info *info, vcs_push *p);
 /* Looks at everything new (raw files too large for git, LFS objects that are missing, bad paths),
  * keeps it, moves each ref by compare-and-swap, and lets the row follow. What is refused is
  * SNUG_OK: the push says why, ref by ref and in lines for the person. */

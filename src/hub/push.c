@@ -11,6 +11,7 @@
  *          over the API do not take it, so each ref still moves by compare-and-swap.
  * Truth:   as for commits: objects are durable before a ref names them, and a row that could not
  *          follow its ref follows at the next start or flush. */
+#include "hub/community.h"
 #include "hub/hub_int.h"
 
 enum { OFFENDERS_SHOWN = 20, README_MAX = 4 << 20 };
@@ -20,12 +21,36 @@ static const char frame[] =
 
 /* ---- refs by name ---- */
 
-static bool is_number(snug_slice s)
+snug_status hub_check_push(hub *h, const hub_actor *who, hub_repo *r, snug_err *err)
 {
-    uint64_t n;
-    return snug_parse_u64(s, &n) && n > 0 && s.ptr[0] != '0';
+    snug_status    st = SNUG_OK;
+    snug_arena    *a = snug_arena_new();
+    hub_talk_query mine = {.kind = 1, .status = 1, .author = who->name, .limit = 1};
+    hub_talk      *list;
+    size_t         count = 0;
+    uint64_t       total = 0;
+    char           text[2 * HUB_NAME_MAX + 2];
+
+    SNUG_TRY(hub_need_writer(h, who, err));
+    if (hub_can_write(who, &r->info)) goto done;
+    SNUG_TRY(hub_list_talks(h, r, &mine, a, &list, &count, &total, err));
+    if (total == 0)
+        SNUG_FAIL(err, SNUG_EFORBIDDEN,
+                  "You can read %s but not change it: only its owner and admins can",
+                  hub_id_text(&r->info.id, text));
+done:
+    snug_arena_free(a);
+    return st;
 }
 
+static const char *why_not_pull(const vcs_push_ref *r)
+{
+    if (hub_pull_number(r->ref) == 0) return "pull requests have numbers";
+    if (!r->has_old) return "pull requests are opened through the API, not by a push";
+    return r->has_new ? NULL : "the ref of a pull request stays";
+}
+
+/* NULL: the name alone forbids nothing. */
 static const char *why_not(const vcs_push_ref *r)
 {
     if (snug_starts_with(r->ref, "refs/heads/")) {
@@ -34,25 +59,30 @@ static const char *why_not(const vcs_push_ref *r)
         if (!r->has_new && snug_eq_str(name, "main")) return "the default branch cannot be deleted";
         return NULL;
     }
-    if (snug_starts_with(r->ref, "refs/tags/")) {
-        snug_slice name = snug_sub(r->ref, 10, r->ref.len);
-        return vcs_branch_name_ok(name) ? NULL : "not a name for a tag";
-    }
-    if (snug_starts_with(r->ref, "refs/pr/")) {
-        if (!is_number(snug_sub(r->ref, 8, r->ref.len))) return "pull requests have numbers";
-        if (!r->has_old) return "pull requests are opened through the API, not by a push";
-        return r->has_new ? NULL : "the ref of a pull request stays";
-    }
+    if (snug_starts_with(r->ref, "refs/tags/"))
+        return vcs_branch_name_ok(snug_sub(r->ref, 10, r->ref.len)) ? NULL : "not a name for a tag";
+    if (snug_starts_with(r->ref, "refs/pr/")) return why_not_pull(r);
     return "only refs/heads, refs/tags and refs/pr can be pushed to";
 }
 
-void hub_check_push_refs(vcs_push *p)
+void hub_check_push_refs(hub *h, const hub_actor *who, const hub_repo_info *info, vcs_push *p)
 {
     size_t        n;
     vcs_push_ref *refs = vcs_push_refs(p, &n);
+    bool          writer = hub_can_write(who, info);
     for (size_t i = 0; i < n; i++) {
-        const char *why = refs[i].refused.ptr == NULL ? why_not(&refs[i]) : NULL;
-        if (why != NULL) vcs_push_refuse(p, &refs[i], "%s", why);
+        vcs_push_ref *r = &refs[i];
+        const char   *why = r->refused.ptr == NULL ? why_not(r) : NULL;
+        snug_err      err = {0};
+        if (why != NULL)
+            vcs_push_refuse(p, r, "%s", why);
+        else if (r->refused.ptr != NULL)
+            continue;
+        else if (!snug_starts_with(r->ref, "refs/pr/") && !writer)
+            vcs_push_refuse(p, r, "only the owner and admins can move it");
+        else if (snug_starts_with(r->ref, "refs/pr/") &&
+                 hub_check_pull_push(h, who, info, hub_pull_number(r->ref), &err) != SNUG_OK)
+            vcs_push_refuse(p, r, "%s", err.msg);
     }
 }
 
@@ -225,25 +255,23 @@ static void take_back(vcs_repo *git, vcs_push_ref *refs, size_t moved)
     }
 }
 
-/* *moved: some ref has; *main_moved: main has. */
-static void move_refs(vcs_push *p, vcs_repo *git, bool *moved, bool *main_moved)
+/* False: none has moved. */
+static bool move_refs(vcs_push *p, vcs_repo *git)
 {
     size_t        n;
     vcs_push_ref *refs = vcs_push_refs(p, &n);
-    *moved = *main_moved = false;
+    bool          moved = false;
     for (size_t i = 0; i < n; i++) {
         vcs_push_ref *r = &refs[i];
         if (r->refused.ptr != NULL) continue;
         move_ref(p, git, r);
         if (r->refused.ptr != NULL && vcs_push_is_atomic(p)) {
             take_back(git, refs, i);
-            (void)vcs_push_settle(p);
-            return;
+            return vcs_push_settle(p);
         }
-        if (r->refused.ptr != NULL) continue;
-        *moved = true;
-        *main_moved = *main_moved || snug_eq_str(r->ref, "refs/heads/main");
+        moved = moved || r->refused.ptr == NULL;
     }
+    return moved;
 }
 
 /* ---- the card ---- */
@@ -264,43 +292,49 @@ static void say_card(const inspection *in, hub_type type, vcs_repo *git, vcs_pus
 /* ---- one push ---- */
 
 /* The refs moved: the push is done, whatever happens here. */
-static void follow(hub *h, const hub_repo_info *info, vcs_repo *git, bool main_moved)
+static void follow(hub *h, const hub_repo_info *info, vcs_repo *git, vcs_push *p)
 {
-    snug_err    err = {0};
-    snug_status st = SNUG_OK;
-    if (main_moved) st = hub_refresh_row_locked(h, info->row, git, snug_now_ms(), &err);
+    size_t        n;
+    vcs_push_ref *refs = vcs_push_refs(p, &n);
+    bool          behind = false;
+    for (size_t i = 0; i < n; i++) {
+        snug_err    err = {0};
+        snug_status st = SNUG_OK;
+        int64_t     num = hub_pull_number(refs[i].ref);
+        if (refs[i].refused.ptr != NULL) continue;
+        if (num > 0)
+            st = hub_sync_pull_locked(h, info, git, num, &err);
+        else if (snug_eq_str(refs[i].ref, "refs/heads/main"))
+            st = hub_refresh_row_locked(h, info->row, git, snug_now_ms(), &err);
+        if (st != SNUG_OK) snug_log_err(SNUG_ERROR, "hub.push.row", &err);
+        behind = behind || st != SNUG_OK;
+    }
     hub_touch(h, &info->id);
-    if (st == SNUG_OK) return;
-    snug_log_err(SNUG_ERROR, "hub.push.row", &err);
-    hub_mark_stale(h, info->row);
+    if (behind) hub_mark_stale(h, info->row);
 }
 
-static snug_status land(hub *h, const hub_actor *who, hub_repo_info *info, inspection *in,
-                        vcs_push *p, snug_err *err)
+static snug_status land_locked(hub *h, const hub_actor *who, hub_repo_info *info, inspection *in,
+                               vcs_push *p, snug_err *err)
 {
     snug_status st = SNUG_OK;
     vcs_repo   *git = NULL;
-    bool        found, moved, main_moved;
+    bool        found;
 
-    SNUG_TRY(hub_lock_repo(h, info->row, err));
-    SNUG_ASSERT(in->row == info->row);
-    st = hub_load_row(h, in->row, in->a, info, &found, err);
-    if (st == SNUG_OK &&
-        (!found || !hub_can_write(who, info))) /* deleted or given away meanwhile */
+    SNUG_TRY(hub_load_row(h, in->row, in->a, info, &found, err));
+    if (!found || !hub_can_read(who, info)) { /* deleted or given away while it was on its way */
         st = hub_fail_absent(who, err);
-    if (st == SNUG_OK) st = vcs_push_keep(p, err);
-    if (st == SNUG_OK) st = vcs_acquire(h->vcs, snug_str(info->key), &git, err);
-    if (st == SNUG_OK) {
-        move_refs(p, git, &moved, &main_moved);
-        if (moved) {
-            snug_metric_add(SNUG_M_PUSHES, 1);
-            follow(h, info, git, main_moved);
-            say_card(in, info->id.type, git, p);
-        }
+        goto done;
     }
-    vcs_release(git);
-    hub_unlock_repo(h, in->row);
+    hub_check_push_refs(h, who, info, p);
+    if (!vcs_push_settle(p)) goto done;
+    SNUG_TRY(vcs_push_keep(p, err));
+    SNUG_TRY(vcs_acquire(h->vcs, snug_str(info->key), &git, err));
+    if (!move_refs(p, git)) goto done;
+    snug_metric_add(SNUG_M_PUSHES, 1);
+    follow(h, info, git, p);
+    say_card(in, info->id.type, git, p);
 done:
+    vcs_release(git);
     return st;
 }
 
@@ -312,7 +346,8 @@ snug_status hub_apply_push(hub *h, const hub_actor *who, const hub_repo_id *id, 
     hub_repo_info    info;
     vcs_push_visitor visit = {.blob = see_blob, .bad_path = see_bad_path, .arg = &in};
 
-    SNUG_TRY(hub_find_repo(h, who, id, HUB_ROLE_WRITE, in.a, &info, err));
+    SNUG_TRY(hub_find_repo(h, who, id, HUB_ROLE_READ, in.a, &info, err));
+    SNUG_TRY(hub_need_writer(h, who, err));
     in.row = info.row;
     SNUG_TRY(vcs_push_check(p, &visit, err));
     for (fault f = 0; f < FAULT_COUNT; f++) {
@@ -321,7 +356,10 @@ snug_status hub_apply_push(hub *h, const hub_actor *who, const hub_repo_id *id, 
         vcs_push_refuse(p, NULL, "pre-receive hook declined");
         break;
     }
-    if (vcs_push_settle(p)) SNUG_TRY(land(h, who, &info, &in, p, err));
+    if (!vcs_push_settle(p)) goto done;
+    SNUG_TRY(hub_lock_repo(h, in.row, err));
+    st = land_locked(h, who, &info, &in, p, err);
+    hub_unlock_repo(h, in.row);
 done:
     snug_arena_free(in.a);
     return st;

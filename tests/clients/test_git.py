@@ -350,17 +350,48 @@ def test_pull_request_refs(server, git, tmp_path):
     repo = make(server)
     at = git.clone(repo, tmp_path / "c")
     tip = git.out("rev-parse", "HEAD", cwd=at)
-    bare = folder_of(server, repo)
-    subprocess.run(["git", "-c", "safe.directory=*", "update-ref", "refs/pr/1", tip], cwd=bare, check=True)
-    git("fetch", "-q", "origin", "refs/pr/1:pr/1", cwd=at)
-    git("checkout", "-q", "pr/1", cwd=at)
-    new = git.commit(at, {"fix": "1"})
-    git("push", "-q", "origin", "pr/1:refs/pr/1", cwd=at)
-    assert git.out("ls-remote", "origin", "refs/pr/1", cwd=at).split()[0] == new
-    assert sha(server, repo) == tip and sha(server, repo, "refs%2Fpr%2F1") == new
-    assert "stays" in git.refused("push", "origin", ":refs/pr/1", cwd=at)
-    fresh = git.clone(repo, tmp_path / "d")
-    assert "refs/pr" not in git.out("for-each-ref", cwd=fresh)
+    lines = [{"key": "header", "value": {"summary": "please", "description": ""}},
+             {"key": "file", "value": {"path": "p.txt", "content": base64.b64encode(b"p").decode(), "encoding": "base64"}}]
+    status, _, data = server.request("POST", f"/api/models/{repo}/commit/main?create_pr=1",
+                                     "".join(json.dumps(x) + "\n" for x in lines).encode(), token=server.bob,
+                                     headers={"Content-Type": "application/x-ndjson"})
+    assert status == 200, data
+    ref = "refs/pr/" + json.loads(data)["pullRequestUrl"].rsplit("/", 1)[1]
+
+    # its author, who may not write to the repository
+    bob = Git(server, tmp_path / "bob", server.bob, "bob")
+    mine = bob.clone(repo, tmp_path / "b")
+    assert "refs/pr" not in bob.out("for-each-ref", cwd=mine)
+    bob("fetch", "-q", "origin", f"{ref}:pr", cwd=mine)
+    bob("checkout", "-q", "pr", cwd=mine)
+    new = bob.commit(mine, {"fix": "1", "w.bin": os.urandom(2000)}, "a second try")
+    bob("push", "-q", "origin", f"pr:{ref}", cwd=mine)
+    assert bob.out("ls-remote", "origin", ref, cwd=mine).split()[0] == new
+    assert sha(server, repo) == tip and sha(server, repo, ref.replace("/", "%2F")) == new
+    talk = call(server, "GET", f"/api/models/{repo}/discussions/{ref[8:]}")
+    assert any(e["type"] == "commit" and e["data"]["oid"] == new for e in talk["events"]), talk["events"]
+    assert "only the owner" in bob.refused("push", "--no-verify", "origin", "pr:main", cwd=mine)
+    assert "only the owner" in bob.refused("push", "--no-verify", "origin", "pr:refs/tags/v1", cwd=mine)
+    assert "stays" in bob.refused("push", "origin", f":{ref}", cwd=mine)
+    assert "opened through the API" in bob.refused("push", "--no-verify", "origin", "pr:refs/pr/99", cwd=mine)
+
+    # a stranger, and a writer
+    server.add_user("carl")
+    carl = Git(server, tmp_path / "carl", server.add_token("carl"), "carl")
+    carl.clone(repo, tmp_path / "s")
+    carl.commit(tmp_path / "s", {"x": "1"})
+    assert "only its owner" in carl.refused("push", "origin", f"+main:{ref}", cwd=tmp_path / "s")
+    git("fetch", "-q", "origin", f"{ref}:pr", cwd=at)
+    git("checkout", "-q", "pr", cwd=at)
+    better = git.commit(at, {"fix": "2"})
+    git("push", "-q", "origin", f"pr:{ref}", cwd=at)
+    assert sha(server, repo, ref.replace("/", "%2F")) == better
+
+    # closed: nobody adds to it
+    call(server, "POST", f"/api/models/{repo}/discussions/{ref[8:]}/status", {"status": "closed"})
+    git.commit(at, {"fix": "3"})
+    assert "closed" in git.refused("push", "origin", f"pr:{ref}", cwd=at)
+    fsck(server, repo)
 
 
 # ---- LFS ----
