@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* codec/codec.h - bytes to structures and back: no I/O, no policy, every parser fuzzed.
- * A section each: safetensors, GGUF, cards. */
+ * A section each: safetensors, GGUF, strided views, ZIP, npy,
+ * scanning pickles, checkpoints, cards. */
 #ifndef SNUG_CODEC_CODEC_H
 #define SNUG_CODEC_CODEC_H
 
@@ -177,6 +178,100 @@ bool codec_gguf_split_name(snug_slice file_name, snug_slice *prefix, unsigned *n
  * names? */
 snug_status codec_gguf_check_splits(const codec_gguf *const *parts, size_t count,
                                     snug_err *err) SNUG_MUST_USE;
+
+/* ---- views: tensors as they lie in files that allow strides ---- */
+typedef struct codec_view {
+    codec_tensor tensor;  /* name, dtype, rank, shape; offset and size are the writer's business */
+    snug_slice   storage; /* whole elements of tensor.dtype */
+    uint64_t     first;   /* element of the storage */
+    uint64_t     strides[CODEC_ST_RANK_MAX]; /* in elements; 0 repeats */
+    bool         swap;                       /* the storage is big-endian */
+} codec_view;
+/* Do all elements lie inside the storage, and do they fit into 64 bits? *count: how many they are. */
+snug_status codec_view_check(const codec_view *v, uint64_t *count, snug_err *err) SNUG_MUST_USE;
+/* Elements [from, from + n) in row-major order, little-endian, of a view that was checked. */
+void codec_view_copy(const codec_view *v, uint64_t from, uint64_t n, void *out);
+
+/* ---- ZIP: stored and deflated, zip64 ---- */
+enum { CODEC_ZIP_ENTRIES_MAX = 1000000, CODEC_ZIP_NAME_MAX = 4096, CODEC_ZIP_RATIO_MAX = 1100 };
+
+typedef struct codec_zip_entry {
+    snug_slice name;     /* a relative path without "..", '\\' or control characters */
+    unsigned   method;   /* 0 stored, 8 deflated; others are listed, not read */
+    bool       is_dir, has_descriptor;
+    uint32_t   crc;
+    uint64_t   start, offset, packed, size; /* local header; its data, in the file and unpacked */
+} codec_zip_entry;
+
+typedef struct codec_zip {
+    snug_slice       file;
+    codec_zip_entry *entries; /* in the order of their bytes */
+    size_t           count;
+    const uint32_t  *by_name; /* private to codec_zip_find */
+} codec_zip;
+
+/* Reads the central directory of a whole file and holds it against every local header. Two readers
+ * could see two different archives in anything that is refused here: entries that overlap, share a
+ * name, differ from their local header, or leave bytes between them that belong to nobody. */
+snug_status codec_zip_open(snug_arena *a, snug_slice file, codec_zip *out, snug_err *err) SNUG_MUST_USE;
+const codec_zip_entry *codec_zip_find(const codec_zip *z, snug_slice name); /* NULL: none */
+/* The bytes of an entry, at most max, its CRC checked. Stored: a part of the file, else in the arena. */
+snug_status codec_zip_read(snug_arena *a, const codec_zip *z, const codec_zip_entry *e, uint64_t max, snug_slice *out, snug_err *err) SNUG_MUST_USE;
+
+/* ---- numpy's .npy, versions 1 to 3 ---- */
+enum { CODEC_NPY_HEADER_MAX = 1 << 20 };
+typedef struct codec_npy {
+    bool       pickled;     /* elements are Python objects: data is a pickle, view is not set */
+    uint64_t   data_offset; /* in the file */
+    codec_view view;        /* its name is empty */
+} codec_npy;
+/* SNUG_EUNSUPPORTED for element types that no safetensors file can hold (strings, records, ...);
+ * pickled and data_offset are set even then. */
+snug_status codec_npy_parse(snug_slice file, codec_npy *out, snug_err *err) SNUG_MUST_USE;
+
+/* ---- pickles and what holds them: looked through without running anything ---- */
+typedef enum codec_verdict { CODEC_SAFE, CODEC_UNKNOWN, CODEC_DANGEROUS } codec_verdict;
+const char *codec_verdict_name(codec_verdict v); /* "safe", "unknown", "dangerous" */
+/* What importing and calling this name while loading may do, by our lists. */
+codec_verdict codec_judge_import(snug_slice module, snug_slice name);
+
+typedef struct codec_scan_import {
+    snug_slice    module, name, part; /* part: "archive/data.pkl"; empty: the file itself */
+    uint64_t      offset;             /* of the first opcode that names it, in the part */
+    const char   *how;                /* that opcode: "GLOBAL", "STACK_GLOBAL", "INST" */
+    uint32_t      count, calls;
+    codec_verdict verdict;
+} codec_scan_import;
+
+typedef struct codec_scan_remark { /* anything else that decides, or that a person should know */
+    codec_verdict verdict;
+    snug_slice    part, text;
+} codec_scan_remark;
+
+typedef struct codec_scan {
+    const char        *format;  /* "torch zip", "pickle", "safetensors", ... */
+    codec_verdict      verdict; /* the worst of what follows */
+    codec_scan_import *imports;
+    codec_scan_remark *remarks;
+    size_t             import_count, remark_count;
+} codec_scan;
+
+/* Pickles of protocols 0 to 5, several in a row, inside zip (broken ones too), tar, npy, npz, gzip,
+ * zlib, joblib, old torch files, and inside each other. Whatever the bytes, the answer is a verdict;
+ * bytes that cannot be followed are never safe. */
+void codec_scan_bytes(snug_arena *a, snug_slice file, codec_scan *out);
+
+/* ---- checkpoints: tensors out of files that only hold data ---- */
+enum { CODEC_CHECKPOINT_TENSORS_MAX = 1000000, CODEC_CHECKPOINT_NAME_MAX = 4096 };
+typedef struct codec_checkpoint {
+    const char *format;  /* as codec_scan's */
+    snug_slice  root;    /* the key whose mapping was taken ("state_dict"); empty: everything */
+    codec_view *tensors; /* nested mappings joined by dots; views into `file` or the arena */
+    size_t      count, skipped; /* skipped: values that are no tensors */
+} codec_checkpoint;
+/* Torch files old and new, pickles with numpy arrays, .npy, .npz. Scans first: SNUG_ECORRUPT for a
+ * dangerous file, SNUG_EUNSUPPORTED for an unknown one, naming the import. `file` must outlive it. */
+snug_status codec_checkpoint_open(snug_arena *a, snug_slice file, codec_checkpoint *out, snug_err *err) SNUG_MUST_USE;
 
 /* ---- cards: YAML front matter between "---" lines at the head of README.md ---- */
 /* Front matter starts with a line "---" at the very start of the file (a byte order mark may stand

@@ -352,7 +352,7 @@ static snug_status check_magic(walk *w)
 
 static snug_status walk_header(walk *w, codec_gguf *g)
 {
-    uint64_t          tensors, pairs;
+    uint64_t          tensors = 0, pairs = 0;
     codec_gguf_kv     kv;
     codec_gguf_tensor t;
     snug_status       st = check_magic(w);
