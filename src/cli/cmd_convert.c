@@ -212,7 +212,7 @@ static snug_status run(cli *c, const cli_args *a, snug_err *err)
 {
     struct stat s;
     const char *in = cli_pos(a, 0), *out = cli_flag_value(a, "out");
-    uint64_t    bytes;
+    uint64_t    bytes = 0;
     snug_status st = SNUG_OK;
     job j = {.c = c, .err = err, .paths = snug_arena_zalloc(c->arena, FILES_MAX * sizeof *j.paths)};
 

@@ -240,8 +240,8 @@ static snug_status take_array(walk *w, unsigned depth, codec_gguf_value *v)
 
 static snug_status take_value(walk *w, codec_gguf_value *v)
 {
-    codec_gguf_kind kind;
-    uint64_t        bits;
+    codec_gguf_kind kind = CODEC_GGUF_U8;
+    uint64_t        bits = 0;
     snug_status     st = take_kind(w, &kind);
     if (st != SNUG_OK) return st;
     if (kind == CODEC_GGUF_ARRAY) return take_array(w, 1, v);

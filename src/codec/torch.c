@@ -187,7 +187,7 @@ static snug_status rebuild_torch(loader *l, uint32_t args, bool v3, codec_view *
     uint64_t      base;
     int64_t       offset;
     unsigned      strides;
-    bool          typed;
+    bool          typed = false;
     snug_status   st =
         storage_of(l, pickle_item(l->p, args, 0), &v->storage, &t->dtype, &typed, &base);
     if (st != SNUG_OK) return st;
@@ -209,13 +209,21 @@ static snug_status rebuild_torch(loader *l, uint32_t args, bool v3, codec_view *
     return SNUG_OK;
 }
 
+static bool is_builtin(const pickle *p, uint32_t id, const char *name)
+{
+    return pickle_calls(p, id, "builtins", name) || pickle_calls(p, id, "__builtin__", name);
+}
+
 /* Bytes, or what Python 2's protocols make of them: _codecs.encode(text, "latin1"). */
 static bool read_bytes(loader *l, uint32_t id, snug_slice *out)
 {
     snug_slice text, coding;
     if (pickle_to_bytes(l->p, id, out)) return true;
-    if (pickle_calls(l->p, id, "builtins", "bytearray") ||
-        pickle_calls(l->p, id, "__builtin__", "bytearray"))
+    if (is_builtin(l->p, id, "bytes") && pickle_get(l->p, pickle_args(l->p, id))->n == 0) {
+        *out = SNUG_LIT("");
+        return true;
+    }
+    if (is_builtin(l->p, id, "bytearray"))
         return pickle_to_bytes(l->p, pickle_item(l->p, pickle_args(l->p, id), 0), out);
     if (!pickle_calls(l->p, id, "_codecs", "encode"))
         return pickle_to_str(l->p, id, out); /* Python 2: str */

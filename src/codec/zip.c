@@ -147,13 +147,12 @@ static snug_status check_name(snug_slice name, snug_err *err)
 }
 
 /* Sizes of 64 bits: each stands in field 1 only if its short form is all ones. */
-static snug_status read_extra(snug_slice extra, codec_zip_entry *e, bool *long_form, snug_err *err)
+static snug_status read_extra(snug_slice extra, codec_zip_entry *e, snug_err *err)
 {
     snug_rd r = snug_rd_init(extra);
     bool size = e->size == ALL_ONES, packed = e->packed == ALL_ONES, start = e->start == ALL_ONES,
          found = false;
-    *long_form = false;
-    while (snug_rd_left(&r) >= 4) {
+    while (snug_rd_left(&r) >= 4 && !r.bad) {
         unsigned   id = snug_rd_u16le(&r);
         snug_slice field = snug_rd_bytes(&r, snug_rd_u16le(&r));
         if (id != 1 || r.bad) continue;
@@ -168,14 +167,15 @@ static snug_status read_extra(snug_slice extra, codec_zip_entry *e, bool *long_f
         if (f.bad)
             return snug_fail(err, SNUG_ECORRUPT, "entry \"%.*s\" has a short zip64 field",
                              SNUG_SLICE(shown(e->name)));
-        *long_form = true;
     }
+    if (r.bad)
+        return snug_fail(err, SNUG_ECORRUPT, "entry \"%.*s\" has an extra field that is cut off",
+                         SNUG_SLICE(shown(e->name)));
     return SNUG_OK;
 }
 
 static snug_status read_central(snug_rd *r, codec_zip_entry *e, unsigned *flags, snug_err *err)
 {
-    bool       long_form;
     snug_slice magic = snug_rd_bytes(r, 4);
     (void)snug_rd_u32le(r); /* versions */
     *flags = snug_rd_u16le(r);
@@ -195,7 +195,7 @@ static snug_status read_central(snug_rd *r, codec_zip_entry *e, unsigned *flags,
     if (r->bad || !snug_eq_str(magic, "PK\1\2"))
         return snug_fail(err, SNUG_ECORRUPT, "the central directory is cut off or no directory");
     snug_status st = check_name(e->name, err);
-    if (st == SNUG_OK) st = read_extra(fields, e, &long_form, err);
+    if (st == SNUG_OK) st = read_extra(fields, e, err);
     if (st != SNUG_OK) return st;
     if (disk != 0)
         return snug_fail(err, SNUG_EUNSUPPORTED, "the archive is spread over several disks");
@@ -223,7 +223,6 @@ static snug_status check_local(snug_slice file, codec_zip_entry *e, unsigned fla
 {
     snug_rd         r = reader_at(file, e->start);
     codec_zip_entry local = {.name = e->name};
-    bool            long_form;
     snug_slice      magic = snug_rd_bytes(&r, 4);
     (void)snug_rd_u16le(&r);
     unsigned local_flags = snug_rd_u16le(&r), method = snug_rd_u16le(&r);
@@ -236,7 +235,7 @@ static snug_status check_local(snug_slice file, codec_zip_entry *e, unsigned fla
     if (r.bad || e->start >= file.len || !snug_eq_str(magic, "PK\3\4"))
         return snug_fail(err, SNUG_ECORRUPT, "entry \"%.*s\" has no local header at byte %" PRIu64,
                          SNUG_SLICE(shown(e->name)), e->start);
-    snug_status st = read_extra(extra, &local, &long_form, err);
+    snug_status st = read_extra(extra, &local, err);
     if (st != SNUG_OK) return st;
     unsigned important = FLAG_ENCRYPTED | FLAG_DESCRIPTOR | FLAG_STRONG | FLAG_MASKED;
     if (!snug_eq(name, e->name)) return differs(e, "name", err);
@@ -327,7 +326,7 @@ static snug_status index_names(snug_arena *a, codec_zip *z, snug_err *err)
 snug_status codec_zip_open(snug_arena *a, snug_slice file, codec_zip *out, snug_err *err)
 {
     codec_zip   z = {.file = file};
-    directory   d;
+    directory   d = {0};
     snug_status st = read_end(file, &d, err);
     if (st != SNUG_OK) return st;
     z.entries = snug_arena_array_try(a, d.entries, sizeof *z.entries);
