@@ -357,7 +357,7 @@ static snug_status rebuild_call(loader *l, uint32_t callee, uint32_t args, uint3
     }
     return snug_fail(
         l->err, SNUG_EUNSUPPORTED,
-        "a tensor that is sparse, quantised or without data cannot be written to safetensors");
+        "a tensor that is sparse, quantised, without data or of joblib is not converted");
 }
 
 /* ---- the tree of names ---- */
@@ -547,10 +547,9 @@ static snug_status collect_widths(loader *l, uint32_t nodes, old_storage **out, 
 {
     size_t n = 0;
     for (uint32_t id = 0; id < nodes; id++) n += pickle_get(l->p, id)->kind == PICKLE_PERSID;
-    *out = snug_arena_array_try(l->arena, n, sizeof **out);
+    *out = snug_arena_array_try(l->arena, n + 1, sizeof **out);
     *count = 0;
-    if (*out == NULL && n > 0)
-        return snug_fail(l->err, SNUG_ENOMEM, "no memory for %zu storages", n);
+    if (*out == NULL) return snug_fail(l->err, SNUG_ENOMEM, "no memory for %zu storages", n);
     for (uint32_t id = 0; id < nodes; id++) {
         const pickle_node *node = pickle_get(l->p, id);
         uint32_t           t = node->kind == PICKLE_PERSID ? node->v.link.a : 0;

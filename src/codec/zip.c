@@ -86,7 +86,8 @@ static snug_status read_end64(snug_slice file, size_t end, directory *d, snug_er
         at != end - LOCATOR_SIZE - END64_SIZE || memcmp(file.ptr + at, "PK\6\6", 4) != 0)
         return snug_fail(err, SNUG_ECORRUPT, "the zip64 end record is not where its locator says");
     r = reader_at(file, at + 16);
-    disk = snug_rd_u32le(&r) | snug_rd_u32le(&r);
+    disk = snug_rd_u32le(&r);
+    disk |= snug_rd_u32le(&r); /* where the directory starts */
     uint64_t here = snug_rd_u64le(&r), entries = snug_rd_u64le(&r), size = snug_rd_u64le(&r),
              offset = snug_rd_u64le(&r);
     if (disk != 0 || here != entries)
@@ -105,7 +106,9 @@ static snug_status read_end(snug_slice file, directory *d, snug_err *err)
         return snug_fail(err, SNUG_ECORRUPT,
                          "no end record: this is no ZIP archive, or it is cut off");
     snug_rd  r = reader_at(file, end + 4);
-    unsigned disk = snug_rd_u16le(&r) | snug_rd_u16le(&r), here = snug_rd_u16le(&r);
+    unsigned disk = snug_rd_u16le(&r);
+    disk |= snug_rd_u16le(&r);
+    unsigned here = snug_rd_u16le(&r);
     d->entries = snug_rd_u16le(&r);
     d->size = snug_rd_u32le(&r);
     d->offset = snug_rd_u32le(&r);

@@ -78,7 +78,7 @@ static void scan_a_folder(void **state)
     EXPECT(r, 7);
     assert_string_equal(
         r.err,
-        "{\"error\":\"45 of 66 files are dangerous: do not load\",\"status\":\"corrupt\"}\n");
+        "{\"error\":\"47 of 69 files are dangerous: do not load\",\"status\":\"corrupt\"}\n");
 }
 
 static void convert_files(void **state)
