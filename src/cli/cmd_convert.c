@@ -204,7 +204,7 @@ static void report(const job *j, const char *out, uint64_t bytes)
     snug_size_human(bytes, human);
     cli_say(j->c, "%s: %zu tensor%s, %s\n", out, j->count, j->count == 1 ? "" : "s", human);
     if (j->skipped > 0)
-        cli_note(j->c, "%zu value%s that no tensors are were left out\n", j->skipped,
+        cli_note(j->c, "left out: %zu value%s that a safetensors file cannot hold\n", j->skipped,
                  j->skipped == 1 ? "" : "s");
 }
 

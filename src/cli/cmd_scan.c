@@ -156,12 +156,13 @@ static snug_status run(cli *c, const cli_args *a, snug_err *err)
     for (size_t i = 0; i < a->pos_count && st == SNUG_OK; i++)
         st = scan_path(c, &t, cli_pos(a, i), 0, err);
     if (st != SNUG_OK) return st;
+    const char *plural = t.files == 1 ? "" : "s";
     if (t.dangerous > 0)
-        return snug_fail(err, SNUG_ECORRUPT, "%zu of %zu file%s: do not load", t.dangerous, t.files,
-                         t.dangerous == 1 ? " is dangerous" : "s are dangerous");
+        return snug_fail(err, SNUG_ECORRUPT, "%zu of %zu file%s %s dangerous: do not load",
+                         t.dangerous, t.files, plural, t.dangerous == 1 ? "is" : "are");
     if (t.unknown > 0 && cli_flag_given(a, "strict"))
-        return snug_fail(err, SNUG_EUNSUPPORTED, "%zu of %zu file%s not known to be safe",
-                         t.unknown, t.files, t.unknown == 1 ? " is" : "s are");
+        return snug_fail(err, SNUG_EUNSUPPORTED, "%zu of %zu file%s %s not known to be safe",
+                         t.unknown, t.files, plural, t.unknown == 1 ? "is" : "are");
     return SNUG_OK;
 }
 

@@ -216,7 +216,8 @@ typedef struct codec_zip {
 snug_status codec_zip_open(snug_arena *a, snug_slice file, codec_zip *out, snug_err *err) SNUG_MUST_USE;
 const codec_zip_entry *codec_zip_find(const codec_zip *z, snug_slice name); /* NULL: none */
 /* The bytes of an entry, at most max, its CRC checked. Stored: a part of the file, else in the arena. */
-snug_status codec_zip_read(snug_arena *a, const codec_zip *z, const codec_zip_entry *e, uint64_t max, snug_slice *out, snug_err *err) SNUG_MUST_USE;
+snug_status codec_zip_read(snug_arena *a, const codec_zip *z, const codec_zip_entry *e, uint64_t max,
+                           snug_slice *out, snug_err *err) SNUG_MUST_USE;
 
 /* ---- numpy's .npy, versions 1 to 3 ---- */
 enum { CODEC_NPY_HEADER_MAX = 1 << 20 };
@@ -271,7 +272,8 @@ typedef struct codec_checkpoint {
 } codec_checkpoint;
 /* Torch files old and new, pickles with numpy arrays, .npy, .npz. Scans first: SNUG_ECORRUPT for a
  * dangerous file, SNUG_EUNSUPPORTED for an unknown one, naming the import. `file` must outlive it. */
-snug_status codec_checkpoint_open(snug_arena *a, snug_slice file, codec_checkpoint *out, snug_err *err) SNUG_MUST_USE;
+snug_status codec_checkpoint_open(snug_arena *a, snug_slice file, codec_checkpoint *out,
+                                  snug_err *err) SNUG_MUST_USE;
 
 /* ---- cards: YAML front matter between "---" lines at the head of README.md ---- */
 /* Front matter starts with a line "---" at the very start of the file (a byte order mark may stand

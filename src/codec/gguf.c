@@ -158,7 +158,7 @@ static void put_scalar(codec_gguf_value *v, codec_gguf_kind kind, uint64_t bits)
     float    f;
     *v = (codec_gguf_value){.kind = kind};
     switch (kind) {
-    case CODEC_GGUF_I8: v->v.i = (int8_t)bits; return;
+    case CODEC_GGUF_I8: v->v.i = (int64_t)bits - (bits >= 128 ? 256 : 0); return;
     case CODEC_GGUF_I16: v->v.i = (int16_t)bits; return;
     case CODEC_GGUF_I32: v->v.i = (int32_t)bits; return;
     case CODEC_GGUF_I64: v->v.i = (int64_t)bits; return;

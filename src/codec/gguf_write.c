@@ -205,8 +205,8 @@ snug_status codec_gguf_check_splits(const codec_gguf *const *parts, size_t count
     if (count == 0 || count > SPLITS_MAX)
         SNUG_FAIL(err, SNUG_EINVAL, "%zu parts are no model", count);
     for (size_t p = 0; p < count; p++) total += parts[p]->tensor_count;
-    names = snug_arena_array_try(scratch, total, sizeof *names);
-    if (names == NULL && total > 0) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %zu names", total);
+    names = snug_arena_array_try(scratch, total + 1, sizeof *names);
+    if (names == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %zu names", total);
     for (size_t p = 0; p < count; p++) {
         SNUG_TRY(need_u64(parts[p], "split.no", p, p, err));
         SNUG_TRY(need_u64(parts[p], "split.count", p, count, err));

@@ -27,7 +27,7 @@ static bool count_elements(const pickle *p, uint32_t shape, uint64_t *out)
     return pickle_get(p, shape)->kind == PICKLE_TUPLE;
 }
 
-void codec_skip_joblib_array(pickle *p, uint32_t id)
+codec_joblib codec_skip_joblib_array(pickle *p, uint32_t id)
 {
     uint32_t    state = pickle_state(p, id), dtype = pickle_member(p, state, "dtype");
     uint64_t    n, size, at = pickle_at(p);
@@ -36,16 +36,20 @@ void codec_skip_joblib_array(pickle *p, uint32_t id)
     bool        big;
     int64_t     alignment;
 
-    if (!count_elements(p, pickle_member(p, state, "shape"), &n)) return;
+    if (!count_elements(p, pickle_member(p, state, "shape"), &n)) return CODEC_JOBLIB_NONE;
     if (!pickle_calls(p, dtype, "numpy", "dtype") ||
         !pickle_to_str(p, pickle_item(p, pickle_args(p, dtype), 0), &descr))
-        return;
-    if (!codec_npy_dtype(descr, &type, &big)) return; /* objects: their pickle is met as opcodes */
-    if (__builtin_mul_overflow(n, codec_dtype_bits(type) / 8, &size)) return;
+        return CODEC_JOBLIB_NONE;
+    if (snug_ends_with(descr, "O8") || snug_ends_with(descr, "O")) return CODEC_JOBLIB_OBJECTS;
+    if (!codec_npy_dtype(descr, &type, &big) ||
+        __builtin_mul_overflow(n, codec_dtype_bits(type) / 8, &size))
+        return CODEC_JOBLIB_NONE;
     if (pickle_to_i64(p, pickle_member(p, state, "numpy_array_alignment_bytes"), &alignment)) {
         filling = pickle_bytes_at(p, at, 1);
-        if (filling.len != 1) return;
+        if (filling.len != 1) return CODEC_JOBLIB_NONE;
         at += 1 + (uint64_t)(unsigned char)filling.ptr[0];
     }
-    if (pickle_bytes_at(p, at, size).len == size) pickle_seek(p, at + size);
+    if (pickle_bytes_at(p, at, size).len != size) return CODEC_JOBLIB_NONE;
+    pickle_seek(p, at + size);
+    return CODEC_JOBLIB_SKIPPED;
 }

@@ -16,11 +16,11 @@
 /* "module: name name ..." */
 static const char *const safe[] = {
     "collections: OrderedDict defaultdict Counter deque",
-    "builtins: set frozenset list dict tuple int float complex bool str bytes bytearray slice "
-    "range object",
-    "__builtin__: set frozenset list dict tuple int long float complex bool str unicode bytes "
-    "bytearray slice "
-    "xrange object",
+    ("builtins: set frozenset list dict tuple int float complex bool str bytes bytearray slice "
+     "range object"),
+    ("__builtin__: set frozenset list dict tuple int long float complex bool str unicode bytes "
+     "bytearray slice "
+     "xrange object"),
     "_codecs: encode",
     "copyreg: _reconstructor",
     "copy_reg: _reconstructor",
@@ -29,38 +29,38 @@ static const char *const safe[] = {
     "fractions: Fraction",
     "uuid: UUID",
     "argparse: Namespace",
-    "torch: FloatStorage DoubleStorage HalfStorage BFloat16Storage LongStorage IntStorage "
-    "ShortStorage "
-    "CharStorage ByteStorage BoolStorage ComplexFloatStorage ComplexDoubleStorage QInt8Storage "
-    "QUInt8Storage "
-    "QInt32Storage QUInt4x2Storage QUInt2x4Storage UntypedStorage Size device dtype Tensor "
-    "float16 float32 float64 float half double bfloat16 int8 int16 int32 int64 short int long "
-    "uint8 uint16 "
-    "uint32 uint64 bool complex32 complex64 complex128 cfloat cdouble float8_e4m3fn float8_e5m2 "
-    "float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu qint8 quint8 qint32 strided sparse_coo "
-    "per_tensor_affine "
-    "per_channel_affine contiguous_format preserve_format",
-    "torch.cuda: FloatStorage DoubleStorage HalfStorage BFloat16Storage LongStorage IntStorage "
-    "ShortStorage "
-    "CharStorage ByteStorage BoolStorage",
+    ("torch: FloatStorage DoubleStorage HalfStorage BFloat16Storage LongStorage IntStorage "
+     "ShortStorage "
+     "CharStorage ByteStorage BoolStorage ComplexFloatStorage ComplexDoubleStorage QInt8Storage "
+     "QUInt8Storage "
+     "QInt32Storage QUInt4x2Storage QUInt2x4Storage UntypedStorage Size device dtype Tensor "
+     "float16 float32 float64 float half double bfloat16 int8 int16 int32 int64 short int long "
+     "uint8 uint16 "
+     "uint32 uint64 bool complex32 complex64 complex128 cfloat cdouble float8_e4m3fn float8_e5m2 "
+     "float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu qint8 quint8 qint32 strided sparse_coo "
+     "per_tensor_affine "
+     "per_channel_affine contiguous_format preserve_format"),
+    ("torch.cuda: FloatStorage DoubleStorage HalfStorage BFloat16Storage LongStorage IntStorage "
+     "ShortStorage "
+     "CharStorage ByteStorage BoolStorage"),
     "torch.storage: UntypedStorage TypedStorage _UntypedStorage _TypedStorage",
     "torch.nn.parameter: Parameter",
     "torch.serialization: _get_layout",
-    "torch._utils: _rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 _rebuild_parameter "
-    "_rebuild_parameter_with_state _rebuild_sparse_tensor _rebuild_qtensor "
-    "_rebuild_meta_tensor_no_storage "
-    "_rebuild_device_tensor_from_numpy _rebuild_device_tensor_from_cpu_tensor",
+    ("torch._utils: _rebuild_tensor _rebuild_tensor_v2 _rebuild_tensor_v3 _rebuild_parameter "
+     "_rebuild_parameter_with_state _rebuild_sparse_tensor _rebuild_qtensor "
+     "_rebuild_meta_tensor_no_storage "
+     "_rebuild_device_tensor_from_numpy _rebuild_device_tensor_from_cpu_tensor"),
     "torch._tensor: _rebuild_from_type_v2",
-    "numpy: dtype ndarray bool_ bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 "
-    "float32 float64 "
-    "complex64 complex128 str_ bytes_ datetime64 timedelta64 void",
+    ("numpy: dtype ndarray bool_ bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 "
+     "float32 float64 "
+     "complex64 complex128 str_ bytes_ datetime64 timedelta64 void"),
     "numpy.core.multiarray: _reconstruct scalar",
     "numpy._core.multiarray: _reconstruct scalar",
     "numpy.core.numeric: _frombuffer",
     "numpy._core.numeric: _frombuffer",
-    "numpy.dtypes: Float16DType Float32DType Float64DType Int8DType Int16DType Int32DType "
-    "Int64DType "
-    "UInt8DType UInt16DType UInt32DType UInt64DType BoolDType",
+    ("numpy.dtypes: Float16DType Float32DType Float64DType Int8DType Int16DType Int32DType "
+     "Int64DType "
+     "UInt8DType UInt16DType UInt32DType UInt64DType BoolDType"),
     "joblib.numpy_pickle: NumpyArrayWrapper",
 };
 
@@ -236,14 +236,14 @@ static const char *const weapons[] = {
 
 /* Single names of modules that also hold harmless ones. */
 static const char *const weapon_names[] = {
-    "builtins: eval exec execfile compile open __import__ getattr setattr delattr globals locals "
-    "vars dir input raw_input "
-    "breakpoint apply memoryview type super classmethod staticmethod property map filter reduce "
-    "help exit quit __build_class__ "
-    "__loader__ __dict__",
-    "__builtin__: eval exec execfile compile open file __import__ getattr setattr delattr globals "
-    "locals vars dir input "
-    "raw_input breakpoint apply reload type super map filter reduce help exit quit",
+    ("builtins: eval exec execfile compile open __import__ getattr setattr delattr globals locals "
+     "vars dir input raw_input "
+     "breakpoint apply memoryview type super classmethod staticmethod property map filter reduce "
+     "help exit quit __build_class__ "
+     "__loader__ __dict__"),
+    ("__builtin__: eval exec execfile compile open file __import__ getattr setattr delattr globals "
+     "locals vars dir input "
+     "raw_input breakpoint apply reload type super map filter reduce help exit quit"),
     "__builtins__: eval exec compile open __import__ getattr setattr delattr globals locals",
     "operator: attrgetter methodcaller itemgetter call _attrgetter _methodcaller",
     "_operator: attrgetter methodcaller itemgetter call",
@@ -257,8 +257,8 @@ static const char *const weapon_names[] = {
     "torch.serialization: load _load save _legacy_load",
     "torch.storage: _load_from_bytes",
     "torch._utils: _import_dotted_name",
-    "numpy: load save loadtxt genfromtxt fromfile savetxt memmap DataSource test vectorize "
-    "frompyfunc apply_along_axis",
+    ("numpy: load save loadtxt genfromtxt fromfile savetxt memmap DataSource test vectorize "
+     "frompyfunc apply_along_axis"),
     "numpy.core.multiarray: fromfile",
     "joblib: load dump Parallel delayed",
     "joblib.numpy_pickle: load",

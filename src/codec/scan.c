@@ -135,8 +135,8 @@ static bool is_plausible(snug_slice name)
 typedef struct nested {
     scan      *s;
     snug_slice part;
-    unsigned   depth;
-    unsigned   found;
+    unsigned   depth, found;
+    bool       skipped; /* bytes that only joblib skips */
 } nested;
 
 /* A constant of a pickle that looks like a pickle or an archive itself. */
@@ -152,12 +152,29 @@ static void on_text(void *arg, snug_slice text, uint64_t offset)
     (void)scan_part(n->s, part_in(n->s, n->part, at), text, n->depth + 1, true);
 }
 
-/* joblib writes the bytes of an array into the stream, right behind the BUILD of its wrapper. */
+static const char *scan_pickle(scan *s, snug_slice part, snug_slice bytes, unsigned depth,
+                               bool inner);
+
+/* joblib writes the bytes of an array into the stream, right behind the BUILD of its wrapper; an
+ * array of objects is a pickle there. */
 static void on_build(void *arg, pickle *p, uint32_t id)
 {
-    (void)arg;
-    if (pickle_calls(p, id, "joblib.numpy_pickle", "NumpyArrayWrapper"))
-        codec_skip_joblib_array(p, id);
+    nested *n = arg;
+    if (!pickle_calls(p, id, "joblib.numpy_pickle", "NumpyArrayWrapper")) return;
+    codec_joblib kind = codec_skip_joblib_array(p, id);
+    n->skipped |= kind != CODEC_JOBLIB_NONE;
+    if (kind != CODEC_JOBLIB_OBJECTS || n->depth >= DEPTH_MAX || n->found >= PICKLES_MAX) return;
+    uint64_t   at = pickle_at(p);
+    snug_slice rest = pickle_bytes_at(p, at, UINT64_MAX),
+               name = snug_arena_printf(n->s->arena, "objects at %" PRIu64, at);
+    pickle *length = pickle_new(rest);
+    if (pickle_run(length) == PICKLE_DONE && pay(&n->s->work, pickle_at(length))) {
+        rest.len = (size_t)pickle_at(length);
+        (void)scan_pickle(n->s, part_in(n->s, n->part, name), rest, n->depth + 1, false);
+        pickle_seek(p, at + rest.len);
+        n->found++;
+    }
+    pickle_free(length);
 }
 
 static void report_flags(scan *s, snug_slice part, const pickle *p, bool torch)
@@ -180,6 +197,17 @@ static void report_flags(scan *s, snug_slice part, const pickle *p, bool torch)
         codec_scan_remark_add(
             s, CODEC_UNKNOWN, part,
             "refers to objects that only the program that loads it knows (persistent ids)");
+}
+
+static bool is_reported(const scan *s, snug_slice part, const pickle_import *i)
+{
+    for (size_t k = 0; k < s->out->import_count; k++) {
+        const codec_scan_import *m = &s->out->imports[k];
+        if (m->offset == i->offset && snug_eq(m->name, i->name) && snug_eq(m->module, i->module) &&
+            snug_eq(m->part, snug_sub(part, 0, PART_SHOWN_MAX)))
+            return true;
+    }
+    return false;
 }
 
 static void report_imports(scan *s, snug_slice part, const pickle *p, bool only_plausible)
@@ -219,11 +247,37 @@ static pickle_end run_row(scan *s, pickle *p, snug_slice bytes, size_t *done)
     while (*done < most) {
         uint64_t before = pickle_at(p);
         end = pickle_run(p);
-        if (!pay(&s->work, pickle_at(p) - before)) return PICKLE_TOO_LARGE;
+        if (!pay(&s->work, pickle_at(p) - before)) {
+            if (!s->spent)
+                codec_scan_remark_add(s, CODEC_UNKNOWN, SNUG_EMPTY,
+                                      "it takes more work than a scan may");
+            s->spent = true;
+            return PICKLE_TOO_LARGE;
+        }
         if (end != PICKLE_DONE) return end;
         ++*done;
     }
     return pickle_at(p) == bytes.len ? PICKLE_EMPTY : end;
+}
+
+/* What only joblib skips, pickle.load would run: the same bytes once more, without skipping. Array
+ * bytes look like opcodes by chance, so what cannot be a name is no finding. */
+static void scan_unskipped(scan *s, snug_slice part, snug_slice bytes)
+{
+    pickle *p = pickle_new(bytes);
+    size_t  done;
+    (void)run_row(s, p, bytes, &done);
+    size_t               n;
+    const pickle_import *list = pickle_imports(p, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (is_plausible(list[i].module) && is_plausible(list[i].name) &&
+            !is_reported(s, part, &list[i]))
+            add_import(s, part, &list[i], 0);
+    }
+    if (pickle_flags(p) & (PICKLE_HAS_EXT | PICKLE_HAS_COMPUTED | PICKLE_HAS_INDIRECT))
+        codec_scan_remark_add(s, CODEC_UNKNOWN, part,
+                              "the bytes of an array would act as opcodes for a plain pickle.load");
+    pickle_free(p);
 }
 
 /* Tries bytes as pickles. inner: a part of something else, where other bytes are nothing special.
@@ -232,17 +286,19 @@ static const char *scan_pickle(scan *s, snug_slice part, snug_slice bytes, unsig
                                bool inner)
 {
     pickle     *p = pickle_new(bytes);
-    nested      n = {s, part, depth, 0};
+    nested      n = {.s = s, .part = part, .depth = depth};
     size_t      done;
     bool        proto = has_proto(bytes), old = is_old_torch(bytes);
     const char *format = NULL;
 
     pickle_on_text(p, on_text, &n);
-    pickle_on_build(p, on_build, NULL);
+    pickle_on_build(p, on_build, &n);
     pickle_end end = run_row(s, p, bytes, &done);
     bool       whole = done > 0 && pickle_ops(p) > done; /* a lone STOP is not worth the name */
     bool       found = has_import(p, proto);
     uint64_t   at = pickle_at(p);
+    if (end == PICKLE_TOO_LARGE && !found && !inner && !proto)
+        codec_scan_remark_add(s, CODEC_UNKNOWN, part, "could be a pickle: %s", pickle_why(p));
     if (!found && !(whole && (proto || !inner)) && !(proto && !inner)) goto done_; /* chance */
     if (!found && inner && done > 0 && end != PICKLE_EMPTY) goto done_;
     format = old ? "torch" : "pickle";
@@ -261,6 +317,7 @@ static const char *scan_pickle(scan *s, snug_slice part, snug_slice bytes, unsig
                               at, pickle_why(p));
 done_:
     pickle_free(p);
+    if (n.skipped) scan_unskipped(s, part, bytes);
     return format;
 }
 

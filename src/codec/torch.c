@@ -209,13 +209,21 @@ static snug_status rebuild_torch(loader *l, uint32_t args, bool v3, codec_view *
     return SNUG_OK;
 }
 
+static bool is_builtin(const pickle *p, uint32_t id, const char *name)
+{
+    return pickle_calls(p, id, "builtins", name) || pickle_calls(p, id, "__builtin__", name);
+}
+
 /* Bytes, or what Python 2's protocols make of them: _codecs.encode(text, "latin1"). */
 static bool read_bytes(loader *l, uint32_t id, snug_slice *out)
 {
     snug_slice text, coding;
     if (pickle_to_bytes(l->p, id, out)) return true;
-    if (pickle_calls(l->p, id, "builtins", "bytearray") ||
-        pickle_calls(l->p, id, "__builtin__", "bytearray"))
+    if (is_builtin(l->p, id, "bytes") && pickle_get(l->p, pickle_args(l->p, id))->n == 0) {
+        *out = SNUG_LIT("");
+        return true;
+    }
+    if (is_builtin(l->p, id, "bytearray"))
         return pickle_to_bytes(l->p, pickle_item(l->p, pickle_args(l->p, id), 0), out);
     if (!pickle_calls(l->p, id, "_codecs", "encode"))
         return pickle_to_str(l->p, id, out); /* Python 2: str */
@@ -349,7 +357,7 @@ static snug_status rebuild_call(loader *l, uint32_t callee, uint32_t args, uint3
     }
     return snug_fail(
         l->err, SNUG_EUNSUPPORTED,
-        "a tensor that is sparse, quantised or without data cannot be written to safetensors");
+        "a tensor that is sparse, quantised, without data or of joblib is not converted");
 }
 
 /* ---- the tree of names ---- */
@@ -539,10 +547,9 @@ static snug_status collect_widths(loader *l, uint32_t nodes, old_storage **out, 
 {
     size_t n = 0;
     for (uint32_t id = 0; id < nodes; id++) n += pickle_get(l->p, id)->kind == PICKLE_PERSID;
-    *out = snug_arena_array_try(l->arena, n, sizeof **out);
+    *out = snug_arena_array_try(l->arena, n + 1, sizeof **out);
     *count = 0;
-    if (*out == NULL && n > 0)
-        return snug_fail(l->err, SNUG_ENOMEM, "no memory for %zu storages", n);
+    if (*out == NULL) return snug_fail(l->err, SNUG_ENOMEM, "no memory for %zu storages", n);
     for (uint32_t id = 0; id < nodes; id++) {
         const pickle_node *node = pickle_get(l->p, id);
         uint32_t           t = node->kind == PICKLE_PERSID ? node->v.link.a : 0;

@@ -90,6 +90,7 @@ void codec_view_copy(const codec_view *v, uint64_t from, uint64_t n, void *out)
         to += run * size;
         left -= run;
         if (left == 0) break;
+        SNUG_ASSERT(rank > 0); /* a scalar has one element */
         index -= at[rank - 1] * v->strides[rank - 1];
         at[rank - 1] = 0;
         for (unsigned d = rank - 1; d > 0; d--) { /* the next row, carrying as an odometer does */

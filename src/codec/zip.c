@@ -86,7 +86,8 @@ static snug_status read_end64(snug_slice file, size_t end, directory *d, snug_er
         at != end - LOCATOR_SIZE - END64_SIZE || memcmp(file.ptr + at, "PK\6\6", 4) != 0)
         return snug_fail(err, SNUG_ECORRUPT, "the zip64 end record is not where its locator says");
     r = reader_at(file, at + 16);
-    disk = snug_rd_u32le(&r) | snug_rd_u32le(&r);
+    disk = snug_rd_u32le(&r);
+    disk |= snug_rd_u32le(&r); /* where the directory starts */
     uint64_t here = snug_rd_u64le(&r), entries = snug_rd_u64le(&r), size = snug_rd_u64le(&r),
              offset = snug_rd_u64le(&r);
     if (disk != 0 || here != entries)
@@ -105,7 +106,9 @@ static snug_status read_end(snug_slice file, directory *d, snug_err *err)
         return snug_fail(err, SNUG_ECORRUPT,
                          "no end record: this is no ZIP archive, or it is cut off");
     snug_rd  r = reader_at(file, end + 4);
-    unsigned disk = snug_rd_u16le(&r) | snug_rd_u16le(&r), here = snug_rd_u16le(&r);
+    unsigned disk = snug_rd_u16le(&r);
+    disk |= snug_rd_u16le(&r);
+    unsigned here = snug_rd_u16le(&r);
     d->entries = snug_rd_u16le(&r);
     d->size = snug_rd_u32le(&r);
     d->offset = snug_rd_u32le(&r);
@@ -147,13 +150,12 @@ static snug_status check_name(snug_slice name, snug_err *err)
 }
 
 /* Sizes of 64 bits: each stands in field 1 only if its short form is all ones. */
-static snug_status read_extra(snug_slice extra, codec_zip_entry *e, bool *long_form, snug_err *err)
+static snug_status read_extra(snug_slice extra, codec_zip_entry *e, snug_err *err)
 {
     snug_rd r = snug_rd_init(extra);
     bool size = e->size == ALL_ONES, packed = e->packed == ALL_ONES, start = e->start == ALL_ONES,
          found = false;
-    *long_form = false;
-    while (snug_rd_left(&r) >= 4) {
+    while (snug_rd_left(&r) >= 4 && !r.bad) {
         unsigned   id = snug_rd_u16le(&r);
         snug_slice field = snug_rd_bytes(&r, snug_rd_u16le(&r));
         if (id != 1 || r.bad) continue;
@@ -168,14 +170,15 @@ static snug_status read_extra(snug_slice extra, codec_zip_entry *e, bool *long_f
         if (f.bad)
             return snug_fail(err, SNUG_ECORRUPT, "entry \"%.*s\" has a short zip64 field",
                              SNUG_SLICE(shown(e->name)));
-        *long_form = true;
     }
+    if (r.bad)
+        return snug_fail(err, SNUG_ECORRUPT, "entry \"%.*s\" has an extra field that is cut off",
+                         SNUG_SLICE(shown(e->name)));
     return SNUG_OK;
 }
 
 static snug_status read_central(snug_rd *r, codec_zip_entry *e, unsigned *flags, snug_err *err)
 {
-    bool       long_form;
     snug_slice magic = snug_rd_bytes(r, 4);
     (void)snug_rd_u32le(r); /* versions */
     *flags = snug_rd_u16le(r);
@@ -195,7 +198,7 @@ static snug_status read_central(snug_rd *r, codec_zip_entry *e, unsigned *flags,
     if (r->bad || !snug_eq_str(magic, "PK\1\2"))
         return snug_fail(err, SNUG_ECORRUPT, "the central directory is cut off or no directory");
     snug_status st = check_name(e->name, err);
-    if (st == SNUG_OK) st = read_extra(fields, e, &long_form, err);
+    if (st == SNUG_OK) st = read_extra(fields, e, err);
     if (st != SNUG_OK) return st;
     if (disk != 0)
         return snug_fail(err, SNUG_EUNSUPPORTED, "the archive is spread over several disks");
@@ -223,7 +226,6 @@ static snug_status check_local(snug_slice file, codec_zip_entry *e, unsigned fla
 {
     snug_rd         r = reader_at(file, e->start);
     codec_zip_entry local = {.name = e->name};
-    bool            long_form;
     snug_slice      magic = snug_rd_bytes(&r, 4);
     (void)snug_rd_u16le(&r);
     unsigned local_flags = snug_rd_u16le(&r), method = snug_rd_u16le(&r);
@@ -236,7 +238,7 @@ static snug_status check_local(snug_slice file, codec_zip_entry *e, unsigned fla
     if (r.bad || e->start >= file.len || !snug_eq_str(magic, "PK\3\4"))
         return snug_fail(err, SNUG_ECORRUPT, "entry \"%.*s\" has no local header at byte %" PRIu64,
                          SNUG_SLICE(shown(e->name)), e->start);
-    snug_status st = read_extra(extra, &local, &long_form, err);
+    snug_status st = read_extra(extra, &local, err);
     if (st != SNUG_OK) return st;
     unsigned important = FLAG_ENCRYPTED | FLAG_DESCRIPTOR | FLAG_STRONG | FLAG_MASKED;
     if (!snug_eq(name, e->name)) return differs(e, "name", err);

@@ -47,6 +47,11 @@ swapped[swapped.index(b"PK\x01\x02") + 10] = 8  # central directory: deflated; l
 crc = bytearray(zipped([("a/data.pkl", EVIL)]))
 crc[14] ^= 1
 
+# {"a": NumpyArrayWrapper with shape (32,) of u1}; the array's bytes come next, then s.
+WRAPPED = (b"\x80\x04}" + s("a") + s("joblib.numpy_pickle") + s("NumpyArrayWrapper") + b"\x93)\x81}(" + s("shape") + b"K\x20\x85"
+           + s("dtype") + s("numpy") + s("dtype") + b"\x93" + s("u1") + b"\x85Rub")
+assert len(SYS + ARG + b"\x85R......]") == 32
+
 files = {
     # imports
     "dangerous-memo": b"\x80\x04" + s("posix") + b"\x94" + b"0" + s("system") + b"\x94" + b"0" + b"h\x00h\x01\x93" + s("true") + b"\x85R.",
@@ -84,6 +89,9 @@ files = {
     "dangerous-tar": tarred([("readme", b"hello"), ("pickle", EVIL)]),
     "dangerous-npy": npy_objects(EVIL),
     "dangerous-npz": zipped([("a.npy", npy_objects(EVIL))]),
+    # joblib skips the bytes of an array, pickle.load does not
+    "dangerous-joblib-array": WRAPPED + SYS + ARG + b"\x85R......]" + b"s.",
+    "dangerous-joblib-objects": WRAPPED.replace(b"u1", b"O8") + EVIL + b"s.",
     # neither
     "unknown-import": b"\x80\x02csklearn.svm\nSVC\n)\x81}b.",
     "unknown-ext": b"\x80\x02\x82\x01.",
