@@ -189,7 +189,8 @@ static snug_status put_xet_upload(api_call *c, const batch *b, snug_json_out *o,
     unsigned char random[16];
     char          session[33];
 
-    SNUG_TRY(api_new_ticket(c, HUB_ROLE_WRITE, b->ref.len > 0 ? b->ref : SNUG_LIT("main"), &t, err));
+    SNUG_TRY(
+        api_new_ticket(c, HUB_ROLE_WRITE, b->ref.len > 0 ? b->ref : SNUG_LIT("main"), &t, err));
     snug_random(random, sizeof random);
     snug_hex(random, sizeof random, session);
     snug_jo_key(o, "actions");
@@ -348,6 +349,8 @@ snug_status api_lfs_batch(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(read_batch(&c, &b, err));
     if (b.upload) /* without a ref the objects are for a pull request about to be opened */
         SNUG_TRY(hub_check_upload(c.hub, &c.who, c.info, b.ref, b.ref.len == 0, err));
+    else
+        SNUG_TRY(api_need_open_gate(&c, err));
     api_close_repo(&c);
     choose_transfer(&c, &b);
     SNUG_TRY(put_batch(&c, &b, &out, err));

@@ -304,12 +304,26 @@ static const char *visibility_name(hub_visibility v)
     return v == HUB_PUBLIC ? "public" : v == HUB_PRIVATE ? "private" : "internal";
 }
 
-static bool asks_for_gate(snug_json body)
+/* "auto", "manual" or false; absent and null leave it as it is. */
+static snug_status read_gate(snug_json body, hub_gate *gate, snug_err *err)
 {
-    bool      off;
-    snug_json gated = snug_json_get(body, "gated");
-    if (snug_json_is(gated, SNUG_JSON_ABSENT) || snug_json_is(gated, SNUG_JSON_NULL)) return false;
-    return !(snug_json_to_bool(gated, &off) && !off);
+    bool       on;
+    snug_slice text;
+    snug_json  v = snug_json_get(body, "gated");
+    if (snug_json_is(v, SNUG_JSON_ABSENT) || snug_json_is(v, SNUG_JSON_NULL)) return SNUG_OK;
+    if (snug_json_to_bool(v, &on) && !on) {
+        *gate = HUB_GATE_NONE;
+        return SNUG_OK;
+    }
+    if (snug_json_to_str(v, &text) && snug_eq_str(text, "auto")) {
+        *gate = HUB_GATE_AUTO;
+        return SNUG_OK;
+    }
+    if (snug_json_to_str(v, &text) && snug_eq_str(text, "manual")) {
+        *gate = HUB_GATE_MANUAL;
+        return SNUG_OK;
+    }
+    return snug_fail(err, SNUG_EINVAL, "\"gated\" must be \"auto\", \"manual\" or false");
 }
 
 snug_status api_put_settings(http_req *rq, http_res *rs, snug_err *err)
@@ -325,16 +339,19 @@ snug_status api_put_settings(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_WRITE, &here, err));
     if (!here) goto done;
     SNUG_TRY(api_read_json(&c, &body, err));
-    if (asks_for_gate(body))
-        SNUG_TRY(snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented",
-                                "not implemented here: gated repositories"));
+    hub_gate gate = c.info->gated;
+    SNUG_TRY(read_gate(body, &gate, err));
     SNUG_TRY(read_visibility(body, c.info->visibility, &want, err));
+    if (gate != c.info->gated) SNUG_TRY(hub_set_gate(c.hub, &c.who, &c.info->id, gate, err));
     if (want != c.info->visibility)
         SNUG_TRY(hub_set_visibility(c.hub, &c.who, &c.info->id, want, err));
     snug_jo_begin_object(&o);
     snug_jo_kbool(&o, "private", want != HUB_PUBLIC);
     snug_jo_kcstr(&o, "visibility", visibility_name(want));
-    snug_jo_kbool(&o, "gated", false);
+    if (gate == HUB_GATE_NONE)
+        snug_jo_kbool(&o, "gated", false);
+    else
+        snug_jo_kcstr(&o, "gated", gate == HUB_GATE_AUTO ? "auto" : "manual");
     snug_jo_end_object(&o);
     SNUG_TRY(api_reply_json(&c, &b, err));
 done:

@@ -552,7 +552,6 @@ static const http_route server_routes[] = {
 
 #define NOT_HERE(name, what) \
     static const http_doc name = {"", "", what, "", p_none, NULL, NULL, NULL, 0, "501"}
-NOT_HERE(n_access, "access requests");
 NOT_HERE(n_lfs_files, "administration of LFS files");
 NOT_HERE(n_squash, "squashing history");
 NOT_HERE(n_duplicate, "duplicating repositories");
@@ -579,7 +578,6 @@ NOT_HERE(n_oauth, "OAuth");
 #define R "/api/" T "/{ns}/{name}/"
 
 static const http_route not_here_routes[] = {
-    NO_ALL(R "user-access-request/{rest...}", n_access),
     NO_ALL(R "lfs-files/{rest...}", n_lfs_files),
     NO_ALL(R "super-squash/{rest...}", n_squash),
     NO_ALL(R "duplicate/{rest...}", n_duplicate),

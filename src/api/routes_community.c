@@ -35,6 +35,10 @@ static const http_param p_comment[] = {
 #define P_LIMIT {"limit", "query", "integer", "entries per page", false, false}
 #define P_CURSOR {"cursor", "query", "string", "Link header of the page before", false, false}
 static const http_param p_repo_page[] = {P_TYPE, P_NS, P_NAME, P_LIMIT, P_CURSOR, P_END};
+static const http_param p_access[] = {
+    P_TYPE, P_NS, P_NAME,
+    {"status", "path", "string", "pending, accepted or rejected", true, false},
+    P_LIMIT, P_CURSOR, P_END};
 static const http_param p_user[] = {
     {"user", "path", "string", "name of a user", true, false}, P_END};
 static const http_param p_user_page[] = {
@@ -66,6 +70,15 @@ static const char s_status[] =
     "\"comment\":{\"type\":\"string\"}}}";
 static const char s_merge[] =
     "{\"type\":[\"object\",\"null\"],\"properties\":{\"comment\":{\"type\":\"string\"}}}";
+
+static const char s_handle[] =
+    "{\"type\":\"object\",\"required\":[\"user\",\"status\"],"
+    "\"properties\":{\"user\":{\"type\":\"string\"},"
+    "\"status\":{\"enum\":[\"pending\",\"accepted\",\"rejected\"]},"
+    "\"rejectionReason\":{\"type\":\"string\"}}}";
+static const char s_grant[] =
+    "{\"type\":\"object\",\"required\":[\"user\"],"
+    "\"properties\":{\"user\":{\"type\":\"string\"}}}";
 
 static const http_doc d_talks = {
     "listDiscussions", "discussions", "Discussions and pull requests, newest first.",
@@ -141,6 +154,19 @@ static const http_doc d_avatar = {
     "avatar", "social", "A picture made of the name's first letter.",
     "", p_avatar, NULL, NULL, NULL, 0, "404"};
 
+static const http_doc d_access = {
+    "listAccessRequests", "gating", "Who asked to read a gated repository.",
+    "write", p_access, NULL, s_array, NULL, 0, "400 401 403 404"};
+static const http_doc d_handle = {
+    "handleAccessRequest", "gating", "Accepts, rejects or reopens a request.",
+    "write", p_repo, s_handle, s_object, NULL, 0, "400 401 403 404"};
+static const http_doc d_grant = {
+    "grantAccess", "gating", "Lets a user in who did not ask.",
+    "write", p_repo, s_grant, s_object, NULL, 0, "400 401 403 404"};
+static const http_doc d_ask = {
+    "askAccess", "gating", "Asks to read a gated repository.",
+    "write", p_repo, s_object, s_object, NULL, 0, "400 401 403 404"};
+
 #define T "{type:models|datasets|spaces}"
 #define R "/api/" T "/{ns}/{name}/"
 
@@ -178,10 +204,18 @@ static const http_route social_routes[] = {
     {HTTP_GET, "/api/avatars/{name}", api_avatar, 0, &d_avatar, NULL},
 };
 
+static const http_route gating_routes[] = {
+    {HTTP_GET, R "user-access-request/{status}", api_list_access, 0, &d_access, NULL},
+    {HTTP_POST, R "user-access-request/handle", api_handle_access, ROUTE_WRITE, &d_handle, NULL},
+    {HTTP_POST, R "user-access-request/grant", api_grant_access, ROUTE_WRITE, &d_grant, NULL},
+    {HTTP_POST, R "ask-access", api_ask_access, ROUTE_WRITE, &d_ask, NULL},
+};
+
 /* clang-format on */
 
 const api_table api_community_tables[] = {
     {talk_routes, COUNT(talk_routes)},
     {social_routes, COUNT(social_routes)},
+    {gating_routes, COUNT(gating_routes)},
     {NULL, 0},
 };

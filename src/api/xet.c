@@ -97,10 +97,13 @@ static snug_status give_ticket(http_req *rq, http_res *rs, hub_role scope, snug_
     vcs_oid     commit;
     api_ticket  t;
 
-    SNUG_TRY(api_open(&c, rq, rs, scope, &here, err));
+    SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
     SNUG_TRY(api_need_open_gate(&c, err));
     SNUG_TRY(api_path_rev(&c, &rev, err));
+    if (scope >= HUB_ROLE_WRITE)
+        SNUG_TRY(hub_check_upload(c.hub, &c.who, c.info, rev,
+                                  http_req_query_bool(rq, "create_pr", false), err));
     /* A pull request that does not exist yet has no revision; clients then write "None". */
     bool any =
         http_req_query_bool(rq, "create_pr", false) || rev.len == 0 || snug_eq_str(rev, "None");

@@ -74,37 +74,34 @@ static bool parse(hub *h, snug_slice text, snug_arena *a, hub_ticket *t)
     return hub_sign_ok(h, claim, t->expires_ms, f[8]);
 }
 
-/* Owners, even with a ticket that only reads. */
-static bool may_pass_gate(const hub_actor *who, const hub_repo_info *info)
-{
-    hub_actor owner = *who;
-    owner.scope = HUB_ROLE_WRITE;
-    return hub_can_write(&owner, info);
-}
-
 snug_status hub_ticket_read(hub *h, snug_slice text, hub_role need, snug_arena *a, hub_ticket *out,
                             snug_err *err)
 {
     snug_status   st = SNUG_OK;
     hub_repo_info info;
     bool          found = false;
+    db_txn       *tx = NULL;
 
     *out = (hub_ticket){.scope = HUB_ROLE_NONE};
     if (!parse(h, text, a, out))
         SNUG_FAIL(err, SNUG_EUNAUTH, "This token is not valid or has expired; ask for a new one");
+    SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
+    SNUG_TRY(hub_load_orgs(tx, a, out->who.user_id, &out->who.orgs, err));
+    db_rollback(tx);
+    tx = NULL;
     SNUG_TRY(hub_load_row(h, out->repo_row, a, &info, &found, err));
     if (!found || info.disabled || !hub_can_read(&out->who, &info))
         SNUG_FAIL(err, SNUG_EUNAUTH, "This token's repository is gone; ask for a new one");
-    if (info.gated && !may_pass_gate(&out->who, &info))
-        SNUG_FAIL(err, SNUG_EFORBIDDEN, "Access to this repository is restricted");
+    SNUG_TRY(hub_may_pass_gate(h, &out->who, &info, &found, err));
+    if (!found) SNUG_FAIL(err, SNUG_EFORBIDDEN, "Access to this repository is restricted");
     if (need >= HUB_ROLE_WRITE) {
         if (out->scope < HUB_ROLE_WRITE)
             SNUG_FAIL(err, SNUG_EFORBIDDEN, "This token can only read");
-        SNUG_TRY(hub_need_writer(h, &out->who, err));
-        if (!hub_can_write(&out->who, &info))
-            SNUG_FAIL(err, SNUG_EFORBIDDEN, "You can no longer change this repository");
+        SNUG_TRY(
+            hub_need_writer(h, &out->who, err)); /* bytes: who may only propose sends them too */
     }
 done:
+    db_rollback(tx);
     return st;
 }
 

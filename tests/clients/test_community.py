@@ -232,3 +232,32 @@ def test_organization(api, bob, server):
     with pytest.raises(RepositoryNotFoundError):
         bob.model_info("acme/tool")
     assert "acme/tool" not in [m.id for m in bob.list_models(author="acme")]
+
+
+def test_gated(api, bob, server, tmp_path):
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+
+    api.create_repo("ada/gated")
+    api.upload_file(path_or_fileobj=b"weights", path_in_repo="w.safetensors", repo_id="ada/gated")
+    api.update_repo_settings("ada/gated", gated="manual")
+    assert bob.model_info("ada/gated").gated == "manual"
+    assert "w.safetensors" in bob.list_repo_files("ada/gated")
+    with pytest.raises(GatedRepoError):
+        bob.hf_hub_download("ada/gated", "w.safetensors", cache_dir=tmp_path)
+    assert server.request("POST", "/api/models/ada/gated/ask-access", {}, token=server.bob)[0] == 200
+    assert [r.username for r in api.list_pending_access_requests("ada/gated")] == ["bob"]
+    with pytest.raises(GatedRepoError):
+        bob.hf_hub_download("ada/gated", "w.safetensors", cache_dir=tmp_path)
+    api.accept_access_request("ada/gated", "bob")
+    assert [r.username for r in api.list_accepted_access_requests("ada/gated")] == ["bob"]
+    assert open(bob.hf_hub_download("ada/gated", "w.safetensors", cache_dir=tmp_path), "rb").read() == b"weights"
+    api.cancel_access_request("ada/gated", "bob")
+    api.reject_access_request("ada/gated", "bob", rejection_reason="changed my mind")
+    assert [r.status for r in api.list_rejected_access_requests("ada/gated")] == ["rejected"]
+    api.grant_access("ada/gated", "bob")
+    with pytest.raises(HfHubHTTPError):
+        api.grant_access("ada/gated", "bob")
+    with pytest.raises(HfHubHTTPError):
+        list(bob.list_pending_access_requests("ada/gated"))
+    api.update_repo_settings("ada/gated", gated=False)
+    assert bob.model_info("ada/gated").gated is False
