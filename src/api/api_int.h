@@ -224,6 +224,20 @@ http_handler api_org_overview, api_org_followers, api_org_members, api_follow, a
 
 http_handler api_list_access, api_handle_access, api_grant_access, api_ask_access;
 
+http_handler api_super_squash, api_duplicate, api_lfs_files, api_lfs_files_batch;
+http_handler api_lfs_files_share, api_own_repos, api_tags_by_type;
+
+/* ---- repos.c ---- */
+/* "ns/name" of a body. */
+snug_status api_need_full_id(snug_json body, const char *key, hub_type type, hub_repo_id *out,
+                             snug_err *err) SNUG_MUST_USE;
+/* `visibility` wins over the older `private`; neither given: the default. */
+snug_status api_read_visibility(snug_json body, hub_visibility dflt, hub_visibility *out,
+                                snug_err *err) SNUG_MUST_USE;
+/* The answer to making a repository, and to finding it there already. */
+snug_status api_reply_created(api_call *c, const hub_repo_info *made, snug_err *err) SNUG_MUST_USE;
+snug_status api_reply_exists(api_call *c, hub_repo_id id, const snug_err *err) SNUG_MUST_USE;
+
 /* ---- social.c ---- */
 void api_put_avatar(api_call *c, snug_json_out *o, snug_slice name);
 

@@ -209,4 +209,38 @@ snug_status hub_handle_access(hub *h, const hub_actor *who, const hub_repo_info 
 snug_status hub_grant_access(hub *h, const hub_actor *who, const hub_repo_info *info,
                              snug_slice user, snug_err *err) SNUG_MUST_USE;
 
+/* ---- repositories as wholes ---- */
+/* Leaves one commit with the files as they are; needs HUB_ROLE_WRITE. `rev` is a branch or
+ * refs/pr/N. */
+snug_status hub_squash_branch(hub *h, const hub_actor *who, hub_repo *r, snug_slice rev,
+                              snug_slice message, snug_err *err) SNUG_MUST_USE;
+typedef struct hub_lfs_file {
+    snug_slice oid, path; /* path: in main; empty when main has none */
+    uint64_t   size;
+    int64_t    created_ms;
+} hub_lfs_file;
+/* The large objects of an opened repository, by oid, behind `after`. For writers. */
+snug_status hub_list_lfs(hub *h, const hub_actor *who, hub_repo *r, snug_slice after, size_t limit,
+                         snug_arena *a, hub_lfs_file **out, size_t *count,
+                         snug_err *err) SNUG_MUST_USE;
+/* They cannot be read through this repository any more. Unknown ones are passed over. */
+snug_status hub_drop_lfs(hub *h, const hub_actor *who, hub_repo *r, const blob_id *oids, size_t n,
+                         snug_err *err) SNUG_MUST_USE;
+/* Puts an object of a repository `who` reads into another he writes to. *ok false: there is no such
+ * object for him. */
+snug_status hub_share_lfs(hub *h, const hub_actor *who, const hub_repo_id *to, const blob_id *oid,
+                          bool *ok, snug_err *err) SNUG_MUST_USE;
+/* All repositories of a namespace, for its members; newest first, behind the row `after`. */
+snug_status hub_list_owned(hub *h, const hub_actor *who, snug_slice ns, int64_t after, size_t limit,
+                           snug_arena *a, hub_repo_info **out, size_t *count,
+                           snug_err *err) SNUG_MUST_USE;
+typedef struct hub_tag {
+    snug_slice tag;
+    uint64_t   count;
+} hub_tag;
+/* Tags of public repositories, the most used first. */
+snug_status hub_list_tags(hub *h, hub_type type, snug_arena *a, hub_tag **out, size_t *count,
+                          snug_err *err) SNUG_MUST_USE;
+bool        hub_task_known(snug_slice id); /* pipeline tags */
+
 #endif

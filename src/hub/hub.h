@@ -149,6 +149,7 @@ typedef struct hub_new_repo {
     hub_repo_id    id;
     hub_visibility visibility;
     snug_slice     sdk, license; /* may be empty */
+    hub_repo      *from;         /* begins with these files instead of a template; may be NULL */
 } hub_new_repo;
 /* Makes the repository with its first commit. SNUG_ECONFLICT "You already created this model repo"
  * (also for ids that differ in case only). SNUG_EFORBIDDEN for a foreign namespace. */

@@ -190,4 +190,26 @@ snug_status store_list_access(db_txn *tx, snug_arena *a, int64_t repo, store_acc
                               int64_t after, size_t limit, store_access_request **out,
                               size_t *count, snug_err *err) SNUG_MUST_USE;
 
+/* ---- repositories as wholes ---- */
+/* Rows of a namespace, any type, newest row first, behind the id `after` (0: from the start). */
+snug_status store_list_owned(db_txn *tx, snug_arena *a, snug_slice ns, int64_t after, size_t limit,
+                             store_repo **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+typedef struct store_lfs_row {
+    snug_slice oid; /* hex */
+    uint64_t   size;
+    int64_t    created_ms;
+} store_lfs_row;
+/* By oid, behind `after`. */
+snug_status store_list_lfs(db_txn *tx, snug_arena *a, int64_t repo, snug_slice after, size_t limit,
+                           store_lfs_row **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status store_unlink_lfs(db_txn *tx, int64_t repo, snug_slice oid_hex, bool *found,
+                             snug_err *err) SNUG_MUST_USE;
+typedef struct store_tag {
+    snug_slice tag;
+    uint64_t   count;
+} store_tag;
+/* Tags of public repositories of a type, the most used first. */
+snug_status store_list_tags(db_txn *tx, snug_arena *a, int type, size_t limit, store_tag **out,
+                            size_t *count, snug_err *err) SNUG_MUST_USE;
+
 #endif
