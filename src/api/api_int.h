@@ -19,12 +19,12 @@ enum {
     API_PREUPLOAD_MAX = 1000,
     API_LFS_BATCH_MAX = 1000,
     API_COMMIT_LINE_MAX = 32 << 20,
-    API_FETCHES_MAX = 16,       /* git fetches served at a time ... */
-    API_FETCHES_WAIT_MAX = 256, /* ... and waiting for their turn */
+    API_FETCHES_MAX = 16,          /* git fetches served at a time ... */
+    API_FETCHES_WAIT_MAX = 256,    /* ... and waiting for their turn */
     API_FETCH_BODY_MAX = 16 << 20, /* what a fetch asks, as sent ... */
     API_FETCH_ASK_MAX = 64 << 20,  /* ... and inflated */
-    API_REFS_MAX = 64 << 20,    /* bytes of one list of refs */
-    API_GIT_BLOB_MAX = 64 << 20 /* a file kept in git itself, served from memory */
+    API_REFS_MAX = 64 << 20,       /* bytes of one list of refs */
+    API_GIT_BLOB_MAX = 64 << 20    /* a file kept in git itself, served from memory */
 };
 #define API_COMMIT_BODY_MAX (UINT64_C(4) << 30)
 #define API_LFS_OBJECT_MAX (UINT64_C(1) << 40)
@@ -117,10 +117,10 @@ snug_status api_lines_end(api_lines *l, snug_err *err) SNUG_MUST_USE;
 /* ---- gunzip.c: a request body that may be compressed ---- */
 typedef struct api_gunzip {
     snug_status (*pull)(void *arg, void *p, size_t n, size_t *got, snug_err *err);
-    void    *arg;
-    z_stream z;
-    bool     on, ended;
-    uint64_t left; /* bytes that may still come out */
+    void         *arg;
+    z_stream      z;
+    bool          on, ended;
+    uint64_t      left; /* bytes that may still come out */
     unsigned char in[16 << 10];
 } api_gunzip;
 /* `encoding` is the Content-Encoding header: gzip, or nothing. At most `max` bytes come out. */
@@ -200,7 +200,7 @@ typedef struct api_xet_names {
 } api_xet_names;
 void api_name_xet(api_call *c, snug_slice commit, const xet_hash *file, api_xet_names *out);
 /* X-Xet-Hash and the links by which a client fetches the chunks itself. */
-void api_set_xet_links(api_call *c, snug_slice commit, const xet_hash *file);
+void        api_set_xet_links(api_call *c, snug_slice commit, const xet_hash *file);
 snug_status api_read_ticket(http_req *rq, hub_role need, snug_arena *a, hub_ticket *out,
                             snug_err *err) SNUG_MUST_USE;
 /* The ticket, and {hash} of the path unless NULL. */
@@ -222,6 +222,22 @@ http_handler api_rename_discussion, api_discussion_status, api_merge_pull;
 http_handler api_edit_comment, api_hide_comment;
 http_handler api_like, api_likers, api_user_likes, api_user_overview, api_followers, api_following;
 http_handler api_org_overview, api_org_followers, api_org_members, api_follow, api_avatar;
+
+http_handler api_list_access, api_handle_access, api_grant_access, api_ask_access;
+
+http_handler api_super_squash, api_duplicate, api_lfs_files, api_lfs_files_batch;
+http_handler api_lfs_files_share, api_own_repos, api_tags_by_type;
+
+/* ---- repos.c ---- */
+/* "ns/name" of a body. */
+snug_status api_need_full_id(snug_json body, const char *key, hub_type type, hub_repo_id *out,
+                             snug_err *err) SNUG_MUST_USE;
+/* `visibility` wins over the older `private`; neither given: the default. */
+snug_status api_read_visibility(snug_json body, hub_visibility dflt, hub_visibility *out,
+                                snug_err *err) SNUG_MUST_USE;
+/* The answer to making a repository, and to finding it there already. */
+snug_status api_reply_created(api_call *c, const hub_repo_info *made, snug_err *err) SNUG_MUST_USE;
+snug_status api_reply_exists(api_call *c, hub_repo_id id, const snug_err *err) SNUG_MUST_USE;
 
 /* ---- social.c ---- */
 void api_put_avatar(api_call *c, snug_json_out *o, snug_slice name);

@@ -202,6 +202,7 @@ static snug_status put_changes(api_call *c, const hub_talk *t, snug_json_out *o,
     for (size_t i = 0; i < count; i++) snug_jo_str(o, paths[i]);
     snug_jo_end_array(o);
     if (!http_req_query_bool(c->rq, "diff", false)) goto done;
+    if (api_need_open_gate(c, NULL) != SNUG_OK) goto done; /* a diff shows what is in files */
     SNUG_TRY(hub_pull_diff(c->repo, t, &diff, &cut, err));
     snug_jo_kstr(o, "diff", snug_buf_slice(&diff));
     if (cut) snug_jo_kbool(o, "diffTruncated", true);

@@ -91,6 +91,7 @@ snug_status api_git_refs(http_req *rq, http_res *rs, snug_err *err)
         SNUG_FAIL(err, SNUG_EFORBIDDEN, "\"service\" is git-upload-pack or git-receive-pack");
     SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
+    SNUG_TRY(api_need_open_gate(&c, err));
     if (push) SNUG_TRY(hub_check_push(c.hub, &c.who, c.repo, err));
     SNUG_TRY(put_refs(&c, push, &out, err));
     set_no_cache(rs);
@@ -197,6 +198,7 @@ snug_status api_git_fetch(http_req *rq, http_res *rs, snug_err *err)
 
     SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
+    SNUG_TRY(api_need_open_gate(&c, err));
     SNUG_TRY(need_type(rq, "application/x-git-upload-pack-request", err));
     api_close_repo(&c);
     SNUG_TRY(fetch_new(&c, &f, err));

@@ -348,6 +348,8 @@ snug_status api_lfs_batch(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(read_batch(&c, &b, err));
     if (b.upload) /* without a ref the objects are for a pull request about to be opened */
         SNUG_TRY(hub_check_upload(c.hub, &c.who, c.info, b.ref, b.ref.len == 0, err));
+    else
+        SNUG_TRY(api_need_open_gate(&c, err));
     api_close_repo(&c);
     choose_transfer(&c, &b);
     SNUG_TRY(put_batch(&c, &b, &out, err));

@@ -75,8 +75,8 @@ static snug_status put_private(api_render *r, snug_json_out *o, snug_err *err)
 static snug_status put_gated(api_render *r, snug_json_out *o, snug_err *err)
 {
     (void)err;
-    if (r->info->gated)
-        snug_jo_kcstr(o, "gated", "manual");
+    if (r->info->gated != HUB_GATE_NONE)
+        snug_jo_kcstr(o, "gated", r->info->gated == HUB_GATE_AUTO ? "auto" : "manual");
     else
         snug_jo_kbool(o, "gated", false);
     return SNUG_OK;

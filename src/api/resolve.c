@@ -109,14 +109,33 @@ static void set_safety(http_res *rs)
 
 snug_status api_need_open_gate(api_call *c, snug_err *err)
 {
-    if (!c->info->gated || hub_can_write(&c->who, c->info)) return SNUG_OK;
     const hub_repo_id *id = &c->info->id;
+    bool               open;
+    hub_access_request mine = {.status = HUB_ACCESS_NONE};
+    snug_status        st = hub_may_pass_gate(c->hub, &c->who, c->info, &open, err);
+    if (st != SNUG_OK || open) return st;
     if (c->who.user_id == 0)
         return snug_fail_code(
             err, SNUG_EUNAUTH, "GatedRepo",
             "Access to %s %s/%s is restricted. You must have access to it and be authenticated to "
             "access it. Please log in.",
             hub_type_name(id->type), id->ns, id->name);
+    st = hub_find_access(c->hub, &c->who, c->info, c->a, &mine, err);
+    if (st != SNUG_OK) return st;
+    if (mine.status == HUB_ACCESS_PENDING) {
+        char since[25];
+        snug_time_iso(mine.created_ms, since);
+        return snug_fail_code(
+            err, SNUG_EFORBIDDEN, "GatedRepo",
+            "Your request to access %s %s/%s is pending since %s: its authors have "
+            "not answered yet. Visit %.*s",
+            hub_type_name(id->type), id->ns, id->name, since, SNUG_SLICE(api_repo_url(c, id)));
+    }
+    if (mine.status == HUB_ACCESS_REJECTED)
+        return snug_fail_code(err, SNUG_EFORBIDDEN, "GatedRepo",
+                              "Your request to access %s %s/%s was rejected by its authors%s%.*s",
+                              hub_type_name(id->type), id->ns, id->name,
+                              mine.reason.len > 0 ? ": " : "", SNUG_SLICE(mine.reason));
     return snug_fail_code(err, SNUG_EFORBIDDEN, "GatedRepo",
                           "Access to %s %s/%s is restricted and you are not in the authorized "
                           "list. Visit %.*s to ask "

@@ -552,10 +552,6 @@ static const http_route server_routes[] = {
 
 #define NOT_HERE(name, what) \
     static const http_doc name = {"", "", what, "", p_none, NULL, NULL, NULL, 0, "501"}
-NOT_HERE(n_access, "access requests");
-NOT_HERE(n_lfs_files, "administration of LFS files");
-NOT_HERE(n_squash, "squashing history");
-NOT_HERE(n_duplicate, "duplicating repositories");
 NOT_HERE(n_compare, "comparing revisions");
 NOT_HERE(n_space, "running Spaces");
 NOT_HERE(n_boards, "leaderboards");
@@ -566,7 +562,7 @@ NOT_HERE(n_jobs, "jobs");
 NOT_HERE(n_buckets, "buckets");
 NOT_HERE(n_kernels, "kernel repositories");
 NOT_HERE(n_papers, "papers");
-NOT_HERE(n_tags, "the dictionary of tags");
+NOT_HERE(n_tags, "searching Spaces by meaning");
 NOT_HERE(n_oauth, "OAuth");
 
 #define NO(verb, pattern, doc) {verb, pattern, api_not_here, ROUTE_INLINE | ROUTE_HIDDEN, &doc, \
@@ -579,10 +575,6 @@ NOT_HERE(n_oauth, "OAuth");
 #define R "/api/" T "/{ns}/{name}/"
 
 static const http_route not_here_routes[] = {
-    NO_ALL(R "user-access-request/{rest...}", n_access),
-    NO_ALL(R "lfs-files/{rest...}", n_lfs_files),
-    NO_ALL(R "super-squash/{rest...}", n_squash),
-    NO_ALL(R "duplicate/{rest...}", n_duplicate),
     NO_ALL(R "compare/{rest...}", n_compare),
     NO_ALL(R "secrets/{rest...}", n_space),
     NO_ALL(R "variables/{rest...}", n_space),
@@ -606,8 +598,6 @@ static const http_route not_here_routes[] = {
     NO_ALL("/api/papers/{rest...}", n_papers),
     NO_ALL("/api/daily_papers/{rest...}", n_papers),
     NO_ALL("/oauth/{rest...}", n_oauth),
-    NO(HTTP_GET, "/api/models-tags-by-type", n_tags),
-    NO(HTTP_GET, "/api/datasets-tags-by-type", n_tags),
     NO(HTTP_GET, "/api/spaces/semantic-search", n_tags),
 };
 

@@ -35,6 +35,15 @@ static const http_param p_comment[] = {
 #define P_LIMIT {"limit", "query", "integer", "entries per page", false, false}
 #define P_CURSOR {"cursor", "query", "string", "Link header of the page before", false, false}
 static const http_param p_repo_page[] = {P_TYPE, P_NS, P_NAME, P_LIMIT, P_CURSOR, P_END};
+static const http_param p_access[] = {
+    P_TYPE, P_NS, P_NAME,
+    {"status", "path", "string", "pending, accepted or rejected", true, false},
+    P_LIMIT, P_CURSOR, P_END};
+static const http_param p_repo_rev[] = {
+    P_TYPE, P_NS, P_NAME,
+    {"rest", "path", "string", "branch", true, false}, P_END};
+static const http_param p_none[] = {P_END};
+static const http_param p_page[] = {P_LIMIT, P_CURSOR, P_END};
 static const http_param p_user[] = {
     {"user", "path", "string", "name of a user", true, false}, P_END};
 static const http_param p_user_page[] = {
@@ -66,6 +75,31 @@ static const char s_status[] =
     "\"comment\":{\"type\":\"string\"}}}";
 static const char s_merge[] =
     "{\"type\":[\"object\",\"null\"],\"properties\":{\"comment\":{\"type\":\"string\"}}}";
+
+static const char s_handle[] =
+    "{\"type\":\"object\",\"required\":[\"user\",\"status\"],"
+    "\"properties\":{\"user\":{\"type\":\"string\"},"
+    "\"status\":{\"enum\":[\"pending\",\"accepted\",\"rejected\"]},"
+    "\"rejectionReason\":{\"type\":\"string\"}}}";
+static const char s_grant[] =
+    "{\"type\":\"object\",\"required\":[\"user\"],"
+    "\"properties\":{\"user\":{\"type\":\"string\"}}}";
+
+static const char s_squash[] =
+    "{\"type\":\"object\",\"properties\":{\"message\":{\"type\":\"string\"}}}";
+static const char s_duplicate[] =
+    "{\"type\":\"object\",\"required\":[\"repository\"],"
+    "\"properties\":{\"repository\":{\"type\":\"string\"},"
+    "\"visibility\":{\"enum\":[\"public\",\"private\",\"internal\"]}}}";
+static const char s_lfs_batch[] =
+    "{\"type\":\"object\",\"required\":[\"deletions\"],"
+    "\"properties\":{\"deletions\":{\"type\":\"object\","
+    "\"properties\":{\"sha\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+    "\"rewriteHistory\":{\"type\":\"boolean\"}}}}}";
+static const char s_lfs_share[] =
+    "{\"type\":\"object\",\"required\":[\"target\",\"files\"],"
+    "\"properties\":{\"target\":{\"type\":\"object\"},"
+    "\"files\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}}";
 
 static const http_doc d_talks = {
     "listDiscussions", "discussions", "Discussions and pull requests, newest first.",
@@ -141,6 +175,44 @@ static const http_doc d_avatar = {
     "avatar", "social", "A picture made of the name's first letter.",
     "", p_avatar, NULL, NULL, NULL, 0, "404"};
 
+static const http_doc d_access = {
+    "listAccessRequests", "gating", "Who asked to read a gated repository.",
+    "write", p_access, NULL, s_array, NULL, 0, "400 401 403 404"};
+static const http_doc d_handle = {
+    "handleAccessRequest", "gating", "Accepts, rejects or reopens a request.",
+    "write", p_repo, s_handle, s_object, NULL, 0, "400 401 403 404"};
+static const http_doc d_grant = {
+    "grantAccess", "gating", "Lets a user in who did not ask.",
+    "write", p_repo, s_grant, s_object, NULL, 0, "400 401 403 404"};
+static const http_doc d_ask = {
+    "askAccess", "gating", "Asks to read a gated repository.",
+    "write", p_repo, s_object, s_object, NULL, 0, "400 401 403 404"};
+
+static const http_doc d_squash = {
+    "superSquash", "history", "Leaves one commit on a branch.",
+    "write", p_repo_rev, s_squash, s_object, NULL, 0, "400 401 403 404"};
+static const http_doc d_duplicate = {
+    "duplicateRepo", "repos", "Makes a repository with the files of another.",
+    "write", p_repo, s_duplicate, s_object, NULL, 0, "400 401 403 404 409"};
+static const http_doc d_lfs_files = {
+    "listLfsFiles", "lfs", "Large objects of a repository, page by page.",
+    "write", p_repo_page, NULL, s_array, NULL, 0, "400 401 403 404"};
+static const http_doc d_lfs_files_batch = {
+    "deleteLfsFiles", "lfs", "Takes large objects out of a repository.",
+    "write", p_repo, s_lfs_batch, s_object, NULL, 0, "400 401 403 404 501"};
+static const http_doc d_lfs_files_share = {
+    "shareLfsFiles", "lfs", "Puts large objects into another repository, without sending them.",
+    "write", p_repo, s_lfs_share, s_object, NULL, 0, "400 401 403 404"};
+static const http_doc d_own = {
+    "listOwnRepos", "repos", "The caller's repositories and what they occupy.",
+    "read", p_page, NULL, s_array, NULL, 0, "400 401"};
+static const http_doc d_org_own = {
+    "listOrganizationRepos", "repos", "An organization's repositories, for its members.",
+    "read", p_org_page, NULL, s_array, NULL, 0, "400 401 403"};
+static const http_doc d_tags = {
+    "listTags", "repos", "Tags in use, by kind.",
+    "", p_none, NULL, s_object, NULL, 0, ""};
+
 #define T "{type:models|datasets|spaces}"
 #define R "/api/" T "/{ns}/{name}/"
 
@@ -178,10 +250,34 @@ static const http_route social_routes[] = {
     {HTTP_GET, "/api/avatars/{name}", api_avatar, 0, &d_avatar, NULL},
 };
 
+static const http_route gating_routes[] = {
+    {HTTP_GET, R "user-access-request/{status}", api_list_access, 0, &d_access, NULL},
+    {HTTP_POST, R "user-access-request/handle", api_handle_access, ROUTE_WRITE, &d_handle, NULL},
+    {HTTP_POST, R "user-access-request/grant", api_grant_access, ROUTE_WRITE, &d_grant, NULL},
+    {HTTP_POST, R "ask-access", api_ask_access, ROUTE_WRITE, &d_ask, NULL},
+};
+
+static const http_route upkeep_routes[] = {
+    {HTTP_POST, R "super-squash/{rest...}", api_super_squash, ROUTE_WRITE, &d_squash, NULL},
+    {HTTP_POST, R "duplicate", api_duplicate, ROUTE_WRITE, &d_duplicate, NULL},
+    {HTTP_GET, R "lfs-files", api_lfs_files, 0, &d_lfs_files, NULL},
+    {HTTP_POST, R "lfs-files/batch",
+     api_lfs_files_batch, ROUTE_WRITE, &d_lfs_files_batch, NULL},
+    {HTTP_POST, R "lfs-files/duplicate",
+     api_lfs_files_share, ROUTE_WRITE, &d_lfs_files_share, NULL},
+    {HTTP_GET, "/api/settings/repositories", api_own_repos, 0, &d_own, NULL},
+    {HTTP_GET, "/api/organizations/{org}/settings/repositories",
+     api_own_repos, 0, &d_org_own, NULL},
+    {HTTP_GET, "/api/models-tags-by-type", api_tags_by_type, 0, &d_tags, NULL},
+    {HTTP_GET, "/api/datasets-tags-by-type", api_tags_by_type, 0, &d_tags, NULL},
+};
+
 /* clang-format on */
 
 const api_table api_community_tables[] = {
     {talk_routes, COUNT(talk_routes)},
     {social_routes, COUNT(social_routes)},
+    {gating_routes, COUNT(gating_routes)},
+    {upkeep_routes, COUNT(upkeep_routes)},
     {NULL, 0},
 };

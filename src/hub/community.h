@@ -171,4 +171,76 @@ typedef struct hub_counts {
 snug_status hub_count_around(hub *h, const hub_actor *who, bool org, int64_t id, snug_slice name,
                              hub_counts *out, snug_err *err) SNUG_MUST_USE;
 
+/* ---- access to gated repositories ---- */
+typedef enum hub_access {
+    HUB_ACCESS_PENDING,
+    HUB_ACCESS_ACCEPTED,
+    HUB_ACCESS_REJECTED,
+    HUB_ACCESS_NONE /* never asked */
+} hub_access;
+typedef struct hub_access_request {
+    int64_t    key;
+    hub_access status;
+    bool       granted;
+    snug_slice user, fullname, email, fields, reason; /* fields: a JSON object or empty */
+    int64_t    created_ms;
+} hub_access_request;
+
+/* Writers. */
+snug_status hub_set_gate(hub *h, const hub_actor *who, const hub_repo_id *id, hub_gate gate,
+                         snug_err *err) SNUG_MUST_USE;
+/* May `who` read the files? Those who could write may, whatever the token. */
+snug_status hub_may_pass_gate(hub *h, const hub_actor *who, const hub_repo_info *info, bool *yes,
+                              snug_err *err) SNUG_MUST_USE;
+/* How the caller's own request stands. */
+snug_status hub_find_access(hub *h, const hub_actor *who, const hub_repo_info *info, snug_arena *a,
+                            hub_access_request *out, snug_err *err) SNUG_MUST_USE;
+/* Asks for oneself; *status is what came of it. SNUG_EINVAL when the repository is not gated. */
+snug_status hub_ask_access(hub *h, const hub_actor *who, const hub_repo_info *info,
+                           snug_slice fields, hub_access *status, snug_err *err) SNUG_MUST_USE;
+/* The rest is for writers. */
+snug_status hub_list_access(hub *h, const hub_actor *who, const hub_repo_info *info,
+                            hub_access status, int64_t after, size_t limit, snug_arena *a,
+                            hub_access_request **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+/* Of a user, or (empty) the request of this key. */
+snug_status hub_handle_access(hub *h, const hub_actor *who, const hub_repo_info *info,
+                              snug_slice user, int64_t key, hub_access status, snug_slice reason,
+                              snug_err *err) SNUG_MUST_USE;
+snug_status hub_grant_access(hub *h, const hub_actor *who, const hub_repo_info *info,
+                             snug_slice user, snug_err *err) SNUG_MUST_USE;
+
+/* ---- repositories as wholes ---- */
+/* Leaves one commit with the files as they are; needs HUB_ROLE_WRITE. `rev` is a branch or
+ * refs/pr/N. */
+snug_status hub_squash_branch(hub *h, const hub_actor *who, hub_repo *r, snug_slice rev,
+                              snug_slice message, snug_err *err) SNUG_MUST_USE;
+typedef struct hub_lfs_file {
+    snug_slice oid, path; /* path: in main; empty when main has none */
+    uint64_t   size;
+    int64_t    created_ms;
+} hub_lfs_file;
+/* The large objects of an opened repository, by oid, behind `after`. For writers. */
+snug_status hub_list_lfs(hub *h, const hub_actor *who, hub_repo *r, snug_slice after, size_t limit,
+                         snug_arena *a, hub_lfs_file **out, size_t *count,
+                         snug_err *err) SNUG_MUST_USE;
+/* They cannot be read through this repository any more. Unknown ones are passed over. */
+snug_status hub_drop_lfs(hub *h, const hub_actor *who, hub_repo *r, const blob_id *oids, size_t n,
+                         snug_err *err) SNUG_MUST_USE;
+/* Puts an object of a repository `who` reads into another he writes to. *ok false: there is no such
+ * object for him. */
+snug_status hub_share_lfs(hub *h, const hub_actor *who, const hub_repo_id *to, const blob_id *oid,
+                          bool *ok, snug_err *err) SNUG_MUST_USE;
+/* All repositories of a namespace, for its members; newest first, behind the row `after`. */
+snug_status hub_list_owned(hub *h, const hub_actor *who, snug_slice ns, int64_t after, size_t limit,
+                           snug_arena *a, hub_repo_info **out, size_t *count,
+                           snug_err *err) SNUG_MUST_USE;
+typedef struct hub_tag {
+    snug_slice tag;
+    uint64_t   count;
+} hub_tag;
+/* Tags of public repositories, the most used first. */
+snug_status hub_list_tags(hub *h, hub_type type, snug_arena *a, hub_tag **out, size_t *count,
+                          snug_err *err) SNUG_MUST_USE;
+bool        hub_task_known(snug_slice id); /* pipeline tags */
+
 #endif

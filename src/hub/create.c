@@ -85,8 +85,9 @@ done:
 }
 
 static snug_status first_commit(hub *h, const hub_actor *who, const hub_new_repo *want,
-                                const char *key, snug_arena *a, snug_err *err)
+                                const char *key, int64_t row, snug_arena *a, snug_err *err)
 {
+    snug_slice  message = SNUG_LIT("initial commit");
     snug_status st = SNUG_OK;
     vcs_repo   *git = NULL;
     vcs_draft  *d = NULL;
@@ -97,9 +98,15 @@ static snug_status first_commit(hub *h, const hub_actor *who, const hub_new_repo
     SNUG_TRY(vcs_create_repo(h->vcs, snug_str(key), err));
     SNUG_TRY(vcs_acquire(h->vcs, snug_str(key), &git, err));
     SNUG_TRY(vcs_draft_new(git, NULL, &d, err));
-    SNUG_TRY(hub_put_template(git, d, want, err));
+    if (want->from != NULL) {
+        const hub_repo_id *id = &want->from->info.id;
+        message = snug_arena_printf(a, "Duplicate from %s/%s", id->ns, id->name);
+        SNUG_TRY(hub_put_copy(h, who, git, d, want->from, row, err));
+    } else {
+        SNUG_TRY(hub_put_template(git, d, want, err));
+    }
     hub_who_of(who, a, &author);
-    SNUG_TRY(vcs_draft_commit(d, SNUG_LIT("initial commit"), &author, &commit, &unchanged, err));
+    SNUG_TRY(vcs_draft_commit(d, message, &author, &commit, &unchanged, err));
     SNUG_TRY(vcs_update_ref(git, SNUG_LIT("refs/heads/main"), NULL, &commit, err));
 done:
     vcs_draft_free(d);
@@ -188,7 +195,7 @@ snug_status hub_create_repo(hub *h, const hub_actor *who, const hub_new_repo *wa
     SNUG_TRY(reserve(h, &row, &mine.id, err));
     reserved = true;
     HUB_FAULT("hub.create.after_row", err, st);
-    SNUG_TRY(first_commit(h, who, &mine, key, a, err));
+    SNUG_TRY(first_commit(h, who, &mine, key, row.id, a, err));
     HUB_FAULT("hub.create.after_git", err, st);
     SNUG_TRY(make_live(h, &row, key, err));
     hub_touch(h, &mine.id);

@@ -111,13 +111,17 @@ typedef enum hub_visibility {
     HUB_INTERNAL
 } hub_visibility; /* internal: any signed-in user */
 
+/* Who reads the files of a repository everyone sees: all, who asks, whom a writer lets in. */
+typedef enum hub_gate { HUB_GATE_NONE, HUB_GATE_AUTO, HUB_GATE_MANUAL } hub_gate;
+
 typedef struct hub_repo_info {
     int64_t        row;
     hub_repo_id    id;
     char           oid24[25]; /* "_id" of the API: 24 hex */
     char           key[33];   /* names its git folder */
     hub_visibility visibility;
-    bool           gated, disabled;
+    hub_gate       gated; /* 0: files are open to all who see it */
+    bool           disabled;
     snug_slice     sdk;  /* Spaces */
     vcs_oid        head; /* of main */
     int64_t        created_ms, modified_ms;
@@ -145,6 +149,7 @@ typedef struct hub_new_repo {
     hub_repo_id    id;
     hub_visibility visibility;
     snug_slice     sdk, license; /* may be empty */
+    hub_repo      *from;         /* begins with these files instead of a template; may be NULL */
 } hub_new_repo;
 /* Makes the repository with its first commit. SNUG_ECONFLICT "You already created this model repo"
  * (also for ids that differ in case only). SNUG_EFORBIDDEN for a foreign namespace. */
@@ -260,7 +265,7 @@ snug_status hub_find_object(hub *h, int64_t repo_row, const blob_id *oid, snug_a
 bool hub_find_xet_hash(hub *h, int64_t repo_row, const blob_id *oid, xet_hash *out);
 /* Reads bytes [first, first + len) in order; keeps nothing of `o`. One thread. */
 typedef struct hub_reader hub_reader;
-hub_reader *hub_reader_new(hub *h, const hub_object *o, uint64_t first, uint64_t len);
+hub_reader               *hub_reader_new(hub *h, const hub_object *o, uint64_t first, uint64_t len);
 /* The next piece, good until the next call; empty at the end. */
 snug_status hub_reader_next(hub_reader *r, snug_slice *piece, snug_err *err) SNUG_MUST_USE;
 void        hub_reader_free(hub_reader *r); /* NULL is fine */
@@ -310,9 +315,9 @@ snug_status hub_xorb_open_fd(hub *h, const xet_hash *name, int *fd, uint64_t *si
  * every SHA-256 taken from the bytes. `tell` (may be NULL) hears how far it is and may say stop.
  * *fresh: something was not known before. SNUG_EINVAL with the first thing that is wrong. */
 typedef bool hub_shard_progress(void *arg, uint64_t done, uint64_t total);
-snug_status hub_register_shard(hub *h, const hub_ticket *t, snug_slice shard,
-                               hub_shard_progress *tell, void *arg, bool *fresh,
-                               snug_err *err) SNUG_MUST_USE;
+snug_status  hub_register_shard(hub *h, const hub_ticket *t, snug_slice shard,
+                                hub_shard_progress *tell, void *arg, bool *fresh,
+                                snug_err *err) SNUG_MUST_USE;
 /* A dedup answer: a shard with a xorb that holds this chunk. SNUG_ENOTFOUND: none to tell of. */
 snug_status hub_find_chunk(hub *h, const hub_ticket *t, const xet_hash *chunk, snug_buf *shard,
                            snug_err *err) SNUG_MUST_USE;

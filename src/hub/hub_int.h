@@ -166,7 +166,6 @@ snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t n
 /* ---- licences (license.c) ---- */
 bool hub_license_known(snug_slice id);
 bool hub_license_is_family(snug_slice id);
-bool hub_task_known(snug_slice id); /* pipeline tags */
 
 /* ---- first commit (template.c) ---- */
 void        hub_default_attributes(hub_type type, snug_buf *out);
@@ -195,10 +194,10 @@ void       hub_xorbs_free(hub_xorbs *c);
 snug_status hub_xorb_get(hub *h, const xet_hash *name, hub_xorb **out, snug_err *err) SNUG_MUST_USE;
 void        hub_xorb_unref(hub_xorb *x); /* NULL is fine */
 /* The byte columns of xorbs and files (xet_index.c). */
-snug_slice  hub_pack_chunks(snug_arena *a, const xet_xorb *x);
-snug_slice  hub_pack_terms(snug_arena *a, const xet_term *terms, size_t n);
-snug_status hub_unpack_terms(snug_arena *a, snug_slice packed, xet_term **out, size_t *n,
-                             snug_err *err) SNUG_MUST_USE;
+snug_slice   hub_pack_chunks(snug_arena *a, const xet_xorb *x);
+snug_slice   hub_pack_terms(snug_arena *a, const xet_term *terms, size_t n);
+snug_status  hub_unpack_terms(snug_arena *a, snug_slice packed, xet_term **out, size_t *n,
+                              snug_err *err) SNUG_MUST_USE;
 store_reader hub_reader_of(const hub_actor *who);
 int64_t      hub_chunk_key(const xet_hash *h); /* the 64 bits store_add_lookup takes */
 
@@ -244,6 +243,12 @@ void        hub_random_id(char out[25]); /* like an object id of the platform */
 /* The text behind hub_actor.orgs. */
 snug_status hub_load_orgs(db_txn *tx, snug_arena *a, int64_t user, snug_slice *out,
                           snug_err *err) SNUG_MUST_USE;
+
+/* ---- wholes (upkeep.c) ---- */
+/* The files of main of an opened repository into a draft for the row `to`, with the right to read
+ * their LFS objects through it. */
+snug_status hub_put_copy(hub *h, const hub_actor *who, vcs_repo *git, vcs_draft *d, hub_repo *from,
+                         int64_t to, snug_err *err) SNUG_MUST_USE;
 
 /* ---- healing (heal.c) ---- */
 snug_status hub_heal(hub *h, snug_err *err) SNUG_MUST_USE;

@@ -64,7 +64,7 @@ void hub_info_of_row(const store_repo *row, hub_repo_info *out)
 {
     *out = (hub_repo_info){.row = row->id,
                            .visibility = (hub_visibility)row->visibility,
-                           .gated = row->gated,
+                           .gated = (hub_gate)row->gated,
                            .disabled = row->disabled,
                            .sdk = row->sdk,
                            .created_ms = row->created_ms,

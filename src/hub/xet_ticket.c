@@ -76,14 +76,6 @@ static bool parse(hub *h, snug_slice text, snug_arena *a, hub_ticket *t)
     return hub_sign_ok(h, claim, t->expires_ms, f[8]);
 }
 
-/* Owners, even with a ticket that only reads. */
-static bool may_pass_gate(const hub_actor *who, const hub_repo_info *info)
-{
-    hub_actor owner = *who;
-    owner.scope = HUB_ROLE_WRITE;
-    return hub_can_write(&owner, info);
-}
-
 /* Memberships are read anew: who left an organization writes to it no more. */
 static snug_status load_orgs(hub *h, snug_arena *a, hub_actor *who, snug_err *err)
 {
@@ -110,8 +102,8 @@ snug_status hub_ticket_read(hub *h, snug_slice text, hub_role need, snug_arena *
     SNUG_TRY(hub_load_row(h, out->repo_row, a, &info, &found, err));
     if (!found || info.disabled || !hub_can_read(&out->who, &info))
         SNUG_FAIL(err, SNUG_EUNAUTH, "This token's repository is gone; ask for a new one");
-    if (info.gated && !may_pass_gate(&out->who, &info))
-        SNUG_FAIL(err, SNUG_EFORBIDDEN, "Access to this repository is restricted");
+    SNUG_TRY(hub_may_pass_gate(h, &out->who, &info, &found, err));
+    if (!found) SNUG_FAIL(err, SNUG_EFORBIDDEN, "Access to this repository is restricted");
     if (need >= HUB_ROLE_WRITE) {
         if (out->scope < HUB_ROLE_WRITE)
             SNUG_FAIL(err, SNUG_EFORBIDDEN, "This token can only read");

@@ -162,4 +162,54 @@ snug_status store_count_user(db_txn *tx, int64_t user, store_counts *out,
 snug_status store_count_org(db_txn *tx, int64_t org, store_counts *out,
                             snug_err *err) SNUG_MUST_USE;
 
+/* ---- access to gated repositories ---- */
+snug_status store_set_gate(db_txn *tx, int64_t repo, int gate, snug_err *err) SNUG_MUST_USE;
+typedef enum store_access {
+    STORE_ACCESS_PENDING,
+    STORE_ACCESS_ACCEPTED,
+    STORE_ACCESS_REJECTED
+} store_access;
+typedef struct store_access_request {
+    int64_t      id, repo_id, user_id;
+    store_access status;
+    bool         granted; /* given without being asked for */
+    snug_slice   fields;  /* JSON object, or empty */
+    snug_slice   reason;  /* of a rejection */
+    int64_t      created_ms;
+    snug_slice   user, fullname, email;
+} store_access_request;
+/* One row for a user and a repository: a second one replaces the first. */
+snug_status store_put_access(db_txn *tx, const store_access_request *q,
+                             snug_err *err) SNUG_MUST_USE;
+snug_status store_find_access(db_txn *tx, snug_arena *a, int64_t repo, int64_t user,
+                              store_access_request *out, bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_get_access(db_txn *tx, snug_arena *a, int64_t repo, int64_t id,
+                             store_access_request *out, bool *found, snug_err *err) SNUG_MUST_USE;
+/* Of one status, oldest first, behind the id `after`. */
+snug_status store_list_access(db_txn *tx, snug_arena *a, int64_t repo, store_access status,
+                              int64_t after, size_t limit, store_access_request **out,
+                              size_t *count, snug_err *err) SNUG_MUST_USE;
+
+/* ---- repositories as wholes ---- */
+/* Rows of a namespace, any type, newest row first, behind the id `after` (0: from the start). */
+snug_status store_list_owned(db_txn *tx, snug_arena *a, snug_slice ns, int64_t after, size_t limit,
+                             store_repo **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+typedef struct store_lfs_row {
+    snug_slice oid; /* hex */
+    uint64_t   size;
+    int64_t    created_ms;
+} store_lfs_row;
+/* By oid, behind `after`. */
+snug_status store_list_lfs(db_txn *tx, snug_arena *a, int64_t repo, snug_slice after, size_t limit,
+                           store_lfs_row **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status store_unlink_lfs(db_txn *tx, int64_t repo, snug_slice oid_hex, bool *found,
+                             snug_err *err) SNUG_MUST_USE;
+typedef struct store_tag {
+    snug_slice tag;
+    uint64_t   count;
+} store_tag;
+/* Tags of public repositories of a type, the most used first. */
+snug_status store_list_tags(db_txn *tx, snug_arena *a, int type, size_t limit, store_tag **out,
+                            size_t *count, snug_err *err) SNUG_MUST_USE;
+
 #endif

@@ -24,7 +24,7 @@ void store_read_repo(snug_arena *a, const db_val *c, store_repo *out)
         .oid24 = snug_arena_dup(a, c[4].s),
         .git_key = snug_arena_dup(a, c[5].s),
         .visibility = (int)c[6].i,
-        .gated = c[7].i != 0,
+        .gated = (int)c[7].i,
         .disabled = c[8].i != 0,
         .state = (store_state)c[9].i,
         .creator_id = c[10].i,
@@ -217,6 +217,12 @@ snug_status store_set_visibility(db_txn *tx, int64_t id, int visibility, snug_er
 {
     static const db_query q = {"UPDATE repos SET visibility = $2 WHERE id = $1"};
     return set_int(tx, q, id, visibility, err);
+}
+
+snug_status store_set_gate(db_txn *tx, int64_t id, int gate, snug_err *err)
+{
+    static const db_query q = {"UPDATE repos SET gated = $2 WHERE id = $1"};
+    return set_int(tx, q, id, gate, err);
 }
 
 snug_status store_set_disabled(db_txn *tx, int64_t id, bool disabled, snug_err *err)

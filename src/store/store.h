@@ -69,7 +69,8 @@ typedef struct store_repo {
     snug_slice  ns, name;
     snug_slice  oid24, git_key;
     int         visibility; /* hub_visibility */
-    bool        gated, disabled;
+    int         gated;      /* hub_gate */
+    bool        disabled;
     store_state state;
     int64_t     creator_id;
     snug_slice  sdk;

@@ -232,3 +232,82 @@ def test_organization(api, bob, server):
     with pytest.raises(RepositoryNotFoundError):
         bob.model_info("acme/tool")
     assert "acme/tool" not in [m.id for m in bob.list_models(author="acme")]
+
+
+def test_gated(api, bob, server, tmp_path):
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+
+    api.create_repo("ada/gated")
+    api.upload_file(path_or_fileobj=b"weights", path_in_repo="w.safetensors", repo_id="ada/gated")
+    api.update_repo_settings("ada/gated", gated="manual")
+    assert bob.model_info("ada/gated").gated == "manual"
+    assert "w.safetensors" in bob.list_repo_files("ada/gated")
+    with pytest.raises(GatedRepoError):
+        bob.hf_hub_download("ada/gated", "w.safetensors", cache_dir=tmp_path)
+    assert server.request("POST", "/api/models/ada/gated/ask-access", {}, token=server.bob)[0] == 200
+    assert [r.username for r in api.list_pending_access_requests("ada/gated")] == ["bob"]
+    with pytest.raises(GatedRepoError):
+        bob.hf_hub_download("ada/gated", "w.safetensors", cache_dir=tmp_path)
+    api.accept_access_request("ada/gated", "bob")
+    assert [r.username for r in api.list_accepted_access_requests("ada/gated")] == ["bob"]
+    assert open(bob.hf_hub_download("ada/gated", "w.safetensors", cache_dir=tmp_path), "rb").read() == b"weights"
+    api.cancel_access_request("ada/gated", "bob")
+    api.reject_access_request("ada/gated", "bob", rejection_reason="changed my mind")
+    assert [r.status for r in api.list_rejected_access_requests("ada/gated")] == ["rejected"]
+    api.grant_access("ada/gated", "bob")
+    with pytest.raises(HfHubHTTPError):
+        api.grant_access("ada/gated", "bob")
+    with pytest.raises(HfHubHTTPError):
+        list(bob.list_pending_access_requests("ada/gated"))
+    api.update_repo_settings("ada/gated", gated=False)
+    assert bob.model_info("ada/gated").gated is False
+
+
+def test_super_squash(api):
+    api.create_repo("ada/squash")
+    for n in range(3):
+        api.upload_file(path_or_fileobj=f"{n}".encode(), path_in_repo=f"{n}.txt", repo_id="ada/squash")
+    api.create_branch("ada/squash", branch="kept")
+    api.super_squash_history("ada/squash", commit_message="All in one")
+    assert [c.title for c in api.list_repo_commits("ada/squash")] == ["All in one"]
+    assert len(list(api.list_repo_commits("ada/squash", revision="kept"))) == 4
+    assert {"0.txt", "1.txt", "2.txt"} <= set(api.list_repo_files("ada/squash"))
+
+
+def test_duplicate_and_lfs_files(api, bob):
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+    api.create_repo("ada/source", repo_type="dataset")
+    api.upload_file(path_or_fileobj=b"big" * 100, path_in_repo="sub/x.parquet", repo_id="ada/source", repo_type="dataset")
+    api.upload_file(path_or_fileobj=b"---\nlicense: mit\n---\n", path_in_repo="README.md", repo_id="ada/source",
+                    repo_type="dataset")
+    url = bob.duplicate_repo("ada/source", to_id="bob/copy", repo_type="dataset")
+    assert url.repo_id == "bob/copy"
+    assert set(bob.list_repo_files("bob/copy", repo_type="dataset")) == set(
+        bob.list_repo_files("ada/source", repo_type="dataset"))
+    got = bob.hf_hub_download("bob/copy", "sub/x.parquet", repo_type="dataset")
+    assert open(got, "rb").read() == b"big" * 100
+    assert bob.dataset_info("bob/copy").card_data.license == "mit"
+    assert [c.title for c in bob.list_repo_commits("bob/copy", repo_type="dataset")] == ["Duplicate from ada/source"]
+    files = list(bob.list_lfs_files("bob/copy", repo_type="dataset"))
+    assert [(f.filename, f.size, f.ref) for f in files] == [("sub/x.parquet", 300, "main")]
+    with pytest.raises(HfHubHTTPError):
+        list(bob.list_lfs_files("ada/source", repo_type="dataset"))
+    bob.permanently_delete_lfs_files("bob/copy", files, rewrite_history=False, repo_type="dataset")
+    assert list(bob.list_lfs_files("bob/copy", repo_type="dataset")) == []
+    assert [f.filename for f in api.list_lfs_files("ada/source", repo_type="dataset")] == ["sub/x.parquet"]
+    with pytest.raises(HfHubHTTPError) as e:
+        bob.duplicate_repo("ada/source", to_id="bob/copy", repo_type="dataset")
+    assert e.value.response.status_code == 409
+    api.create_repo("ada/secret-source", private=True)
+    with pytest.raises(RepositoryNotFoundError):
+        bob.duplicate_repo("ada/secret-source", to_id="bob/thief")
+
+
+def test_own_repos_and_tags(api, bob):
+    mine = list(bob.list_user_repos())
+    assert {r.id for r in mine} >= {"bob/copy"} and {r.type for r in mine} == {"dataset"}
+    with pytest.raises(Exception):
+        list(bob.list_user_repos(namespace="ada"))
+    tags = api.get_dataset_tags()
+    assert "license:mit" in [t["id"] for t in tags["license"]]
