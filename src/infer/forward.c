@@ -15,6 +15,8 @@
 typedef struct forward_in {
     size_t   batch, times;
     int32_t *ids, *mask, *positions, *types;
+    size_t   decoder_times;
+    int32_t *decoder_ids;
 } forward_in;
 
 static snug_status read_integers(snug_arena *a, const codec_tensor *t, snug_slice bytes,
@@ -52,6 +54,7 @@ static snug_status read_inputs(snug_arena *a, const snug_map *file, const char *
                                forward_in *in, snug_err *err)
 {
     snug_status       st = SNUG_OK;
+    size_t            decoder_rows = 0;
     codec_safetensors s;
     snug_slice        all = snug_slice_of(file->ptr, file->len);
     SNUG_TRY(codec_safetensors_parse(a, all, file->len, &s, err));
@@ -63,12 +66,24 @@ static snug_status read_inputs(snug_arena *a, const snug_map *file, const char *
                          : snug_eq_str(t->name, "in.position_ids")   ? &in->positions
                          : snug_eq_str(t->name, "in.token_type_ids") ? &in->types
                                                                      : NULL;
+        if (snug_eq_str(t->name, "in.decoder_input_ids")) { /* of a length of its own */
+            forward_in other = {0};
+            SNUG_TRY(read_integers(
+                a, t, snug_sub(all, (size_t)(s.data_offset + t->offset), (size_t)t->size), &other,
+                &in->decoder_ids, err));
+            in->decoder_times = other.times;
+            decoder_rows = other.batch;
+            continue;
+        }
         if (slot == NULL)
             SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s takes no %.*s", class_name, SNUG_SLICE(t->name));
         SNUG_TRY(read_integers(a, t,
                                snug_sub(all, (size_t)(s.data_offset + t->offset), (size_t)t->size),
                                in, slot, err));
     }
+    if (in->decoder_ids != NULL && decoder_rows != in->batch)
+        SNUG_FAIL(err, SNUG_EINVAL, "in.decoder_input_ids has %zu rows, in.input_ids %zu",
+                  decoder_rows, in->batch);
     if (in->ids == NULL) SNUG_FAIL(err, SNUG_EINVAL, "the input file has no tensor in.input_ids");
 done:
     return st;
@@ -186,6 +201,8 @@ snug_status infer_forward_files(const char *dir, const char *class_name, const c
                          .ids = in.ids,
                          .positions = in.positions,
                          .types = in.types,
+                         .decoder_ids = in.decoder_ids,
+                         .decoder_times = in.decoder_times,
                          .mask = in.mask};
     SNUG_TRY(model_forward(m, &batch, &out, err));
     SNUG_TRY(write_outputs(a, &out, out_path, err));
