@@ -145,11 +145,12 @@ static void mask_padding(snug_arena *a, const gen_conf *conf, forward_in *in)
 static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_json args,
                                 forward_in *in, snug_buf *ids, snug_err *err)
 {
-    snug_status st = SNUG_OK;
-    gen_conf    conf;
-    gen_result  rows = {0};
-    snug_json   generation;
-    int64_t     length;
+    snug_status   st = SNUG_OK;
+    gen_conf      conf;
+    gen_result    rows = {0};
+    model_memory *memory = NULL;
+    snug_json     generation;
+    int64_t       length;
     SNUG_TRY(infer_read_json(a, dir, "generation_config.json", &generation, err));
     SNUG_TRY(
         gen_conf_read(args, generation, model_config(m), model_shape_of(m)->vocab, &conf, err));
@@ -160,9 +161,23 @@ static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_j
                                       ? (size_t)length - in->times
                                       : 0;
     }
-    mask_padding(a, &conf, in);
-    gen_prompt p = {in->batch, in->times, in->ids, in->mask};
-    SNUG_TRY(gen_run(m, &conf, &p, NULL, &rows, err));
+    gen_prompt p = {in->batch, in->times, in->ids, in->mask, NULL};
+    if (model_shape_of(m)->head == MODEL_HEAD_SEQ2SEQ) {
+        model_batch text = {
+            .batch = in->batch, .times = in->times, .ids = in->ids, .mask = in->mask};
+        SNUG_TRY(model_encode(m, &text, &memory, err));
+        int32_t *starts = snug_arena_zalloc(a, in->batch * sizeof *starts);
+        for (size_t i = 0; i < in->batch; i++)
+            starts[i] = conf.start >= 0 ? conf.start : (int32_t)model_shape_of(m)->start;
+        p = (gen_prompt){in->batch, 1, starts, NULL, memory};
+    } else {
+        mask_padding(a, &conf, in);
+        p.mask = in->mask;
+    }
+    if (conf.beams > 1)
+        SNUG_TRY(gen_beam(m, &conf, &p, &rows, err));
+    else
+        SNUG_TRY(gen_run(m, &conf, &p, NULL, &rows, err));
     snug_json_out o = snug_json_out_init(ids);
     snug_jo_begin_array(&o);
     for (size_t b = 0; b < rows.batch; b++) {
@@ -174,6 +189,7 @@ static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_j
     SNUG_TRY(snug_buf_check(ids, "generated ids", err));
 done:
     free(rows.ids);
+    model_memory_free(memory);
     return st;
 }
 

@@ -4,8 +4,8 @@
  * For:     arch/t5.c, arch/bart.c.
  * Owns:    nothing.
  * Threads: as the model.
- * Truth:   beams of one text are neighbours in the batch, so their queries can be seen as more queries
- *          of one row: what was read is kept once. */
+ * Truth:   beams of one text are neighbours in the batch, so their queries can be seen as more
+ * queries of one row: what was read is kept once. */
 #include "model/seq2seq_int.h"
 
 #include <stdlib.h>
@@ -36,11 +36,13 @@ done:
 snug_status seq2seq_memory(model *m, const model_batch *in, model_memory *out, snug_err *err)
 {
     nn_ctx c = model_ctx(m);
-    *out = (model_memory){.batch = in->batch, .times = in->times, .layers = m->shape.decoder_layers};
+    *out =
+        (model_memory){.batch = in->batch, .times = in->times, .layers = m->shape.decoder_layers};
     out->k = snug_zalloc(out->layers * sizeof *out->k);
     out->v = snug_zalloc(out->layers * sizeof *out->v);
     if (in->mask != NULL) {
-        snug_status st = nn_upload(&c, in->mask, TENSOR_DIMS(in->batch, in->times), &out->mask, err);
+        snug_status st =
+            nn_upload(&c, in->mask, TENSOR_DIMS(in->batch, in->times), &out->mask, err);
         if (st != SNUG_OK) return st;
     }
     return m->shape.arch->encode(m, in, out, err);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model/arch/bart.c - BART, mBART, Marian, Pegasus and M2M-100 (NLLB): one encoder-decoder with norms before or
- * after each branch, learned or sinusoidal positions.
+/* model/arch/bart.c - BART, mBART, Marian, Pegasus and M2M-100 (NLLB): one encoder-decoder with
+ * norms before or after each branch, learned or sinusoidal positions.
  *
  *             norms    after embeddings  last norm  positions
  *   BART      after    norm              none       learned, from 2
  *   mBART     before   norm              norm       learned, from 2
  *   Marian    after    none              none       sine half, cosine half
  *   Pegasus   before   none              norm       sine half, cosine half
- *   M2M-100   before   none              norm       the same by other steps, from 2, padding not counted
+ *   M2M-100   before   none              norm       the same by other steps, from 2, padding not
+ * counted
  *
  * B batch, S times read, T times written, E width, H heads, D head width, V vocabulary. */
 #include "model/seq2seq_int.h"
@@ -68,15 +69,15 @@ static snug_status parse(snug_json config, model_shape *s, snug_err *err)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED,
                   "config.json: %zu heads to read and %zu to write are not supported", s->heads,
                   s->decoder_heads);
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"max_position_embeddings", NULL, 1024, 1, MODEL_POSITIONS_MAX - 2},
-                      &s->positions_max, err));
+    SNUG_TRY(cfg_size(
+        config, (cfg_range){"max_position_embeddings", NULL, 1024, 1, MODEL_POSITIONS_MAX - 2},
+        &s->positions_max, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"pad_token_id", NULL, 1, 0, s->vocab - 1}, &s->pad, err));
     SNUG_TRY(cfg_heads(s, err));
     s->eps = 1e-5f;
     SNUG_TRY(cfg_act(config, "activation_function", "gelu", &s->act, err));
-    SNUG_TRY(cfg_bool(config, "scale_embedding", d->positions == SINES_AFTER_PAD, &s->scale_embed,
-                      err));
+    SNUG_TRY(
+        cfg_bool(config, "scale_embedding", d->positions == SINES_AFTER_PAD, &s->scale_embed, err));
     SNUG_TRY(cfg_bool(config, "tie_word_embeddings", true, &s->tied, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"decoder_start_token_id", NULL, 2, 0, s->vocab - 1},
                       &s->start, err));
@@ -144,7 +145,7 @@ static snug_status bind_positions(const binder *b, const char *name, tensor *out
 {
     const model_shape *s = &b->m->shape;
     const dialect     *d = s->arch->dialect;
-    size_t             rows = s->positions_max + (d->positions == SINES ? 0 : 2), e = s->hidden, half = e / 2;
+    size_t rows = s->positions_max + (d->positions == SINES ? 0 : 2), e = s->hidden, half = e / 2;
     if (d->positions == LEARNED || bind_has(b, name))
         return bind_tensor(b, out, TENSOR_DIMS(rows, e), name);
     if (e < 4 || e % 2 != 0)
@@ -153,15 +154,18 @@ static snug_status bind_positions(const binder *b, const char *name, tensor *out
     if (host == NULL) return snug_fail(b->err, SNUG_ENOMEM, "no memory for %zu positions", rows);
     for (size_t i = 0; i < rows; i++) {
         for (size_t k = 0; k < half; k++) {
-            double angle = d->positions == SINES
-                               ? (double)i / pow(10000.0, 2.0 * (double)k / (double)e)
-                               : (double)((float)i * expf((float)k * (float)-(log(10000.0) / (double)(half - 1))));
+            double angle =
+                d->positions == SINES
+                    ? (double)i / pow(10000.0, 2.0 * (double)k / (double)e)
+                    : (double)((float)i *
+                               expf((float)k * (float)-(log(10000.0) / (double)(half - 1))));
             host[i * e + k] = (float)sin(angle);
             host[i * e + half + k] = (float)cos(angle);
         }
     }
     tensor      made;
-    snug_status st = tensor_new_from(b->m->dev, TENSOR_F32, TENSOR_DIMS(rows, e), host, false, &made, b->err);
+    snug_status st =
+        tensor_new_from(b->m->dev, TENSOR_F32, TENSOR_DIMS(rows, e), host, false, &made, b->err);
     free(host);
     if (st != SNUG_OK) return st;
     st = bind_copy(b, &made, TENSOR_F32, out);
@@ -207,8 +211,10 @@ static snug_status bind(model *m, const weight_map *w, snug_err *err)
     SNUG_TRY(bind_stack(&body, "encoder", s->layers, false, &n->encoder));
     SNUG_TRY(bind_stack(&body, "decoder", s->decoder_layers, true, &n->decoder));
     if (s->head == MODEL_HEAD_CLASSES) {
-        SNUG_TRY(bind_linear(&top, &n->first, s->hidden, s->hidden, true, "classification_head.dense"));
-        return bind_linear(&top, &n->head, s->hidden, s->labels, true, "classification_head.out_proj");
+        SNUG_TRY(
+            bind_linear(&top, &n->first, s->hidden, s->hidden, true, "classification_head.dense"));
+        return bind_linear(&top, &n->head, s->hidden, s->labels, true,
+                           "classification_head.out_proj");
     }
     if (s->tied)
         n->head.w = n->words;
@@ -250,8 +256,7 @@ static snug_status embed(model *m, const bart_stack *k, const int32_t *host, siz
     SNUG_TRY(nn_upload(&c, host, TENSOR_DIMS(B, T), &ids, err));
     SNUG_TRY(tensor_space_take(c.space, TENSOR_F32, TENSOR_DIMS(B, T, s->hidden), x, err));
     SNUG_TRY(tensor_embed(c.dev, &n->words, &ids, x, err));
-    if (s->scale_embed)
-        SNUG_TRY(tensor_scale(c.dev, x, sqrtf((float)s->hidden), 0.0f, x, err));
+    if (s->scale_embed) SNUG_TRY(tensor_scale(c.dev, x, sqrtf((float)s->hidden), 0.0f, x, err));
     SNUG_TRY(encoder_add_rows(&c, &k->positions, at, B, T, x, err));
     if (d->positions == SINES_AFTER_PAD) /* padding has no position: take its row away again */
         for (size_t i = 0; i < B * T; i++) {
@@ -261,7 +266,8 @@ static snug_status embed(model *m, const bart_stack *k, const int32_t *host, siz
             SNUG_TRY(nn_upload(&c, &host[i], TENSOR_DIMS(1), &one, err));
             SNUG_TRY(tensor_space_take(c.space, TENSOR_F32, 2, rows.shape, &row, err));
             SNUG_TRY(tensor_embed(c.dev, &n->words, &one, &row, err));
-            SNUG_TRY(tensor_scale(c.dev, &row, s->scale_embed ? sqrtf((float)s->hidden) : 1.0f, 0.0f, &rows, err));
+            SNUG_TRY(tensor_scale(c.dev, &row, s->scale_embed ? sqrtf((float)s->hidden) : 1.0f,
+                                  0.0f, &rows, err));
         }
     if (d->embed_norm) SNUG_TRY(nn_norm_run(&c, &k->embed_norm, x, x, err));
 done:
@@ -276,10 +282,18 @@ typedef struct branch {
     const void *arg;
 } branch;
 
-typedef struct self_arg { const nn_attention *a; nn_step step; } self_arg;
-typedef struct cross_arg { const nn_attention *a; const model_memory *mem; size_t layer; } cross_arg;
+typedef struct self_arg {
+    const nn_attention *a;
+    nn_step             step;
+} self_arg;
+typedef struct cross_arg {
+    const nn_attention *a;
+    const model_memory *mem;
+    size_t              layer;
+} cross_arg;
 
-static snug_status run_self(const nn_ctx *c, const void *arg, const tensor *h, tensor *y, snug_err *err)
+static snug_status run_self(const nn_ctx *c, const void *arg, const tensor *h, tensor *y,
+                            snug_err *err)
 {
     const self_arg *s = arg;
     return nn_attention_run(c, s->a, h, &s->step, y, err);
@@ -292,13 +306,14 @@ static snug_status run_cross(const nn_ctx *c, const void *arg, const tensor *h, 
     return seq2seq_cross(c, x->a, h, x->mem, x->layer, y, err);
 }
 
-static snug_status run_mlp(const nn_ctx *c, const void *arg, const tensor *h, tensor *y, snug_err *err)
+static snug_status run_mlp(const nn_ctx *c, const void *arg, const tensor *h, tensor *y,
+                           snug_err *err)
 {
     return nn_mlp_run(c, arg, h, y, err);
 }
 
-static snug_status run_branch(const nn_ctx *c, bool before, branch b, const tensor *x, const tensor *h,
-                              snug_err *err)
+static snug_status run_branch(const nn_ctx *c, bool before, branch b, const tensor *x,
+                              const tensor *h, snug_err *err)
 {
     snug_status st = SNUG_OK;
     tensor      y;
@@ -329,7 +344,8 @@ static snug_status run_stack(model *m, const bart_stack *k, const int32_t *ids, 
         cross_arg         cross = {&l->cross, mem, i};
         SNUG_TRY(run_branch(&c, before, (branch){&l->self_norm, run_self, &self}, x, &h, err));
         if (mem != NULL)
-            SNUG_TRY(run_branch(&c, before, (branch){&l->cross_norm, run_cross, &cross}, x, &h, err));
+            SNUG_TRY(
+                run_branch(&c, before, (branch){&l->cross_norm, run_cross, &cross}, x, &h, err));
         SNUG_TRY(run_branch(&c, before, (branch){&l->mlp_norm, run_mlp, &l->mlp}, x, &h, err));
     }
     if (k->last_norm.kind != NN_NO_NORM) SNUG_TRY(nn_norm_run(&c, &k->last_norm, x, x, err));
@@ -343,9 +359,10 @@ static snug_status encode(model *m, const model_batch *in, model_memory *out, sn
     const bart *n = m->net;
     nn_ctx      c = model_ctx(m);
     tensor      mask = TENSOR_NONE;
-    if (in->mask != NULL) SNUG_TRY(nn_upload(&c, in->mask, TENSOR_DIMS(in->batch, in->times), &mask, err));
-    SNUG_TRY(run_stack(m, &n->encoder, in->ids, in->batch, in->times, &mask, NULL, NULL, &out->states,
-                       err));
+    if (in->mask != NULL)
+        SNUG_TRY(nn_upload(&c, in->mask, TENSOR_DIMS(in->batch, in->times), &mask, err));
+    SNUG_TRY(run_stack(m, &n->encoder, in->ids, in->batch, in->times, &mask, NULL, NULL,
+                       &out->states, err));
     for (size_t i = 0; i < n->decoder.count; i++)
         SNUG_TRY(seq2seq_read(&c, &n->decoder.layers[i].cross, &out->states, &out->k[i], &out->v[i],
                               err));
@@ -353,17 +370,18 @@ done:
     return st;
 }
 
-/* Classes: the decoder reads the text moved right by one; its state at the last end-of-text counts. */
-static snug_status classify(model *m, const model_batch *in, const model_memory *mem, model_out *out,
-                            snug_err *err)
+/* Classes: the decoder reads the text moved right by one; its state at the last end-of-text counts.
+ */
+static snug_status classify(model *m, const model_batch *in, const model_memory *mem,
+                            model_out *out, snug_err *err)
 {
     snug_status        st = SNUG_OK;
     const model_shape *s = &m->shape;
     const bart        *n = m->net;
     nn_ctx             c = model_ctx(m);
     size_t             B = in->batch, T = in->times;
-    int32_t           *moved = snug_alloc(B * T * sizeof *moved), *ends = snug_alloc(B * sizeof *ends);
-    tensor             x, rows, at, picked, h, logits;
+    int32_t *moved = snug_alloc(B * T * sizeof *moved), *ends = snug_alloc(B * sizeof *ends);
+    tensor   x, rows, at, picked, h, logits;
     for (size_t i = 0; i < B * T; i++) moved[i] = i % T == 0 ? (int32_t)s->start : in->ids[i - 1];
     for (size_t b = 0; b < B; b++) {
         size_t end = T;
@@ -421,10 +439,14 @@ static const dialect bart_dialect = {.embed_norm = true},
                      mbart_dialect = {.norm_before = true, .embed_norm = true, .last_norm = true},
                      marian_dialect = {.positions = SINES},
                      pegasus_dialect = {.norm_before = true, .last_norm = true, .positions = SINES},
-                     m2m_dialect = {.norm_before = true, .last_norm = true,
-                                    .positions = SINES_AFTER_PAD};
+                     m2m_dialect = {
+                         .norm_before = true, .last_norm = true, .positions = SINES_AFTER_PAD};
 
-#define CLASSES(...) (const struct model_class[]){__VA_ARGS__, {NULL, MODEL_HEAD_NONE}}
+#define CLASSES(...)                                                                               \
+    (const struct model_class[])                                                                   \
+    {                                                                                              \
+        __VA_ARGS__, { NULL, MODEL_HEAD_NONE }                                                     \
+    }
 #define ROW(type, how, ...)                                                                        \
     {                                                                                              \
         .model_type = type, .prefix = "model.", .dialect = &how, .classes = CLASSES(__VA_ARGS__),  \

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model/arch/t5.c - T5, mT5 and UMT5: RMS norms before each branch, a bias of relative positions that all
- * layers share (UMT5: each has its own), scores without a scale.
+/* model/arch/t5.c - T5, mT5 and UMT5: RMS norms before each branch, a bias of relative positions
+ * that all layers share (UMT5: each has its own), scores without a scale.
  *
- * Original models have a relu MLP and divide the tied logits by the root of the width; later ones a gated
- * tanh-GELU and often a head of their own.
+ * Original models have a relu MLP and divide the tied logits by the root of the width; later ones a
+ * gated tanh-GELU and often a head of their own.
  *
  * B batch, S times read, T times written, E width, H heads, D head width, V vocabulary. */
 #include "model/seq2seq_int.h"
@@ -33,7 +33,7 @@ typedef struct t5 {
 
 static snug_status parse_mlp(snug_json config, model_shape *s, snug_err *err)
 {
-    snug_slice name;
+    snug_slice  name;
     snug_status st = cfg_text(config, "feed_forward_proj", "relu", &name, err);
     if (st != SNUG_OK) return st;
     s->gated = snug_starts_with(name, "gated-");
@@ -60,21 +60,22 @@ static snug_status parse(snug_json config, model_shape *s, snug_err *err)
                       err));
     SNUG_TRY(cfg_size(config, (cfg_range){"d_model", "hidden_size", 512, 1, MODEL_HIDDEN_MAX},
                       &s->hidden, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"d_kv", NULL, 64, 1, MODEL_HEAD_DIM_MAX}, &s->head_dim, err));
+    SNUG_TRY(
+        cfg_size(config, (cfg_range){"d_kv", NULL, 64, 1, MODEL_HEAD_DIM_MAX}, &s->head_dim, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"d_ff", NULL, 2048, 1, MODEL_INNER_MAX}, &s->inner, err));
     SNUG_TRY(
         cfg_size(config, (cfg_range){"num_layers", NULL, 6, 1, MODEL_LAYERS_MAX}, &s->layers, err));
     SNUG_TRY(cfg_size(config,
                       (cfg_range){"num_decoder_layers", NULL, s->layers, 1, MODEL_LAYERS_MAX},
                       &s->decoder_layers, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"num_heads", NULL, 8, 1, MODEL_HEADS_MAX}, &s->heads, err));
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"relative_attention_num_buckets", NULL, 32, 8, 1 << 16},
+    SNUG_TRY(
+        cfg_size(config, (cfg_range){"num_heads", NULL, 8, 1, MODEL_HEADS_MAX}, &s->heads, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"relative_attention_num_buckets", NULL, 32, 8, 1 << 16},
                       &s->buckets, err));
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"relative_attention_max_distance", NULL, 128, s->buckets,
-                                  MODEL_POSITIONS_MAX},
-                      &s->distance_max, err));
+    SNUG_TRY(cfg_size(
+        config,
+        (cfg_range){"relative_attention_max_distance", NULL, 128, s->buckets, MODEL_POSITIONS_MAX},
+        &s->distance_max, err));
     s->kv_heads = s->decoder_heads = s->heads;
     s->relative = true;
     SNUG_TRY(cfg_size(config, (cfg_range){"n_positions", NULL, 512, 1, MODEL_POSITIONS_MAX},
@@ -238,9 +239,10 @@ static snug_status encode(model *m, const model_batch *in, model_memory *out, sn
     const t5   *n = m->net;
     nn_ctx      c = model_ctx(m);
     tensor      mask = TENSOR_NONE;
-    if (in->mask != NULL) SNUG_TRY(nn_upload(&c, in->mask, TENSOR_DIMS(in->batch, in->times), &mask, err));
-    SNUG_TRY(run_stack(m, &n->encoder, in->ids, in->batch, in->times, &mask, NULL, NULL, &out->states,
-                       err));
+    if (in->mask != NULL)
+        SNUG_TRY(nn_upload(&c, in->mask, TENSOR_DIMS(in->batch, in->times), &mask, err));
+    SNUG_TRY(run_stack(m, &n->encoder, in->ids, in->batch, in->times, &mask, NULL, NULL,
+                       &out->states, err));
     for (size_t i = 0; i < n->decoder.count; i++)
         SNUG_TRY(seq2seq_read(&c, &n->decoder.layers[i].cross, &out->states, &out->k[i], &out->v[i],
                               err));
@@ -262,17 +264,16 @@ static snug_status forward(model *m, const model_batch *in, model_out *out, snug
     if (mem == NULL) {
         SNUG_TRY(seq2seq_memory(m, in, &own, err));
         mem = &own;
-        SNUG_TRY(encoder_give(out, s->head == MODEL_HEAD_NONE ? "last_hidden_state"
-                                                              : "encoder_last_hidden_state",
-                              own.states));
+        SNUG_TRY(encoder_give(
+            out, s->head == MODEL_HEAD_NONE ? "last_hidden_state" : "encoder_last_hidden_state",
+            own.states));
         if (s->head == MODEL_HEAD_NONE) goto done;
     }
     SNUG_TRY(run_stack(m, &n->decoder, ids, in->batch, T, NULL, in->kv, mem, &x, err));
     if (in->last_only) x = tensor_slice(&x, 1, T - 1, 1);
     SNUG_TRY(nn_linear_run(&c, &n->head, &x, &logits, err)); /* [B, T, V] */
     if (s->scale_logits)
-        SNUG_TRY(
-            tensor_scale(c.dev, &logits, 1.0f / sqrtf((float)s->hidden), 0.0f, &logits, err));
+        SNUG_TRY(tensor_scale(c.dev, &logits, 1.0f / sqrtf((float)s->hidden), 0.0f, &logits, err));
     SNUG_TRY(encoder_give(out, "logits", logits));
 done:
     free(own.k);
