@@ -15,6 +15,8 @@
 typedef struct forward_in {
     size_t   batch, times;
     int32_t *ids, *mask, *positions, *types;
+    size_t   decoder_times;
+    int32_t *decoder_ids;
 } forward_in;
 
 static snug_status read_integers(snug_arena *a, const codec_tensor *t, snug_slice bytes,
@@ -52,6 +54,7 @@ static snug_status read_inputs(snug_arena *a, const snug_map *file, const char *
                                forward_in *in, snug_err *err)
 {
     snug_status       st = SNUG_OK;
+    size_t            decoder_rows = 0;
     codec_safetensors s;
     snug_slice        all = snug_slice_of(file->ptr, file->len);
     SNUG_TRY(codec_safetensors_parse(a, all, file->len, &s, err));
@@ -63,12 +66,24 @@ static snug_status read_inputs(snug_arena *a, const snug_map *file, const char *
                          : snug_eq_str(t->name, "in.position_ids")   ? &in->positions
                          : snug_eq_str(t->name, "in.token_type_ids") ? &in->types
                                                                      : NULL;
+        if (snug_eq_str(t->name, "in.decoder_input_ids")) { /* of a length of its own */
+            forward_in other = {0};
+            SNUG_TRY(read_integers(
+                a, t, snug_sub(all, (size_t)(s.data_offset + t->offset), (size_t)t->size), &other,
+                &in->decoder_ids, err));
+            in->decoder_times = other.times;
+            decoder_rows = other.batch;
+            continue;
+        }
         if (slot == NULL)
             SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s takes no %.*s", class_name, SNUG_SLICE(t->name));
         SNUG_TRY(read_integers(a, t,
                                snug_sub(all, (size_t)(s.data_offset + t->offset), (size_t)t->size),
                                in, slot, err));
     }
+    if (in->decoder_ids != NULL && decoder_rows != in->batch)
+        SNUG_FAIL(err, SNUG_EINVAL, "in.decoder_input_ids has %zu rows, in.input_ids %zu",
+                  decoder_rows, in->batch);
     if (in->ids == NULL) SNUG_FAIL(err, SNUG_EINVAL, "the input file has no tensor in.input_ids");
 done:
     return st;
@@ -130,11 +145,12 @@ static void mask_padding(snug_arena *a, const gen_conf *conf, forward_in *in)
 static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_json args,
                                 forward_in *in, snug_buf *ids, snug_err *err)
 {
-    snug_status st = SNUG_OK;
-    gen_conf    conf;
-    gen_result  rows = {0};
-    snug_json   generation;
-    int64_t     length;
+    snug_status   st = SNUG_OK;
+    gen_conf      conf;
+    gen_result    rows = {0};
+    model_memory *memory = NULL;
+    snug_json     generation;
+    int64_t       length;
     SNUG_TRY(infer_read_json(a, dir, "generation_config.json", &generation, err));
     SNUG_TRY(
         gen_conf_read(args, generation, model_config(m), model_shape_of(m)->vocab, &conf, err));
@@ -145,9 +161,23 @@ static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_j
                                       ? (size_t)length - in->times
                                       : 0;
     }
-    mask_padding(a, &conf, in);
-    gen_prompt p = {in->batch, in->times, in->ids, in->mask};
-    SNUG_TRY(gen_run(m, &conf, &p, NULL, &rows, err));
+    gen_prompt p = {in->batch, in->times, in->ids, in->mask, NULL};
+    if (model_shape_of(m)->head == MODEL_HEAD_SEQ2SEQ) {
+        model_batch text = {
+            .batch = in->batch, .times = in->times, .ids = in->ids, .mask = in->mask};
+        SNUG_TRY(model_encode(m, &text, &memory, err));
+        int32_t *starts = snug_arena_zalloc(a, in->batch * sizeof *starts);
+        for (size_t i = 0; i < in->batch; i++)
+            starts[i] = conf.start >= 0 ? conf.start : (int32_t)model_shape_of(m)->start;
+        p = (gen_prompt){in->batch, 1, starts, NULL, memory};
+    } else {
+        mask_padding(a, &conf, in);
+        p.mask = in->mask;
+    }
+    if (conf.beams > 1)
+        SNUG_TRY(gen_beam(m, &conf, &p, &rows, err));
+    else
+        SNUG_TRY(gen_run(m, &conf, &p, NULL, &rows, err));
     snug_json_out o = snug_json_out_init(ids);
     snug_jo_begin_array(&o);
     for (size_t b = 0; b < rows.batch; b++) {
@@ -159,6 +189,7 @@ static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_j
     SNUG_TRY(snug_buf_check(ids, "generated ids", err));
 done:
     free(rows.ids);
+    model_memory_free(memory);
     return st;
 }
 
@@ -186,6 +217,8 @@ snug_status infer_forward_files(const char *dir, const char *class_name, const c
                          .ids = in.ids,
                          .positions = in.positions,
                          .types = in.types,
+                         .decoder_ids = in.decoder_ids,
+                         .decoder_times = in.decoder_times,
                          .mask = in.mask};
     SNUG_TRY(model_forward(m, &batch, &out, err));
     SNUG_TRY(write_outputs(a, &out, out_path, err));

@@ -12,17 +12,18 @@
 #include <stdlib.h>
 
 typedef struct gen_rows {
-    model          *m;
-    const gen_conf *conf;
-    nn_kv          *kv;
-    size_t          batch, length, room; /* columns filled, columns there is room for */
-    int32_t        *ids, *mask;          /* [batch, room] */
-    int32_t        *visible;             /* [batch]: tokens that count so far */
-    bool           *done, masked;
-    sampler       **samplers;
-    int32_t        *step_ids, *step_positions, *step_mask;
-    float          *logits; /* [batch, vocab] */
-    size_t          prompt;
+    model              *m;
+    const gen_conf     *conf;
+    nn_kv              *kv;
+    size_t              batch, length, room; /* columns filled, columns there is room for */
+    int32_t            *ids, *mask;          /* [batch, room] */
+    int32_t            *visible;             /* [batch]: tokens that count so far */
+    bool               *done, masked;
+    sampler           **samplers;
+    int32_t            *step_ids, *step_positions, *step_mask;
+    float              *logits; /* [batch, vocab] */
+    size_t              prompt;
+    const model_memory *memory;
 } gen_rows;
 
 static void rows_close(gen_rows *r)
@@ -50,8 +51,12 @@ static snug_status rows_open(gen_rows *r, model *m, const gen_conf *conf, const 
                              snug_err *err)
 {
     size_t vocab = model_shape_of(m)->vocab, cells;
-    *r =
-        (gen_rows){.m = m, .conf = conf, .batch = p->batch, .length = p->times, .prompt = p->times};
+    *r = (gen_rows){.m = m,
+                    .conf = conf,
+                    .batch = p->batch,
+                    .length = p->times,
+                    .prompt = p->times,
+                    .memory = p->memory};
     if (p->batch == 0 || p->times == 0) return snug_fail(err, SNUG_EINVAL, "the prompt is empty");
     if (snug_add(p->times, conf->max_new_tokens, &r->room) || snug_mul(p->batch, r->room, &cells) ||
         cells > MODEL_POSITIONS_MAX)
@@ -91,9 +96,13 @@ static snug_status rows_step(gen_rows *r, size_t from, snug_err *err)
         from = 0;
     }
     size_t      times = r->length - from, vocab = model_shape_of(r->m)->vocab;
-    model_batch in = {
-        .batch = r->batch, .times = times, .ids = r->step_ids, .kv = r->kv, .last_only = true};
-    model_out out;
+    model_batch in = {.batch = r->batch,
+                      .times = times,
+                      .ids = r->step_ids,
+                      .memory = r->memory,
+                      .kv = r->kv,
+                      .last_only = true};
+    model_out   out;
     for (size_t b = 0; b < r->batch; b++) {
         for (size_t i = from; i < r->length; i++) {
             bool counts = r->mask[b * r->room + i] != 0;
@@ -102,7 +111,7 @@ static snug_status rows_step(gen_rows *r, size_t from, snug_err *err)
         }
         memcpy(r->step_mask + b * r->length, r->mask + b * r->room, r->length * sizeof *r->mask);
     }
-    if (r->masked) {
+    if (r->masked && r->memory == NULL) {
         in.positions = r->step_positions;
         in.mask = r->step_mask;
     }
@@ -111,6 +120,21 @@ static snug_status rows_step(gen_rows *r, size_t from, snug_err *err)
     const tensor *logits = model_out_find(&out, "logits");
     SNUG_ASSERT(logits != NULL && tensor_count(logits) == r->batch * vocab);
     return tensor_get(logits, r->logits, r->batch * vocab * sizeof *r->logits, err);
+}
+
+static void only(float *logits, size_t n, int32_t id)
+{
+    for (size_t i = 0; i < n; i++) logits[i] = -INFINITY;
+    if ((size_t)id < n) logits[id] = 0.0f;
+}
+
+void gen_constrain(const gen_conf *conf, size_t prompt, size_t length, size_t room, float *logits)
+{
+    for (size_t i = 0; i < conf->banned_count; i++)
+        if ((size_t)conf->banned[i] < conf->vocab) logits[conf->banned[i]] = -INFINITY;
+    if (conf->forced_first >= 0 && length == prompt && prompt == 1)
+        only(logits, conf->vocab, conf->forced_first);
+    if (conf->forced_last >= 0 && length + 1 == room) only(logits, conf->vocab, conf->forced_last);
 }
 
 /* Chooses a row's next id and tells the sink. */
@@ -130,6 +154,7 @@ static snug_status row_choose(gen_rows *r, size_t b, const gen_sink *sink, snug_
     for (size_t i = 0; i < r->conf->vocab; i++)
         if (isnan(logits[i]))
             return snug_fail(err, SNUG_ECORRUPT, "the model computed a value that is not a number");
+    gen_constrain(r->conf, r->prompt, r->length, r->room, logits);
     int32_t id = sampler_pick(r->samplers[b], &past, logits);
     bool    more = true;
     ids[r->length] = id;

@@ -15,7 +15,8 @@ enum {
     INFER_INPUTS_MAX = 4096,         /* texts in one request */
     INFER_EOS_MAX = 64,
     INFER_STOPS_MAX = 16,
-    INFER_NEW_TOKENS_DEFAULT = 1024
+    INFER_NEW_TOKENS_DEFAULT = 1024,
+    GEN_BEAMS_MAX = 64
 };
 
 struct infer_ctx {
@@ -72,6 +73,13 @@ typedef struct gen_conf {
     int32_t     pad;            /* -1: none */
     int32_t     eos[INFER_EOS_MAX];
     size_t      eos_count;
+    int32_t     forced_first, forced_last; /* -1: none; of encoder-decoders and at the limit */
+    int32_t     start;                     /* first id of what an encoder-decoder writes */
+    int32_t     banned[INFER_EOS_MAX];
+    size_t      banned_count;
+    uint64_t    beams;          /* 1: none */
+    double      length_penalty; /* sums of log shares are divided by length to this power */
+    enum { GEN_STOP_LATE, GEN_STOP_EARLY, GEN_STOP_NEVER } early_stopping;
 } gen_conf;
 
 /* Request parameters over the model's generation_config.json over defaults. Parameters that ask for
@@ -85,6 +93,7 @@ snug_json gen_param(snug_json params, snug_json generation, const char *key);
 typedef struct gen_prompt {
     size_t         batch, times;
     const int32_t *ids, *mask; /* [batch, times]; mask NULL: all count */
+    const model_memory *memory; /* encoder-decoders: what was read; ids are what is written */
 } gen_prompt;
 /* Rows of one length: prompt, new ids, padding after the end of a row. free(ids). */
 typedef struct gen_result {
@@ -98,6 +107,12 @@ typedef struct gen_sink {
 } gen_sink;
 snug_status gen_run(model *m, const gen_conf *conf, const gen_prompt *prompt, const gen_sink *sink,
                     gen_result *out, snug_err *err) SNUG_MUST_USE;
+
+/* Forced and banned ids: `length` columns so far of `room`, of which `prompt` were given. */
+void gen_constrain(const gen_conf *conf, size_t prompt, size_t length, size_t room, float *logits);
+/* The same by beam search (beam.c): the best of conf->beams rows per prompt. */
+snug_status gen_beam(model *m, const gen_conf *conf, const gen_prompt *prompt, gen_result *out,
+                     snug_err *err) SNUG_MUST_USE;
 
 /* ---- generation over text (text.c) ---- */
 

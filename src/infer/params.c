@@ -86,12 +86,11 @@ done:
 /* What would change the text and is not built here. */
 static snug_status refuse_unbuilt(snug_json params, snug_err *err)
 {
-    static const char *const counts[] = {"num_beams", "num_beam_groups", "num_return_sequences",
-                                         "best_of"};
+    static const char *const counts[] = {"num_beam_groups", "num_return_sequences", "best_of"};
     static const char *const switches[] = {
         "penalty_alpha",   "grammar",        "response_format",
         "watermark",       "adapter_id",     "decoder_input_details",
-        "top_n_tokens",    "guidance_scale", "bad_words_ids",
+        "top_n_tokens",    "guidance_scale", "diversity_penalty",
         "force_words_ids", "constraints",    "assistant_model",
         "logit_bias",      "sequence_bias"};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
@@ -151,6 +150,59 @@ bool gen_is_eos(const gen_conf *conf, int32_t id)
     return false;
 }
 
+/* An id of the request, the folder, or the config. */
+static int32_t special_id(snug_json params, snug_json generation, snug_json config, const char *key,
+                          size_t vocab)
+{
+    int64_t   id;
+    snug_json v = gen_param(params, generation, key);
+    if (!said(v)) v = snug_json_get(config, key);
+    return snug_json_to_i64(v, &id) && id >= 0 && (size_t)id < vocab ? (int32_t)id : -1;
+}
+
+/* Lists of ids that must not follow each other; those of one id are bans. */
+static snug_status read_banned(snug_json list, gen_conf *out, snug_err *err)
+{
+    for (size_t i = 0; snug_json_is(list, SNUG_JSON_ARRAY) && i < snug_json_count(list); i++) {
+        snug_json word = snug_json_at(list, i);
+        int64_t   id;
+        if (snug_json_count(word) != 1 || !snug_json_to_i64(snug_json_at(word, 0), &id) || id < 0 ||
+            id > INT32_MAX)
+            return snug_fail(err, SNUG_EUNSUPPORTED,
+                             "`bad_words_ids` of more than one id are not supported");
+        if (out->banned_count == INFER_EOS_MAX)
+            return snug_fail(err, SNUG_ELIMIT, "more than %d `bad_words_ids`", INFER_EOS_MAX);
+        out->banned[out->banned_count++] = (int32_t)id;
+    }
+    return SNUG_OK;
+}
+
+static snug_status read_beams(snug_json params, snug_json generation, gen_conf *out, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    snug_json   early = gen_param(params, generation, "early_stopping");
+    snug_slice  word;
+    bool        on;
+    out->beams = 1;
+    out->length_penalty = 1.0;
+    SNUG_TRY(read_count("num_beams", gen_param(params, generation, "num_beams"), GEN_BEAMS_MAX,
+                        &out->beams, err));
+    if (out->beams == 0) SNUG_FAIL(err, SNUG_EINVAL, "`num_beams` must be above 0");
+    SNUG_TRY(read_number(&(number_rule){"length_penalty", -1e3, 1e3, false, 0},
+                         gen_param(params, generation, "length_penalty"), &out->length_penalty,
+                         err));
+    if (snug_json_to_bool(early, &on))
+        out->early_stopping = on ? GEN_STOP_EARLY : GEN_STOP_LATE;
+    else if (snug_json_to_str(early, &word) && snug_eq_str(word, "never"))
+        out->early_stopping = GEN_STOP_NEVER;
+    else if (said(early))
+        SNUG_FAIL(err, SNUG_EINVAL, "`early_stopping` must be true, false or \"never\"");
+    if (out->beams > 1 && !out->sample.greedy)
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "`num_beams` together with sampling is not supported");
+done:
+    return st;
+}
+
 snug_status gen_conf_read(snug_json params, snug_json generation, snug_json config, size_t vocab,
                           gen_conf *out, snug_err *err)
 {
@@ -178,6 +230,12 @@ snug_status gen_conf_read(snug_json params, snug_json generation, snug_json conf
     snug_json v = gen_param(params, generation, "pad_token_id");
     if (!said(v)) v = snug_json_get(config, "pad_token_id");
     if (snug_json_to_i64(v, &pad) && pad >= 0 && (size_t)pad < vocab) out->pad = (int32_t)pad;
+    out->forced_first = special_id(params, generation, config, "forced_bos_token_id", vocab);
+    out->forced_last = special_id(params, generation, config, "forced_eos_token_id", vocab);
+    out->start = special_id(params, generation, config, "decoder_start_token_id", vocab);
+    v = gen_param(params, generation, "bad_words_ids");
+    SNUG_TRY(read_banned(said(v) ? v : snug_json_get(config, "bad_words_ids"), out, err));
+    SNUG_TRY(read_beams(params, generation, out, err));
 done:
     return st;
 }

@@ -84,6 +84,8 @@ static snug_status read_params(text_run *t, const infer_ctx *c, snug_json params
     /* Rows of the matrix past the tokenizer's last token only pad it. */
     while (vocab > 1 && tok_id_to_token(c->tok, (uint32_t)vocab - 1).len == 0) vocab--;
     SNUG_TRY(gen_conf_read(params, c->generation, model_config(c->model), vocab, &t->conf, err));
+    if (t->conf.beams > 1 && snug_json_i64_or(params, "num_beams", 1) != 1)
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "`num_beams` other than 1 is not supported");
     SNUG_TRY(read_stops(t, c, params, err));
     add_text_eos(t, c, params);
     t->include_stop = snug_json_bool_or(params, "include_stop_str_in_output", true);

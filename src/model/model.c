@@ -57,11 +57,11 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
                          snug_err *err)
 {
     const model_shape *s = &m->shape;
-    if (s->head != MODEL_HEAD_CAUSAL_LM)
+    if (s->head != MODEL_HEAD_CAUSAL_LM && s->head != MODEL_HEAD_SEQ2SEQ)
         return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not generate", s->class_name);
-    nn_kv_conf conf = {.layers = s->layers,
+    nn_kv_conf conf = {.layers = s->head == MODEL_HEAD_SEQ2SEQ ? s->decoder_layers : s->layers,
                        .batch = batch,
-                       .heads = s->kv_heads,
+                       .heads = s->head == MODEL_HEAD_SEQ2SEQ ? s->decoder_heads : s->kv_heads,
                        .k_width = s->head_dim,
                        .v_width = s->value_dim == 0 ? s->head_dim : s->value_dim,
                        .positions_max = positions_max,
@@ -85,11 +85,10 @@ static snug_status check_positions(const model_shape *s, const model_batch *in, 
     return SNUG_OK;
 }
 
-snug_status model_forward(model *m, const model_batch *in, model_out *out, snug_err *err)
+static snug_status check_batch(const model *m, const model_batch *in, snug_err *err)
 {
     const model_shape *s = &m->shape;
     size_t             tokens, held = in->kv == NULL ? 0 : nn_kv_count(in->kv);
-    *out = (model_out){0};
     if (in->batch == 0 || in->times == 0) return snug_fail(err, SNUG_EINVAL, "no tokens");
     if (snug_mul(in->batch, in->times, &tokens) || tokens > MODEL_BATCH_TOKENS_MAX)
         return snug_fail(err, SNUG_ELIMIT, "more than %d tokens in one step",
@@ -97,7 +96,27 @@ snug_status model_forward(model *m, const model_batch *in, model_out *out, snug_
     if (in->kv != NULL && nn_kv_batch(in->kv) != in->batch)
         return snug_fail(err, SNUG_EINVAL, "a batch of %zu with a cache for %zu", in->batch,
                          nn_kv_batch(in->kv));
-    if (in->kv != NULL && s->head != MODEL_HEAD_CAUSAL_LM)
+    if (in->memory != NULL && (s->arch->encode == NULL || in->batch % in->memory->batch != 0))
+        return snug_fail(err, SNUG_EINVAL, "%s cannot use what was read", s->class_name);
+    if (s->head == MODEL_HEAD_SEQ2SEQ && in->memory == NULL) {
+        if (in->decoder_ids == NULL || in->decoder_times == 0)
+            return snug_fail(err, SNUG_EINVAL, "%s wants decoder_input_ids", s->class_name);
+        size_t n;
+        if (snug_mul(in->batch, in->decoder_times, &n) || n > MODEL_BATCH_TOKENS_MAX)
+            return snug_fail(err, SNUG_ELIMIT, "more than %d tokens in one step",
+                             MODEL_BATCH_TOKENS_MAX);
+        for (size_t i = 0; i < n; i++)
+            if (in->decoder_ids[i] < 0 || (size_t)in->decoder_ids[i] >= s->vocab)
+                return snug_fail(err, SNUG_EINVAL,
+                                 "token id %d is outside the vocabulary of %zu",
+                                 (int)in->decoder_ids[i], s->vocab);
+        if (!s->relative && in->decoder_times > s->positions_max)
+            return snug_fail(err, SNUG_EINVAL, "%zu tokens; %s reads at most %zu",
+                             in->decoder_times, s->class_name, s->positions_max);
+    } else if (in->decoder_ids != NULL) {
+        return snug_fail(err, SNUG_EUNSUPPORTED, "%s takes no decoder_input_ids", s->class_name);
+    }
+    if (in->kv != NULL && s->head != MODEL_HEAD_CAUSAL_LM && in->memory == NULL)
         return snug_fail(err, SNUG_EUNSUPPORTED, "%s takes no cache", s->class_name);
     for (size_t i = 0; i < tokens; i++)
         if (in->ids[i] < 0 || (size_t)in->ids[i] >= s->vocab)
@@ -107,14 +126,84 @@ snug_status model_forward(model *m, const model_batch *in, model_out *out, snug_
         if (in->types[i] < 0 || (size_t)in->types[i] >= (s->types == 0 ? 1 : s->types))
             return snug_fail(err, SNUG_EINVAL, "token type %d; %s knows %zu", (int)in->types[i],
                              s->class_name, s->types);
-    snug_status st = check_positions(s, in, held, err);
+    return check_positions(s, in, held, err);
+}
+
+snug_status model_forward(model *m, const model_batch *in, model_out *out, snug_err *err)
+{
+    *out = (model_out){0};
+    snug_status st = check_batch(m, in, err);
     if (st != SNUG_OK) return st;
     tensor_space_reset(m->space);
-    st = s->arch->forward(m, in, out, err);
+    st = m->shape.arch->forward(m, in, out, err);
     if (st == SNUG_OK) st = tensor_sync(m->dev, err);
     if (st == SNUG_OK && in->kv != NULL) nn_kv_advance(in->kv, in->times);
     return st;
 }
+
+/* ---- what an encoder read ---- */
+
+void model_memory_free(model_memory *mem)
+{
+    if (mem == NULL) return;
+    for (size_t i = 0; mem->owned && i < mem->layers; i++) {
+        tensor_free(&mem->k[i]);
+        tensor_free(&mem->v[i]);
+    }
+    if (mem->owned) tensor_free(&mem->mask);
+    free(mem->k);
+    free(mem->v);
+    free(mem);
+}
+
+/* The workspace is reused by the next step: what stays moves out of it. */
+static snug_status keep(model *m, const tensor *from, tensor *out, snug_err *err)
+{
+    snug_status st = tensor_new(m->dev, TENSOR_F32, from->rank, from->shape, out, err);
+    return st != SNUG_OK ? st : tensor_copy(m->dev, from, out, err);
+}
+
+snug_status model_encode(model *m, const model_batch *in, model_memory **out, snug_err *err)
+{
+    snug_status  st = SNUG_OK;
+    model_memory read = {0}, *mem = snug_zalloc(sizeof *mem);
+    int32_t      start = (int32_t)m->shape.start;
+    model_batch  checked = *in;
+    *out = NULL;
+    if (m->shape.arch->encode == NULL || m->shape.head != MODEL_HEAD_SEQ2SEQ)
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s has no encoder to read with", m->shape.class_name);
+    for (size_t i = 0; i < in->batch; i++) { /* the rows one by one: the gate wants a decoder's too */
+        checked = *in;
+        checked.batch = 1, checked.ids += i * in->times;
+        checked.decoder_ids = &start, checked.decoder_times = 1;
+        SNUG_TRY(check_batch(m, &checked, err));
+    }
+    tensor_space_reset(m->space);
+    *mem = (model_memory){.batch = in->batch, .times = in->times, .layers = m->shape.decoder_layers};
+    mem->k = snug_zalloc(mem->layers * sizeof *mem->k); /* <= MODEL_LAYERS_MAX */
+    mem->v = snug_zalloc(mem->layers * sizeof *mem->v);
+    mem->owned = true;
+    read = *mem;
+    read.k = snug_zalloc(mem->layers * sizeof *read.k);
+    read.v = snug_zalloc(mem->layers * sizeof *read.v);
+    SNUG_TRY(m->shape.arch->encode(m, in, &read, err));
+    for (size_t i = 0; i < mem->layers; i++) {
+        SNUG_TRY(keep(m, &read.k[i], &mem->k[i], err));
+        SNUG_TRY(keep(m, &read.v[i], &mem->v[i], err));
+    }
+    if (in->mask != NULL)
+        SNUG_TRY(tensor_new_from(m->dev, TENSOR_I32, TENSOR_DIMS(in->batch, in->times), in->mask,
+                                 false, &mem->mask, err));
+    SNUG_TRY(tensor_sync(m->dev, err));
+    *out = mem;
+    mem = NULL; /* moved to the caller */
+done:
+    free(read.k);
+    free(read.v);
+    model_memory_free(mem);
+    return st;
+}
+
 
 const tensor *model_out_find(const model_out *out, const char *name)
 {

@@ -29,6 +29,7 @@ enum {
 };
 
 typedef struct model      model;
+typedef struct model_memory model_memory;
 typedef struct weight_map weight_map;
 typedef struct model_arch model_arch;
 
@@ -39,7 +40,8 @@ typedef enum model_head {
     MODEL_HEAD_MASKED_LM, /* logits for each token */
     MODEL_HEAD_CLASSES,   /* logits for each label */
     MODEL_HEAD_TOKENS,    /* logits for each label of each token */
-    MODEL_HEAD_SPAN       /* start_logits and end_logits for each token */
+    MODEL_HEAD_SPAN,      /* start_logits and end_logits for each token */
+    MODEL_HEAD_SEQ2SEQ    /* logits for the next token of a second text */
 } model_head;
 
 /* What tells decoders apart. Names are those of weights inside a layer; NULL: there is none. */
@@ -82,6 +84,7 @@ typedef struct model_shape {
     const char       *class_name; /* "LlamaForCausalLM" */
     model_head        head;
     size_t            hidden, inner, layers, heads, kv_heads, head_dim, vocab, positions_max, labels;
+    size_t            decoder_layers, decoder_inner, decoder_heads, start; /* encoder-decoders */
     size_t            value_dim;                                     /* 0: head_dim */
     size_t            groups, group_layers;                          /* albert */
     size_t            buckets, distance_max;                         /* relative positions */
@@ -90,6 +93,7 @@ typedef struct model_shape {
     uint64_t          sliding[MODEL_LAYERS_MAX / 64];                /* a bit per layer */
     size_t            embed_width;    /* of an encoder's embeddings */
     size_t            position_first; /* ids of learned positions start here: fewer tokens fit */
+    size_t            eos;            /* of classifiers that read the end of a text */
     size_t            pad, types;     /* padding id; token types, 0: none */
     float             eps;
     tensor_act        act;
@@ -97,6 +101,7 @@ typedef struct model_shape {
     bool              norm_bias, head_bias, word_bias, mean_pooling; /* modernbert */
     bool              norm_before, no_last_norm; /* opt */
     bool              grouped, two_norms; /* falcon */
+    bool              gated, scale_logits, scale_embed; /* encoder-decoders */
     float             alibi;              /* mpt */
     bool c2p, p2c, share_keys, learned_positions, norm_distances, bucketed; /* deberta */
     tensor_act        head_act, conv_act;
@@ -123,6 +128,11 @@ typedef struct model_batch {
     const int32_t *positions; /* [batch, times]; NULL: counted on from what kv holds */
     const int32_t *types;     /* [batch, times]; NULL: all 0 */
     const int32_t *mask;      /* [batch, held + times], 0 hides a key; NULL: all are seen */
+    /* Encoder-decoders. Without memory ids are the encoder's and decoder_ids the decoder's; with it
+     * ids are the decoder's, and batch may be a multiple of the memory's rows. */
+    const int32_t      *decoder_ids; /* [batch, decoder_times] */
+    size_t              decoder_times;
+    const model_memory *memory;
     nn_kv         *kv;        /* NULL: none; only for models that generate */
     bool           last_only; /* generating models: logits of the last time only */
 } model_batch;
@@ -149,6 +159,8 @@ struct model_arch {
     snug_status (*parse)(snug_json config, model_shape *out, snug_err *err);
     snug_status (*bind)(model *m, const weight_map *w, snug_err *err);
     snug_status (*forward)(model *m, const model_batch *in, model_out *out, snug_err *err);
+    /* Encoder-decoders: what the decoder reads of a text; NULL for the others. */
+    snug_status (*encode)(model *m, const model_batch *in, model_memory *out, snug_err *err);
 };
 const model_arch *model_arch_at(size_t index); /* NULL past the end */
 
@@ -173,6 +185,11 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
 /* Validates a step and runs it. With a cache, its positions count afterwards. */
 snug_status model_forward(model *m, const model_batch *in, model_out *out,
                           snug_err *err) SNUG_MUST_USE;
+/* Reads a text for a decoder that will look at it step by step: model_memory_free(). */
+snug_status model_encode(model *m, const model_batch *in, model_memory **out,
+                         snug_err *err) SNUG_MUST_USE;
+void        model_memory_free(model_memory *mem); /* NULL is fine */
+
 /* A result by name, or NULL. */
 const tensor *model_out_find(const model_out *out, const char *name);
 

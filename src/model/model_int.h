@@ -21,6 +21,14 @@ struct model {
     size_t weight_bytes;
 };
 
+/* What a decoder keeps of the text an encoder read. */
+struct model_memory {
+    size_t  batch, times, layers;
+    tensor  states, mask; /* [B, S, E], [B, S] I32 or none */
+    tensor *k, *v;        /* of each decoder layer: [B, S, H, D] */
+    bool    owned;        /* tensors have memory of their own */
+};
+
 static inline nn_ctx model_ctx(const model *m) { return (nn_ctx){m->dev, m->space}; }
 
 /* ---- configuration (config.c): absent and null mean the default ---- */
@@ -147,6 +155,6 @@ snug_status encoder_parse(snug_json config, model_shape *s, double eps_dflt,
 extern const model_arch arch_llama[], arch_gemma[], arch_olmo[], arch_cohere[], arch_phi[],
     arch_mixed[], arch_moe[], arch_deepseek[], arch_gpt2[], arch_neox[], arch_opt[], arch_bloom[],
     arch_distilbert[], arch_bert[], arch_albert[], arch_mpnet[], arch_deberta[], arch_modernbert[],
-    arch_nomic[];
+    arch_nomic[], arch_t5[], arch_bart[];
 
 #endif

@@ -69,7 +69,7 @@ static void same_outputs(snug_arena *a, const char *want_path, const char *got_p
     assert_int_equal(compared, got.st.count);
 }
 
-static void one_case(const char *name, const char *stem)
+static void one_case(const char *name, const char *stem, const char *how)
 {
     snug_arena *a = snug_arena_new();
     snug_slice  folder = snug_arena_printf(a, "%s/%s", ROOT, name),
@@ -82,7 +82,7 @@ static void one_case(const char *name, const char *stem)
                                     1u << 20, &text, NULL),
                      SNUG_OK);
     assert_int_equal(snug_json_parse(a, text, NULL, &about, NULL), SNUG_OK);
-    snug_json  greedy = snug_json_get(snug_json_get(about, "generate"), "greedy");
+    snug_json  greedy = snug_json_get(snug_json_get(about, "generate"), how);
     snug_slice class_name = snug_json_str_or(about, "class", SNUG_EMPTY);
     if (infer_forward_files(folder.ptr, snug_arena_cstr(a, class_name), in.ptr, out.ptr,
                             snug_json_get(greedy, "args"), &ids, &err) != SNUG_OK)
@@ -115,7 +115,28 @@ static void test_references(void **state)
         {"distilbert-fill-mask", "base"},
         {"distilbert-text-classification", "golden"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) one_case(cases[i][0], cases[i][1]);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        one_case(cases[i][0], cases[i][1], "greedy");
+}
+
+/* Encoder-decoders: what is read is kept, what is written grows; beams share what was read. */
+static void test_beams(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"t5",     "flan-t5-gated", "bart",
+                                        "marian", "mbart",         "m2m-100"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        one_case(names[i], "golden", "greedy");
+        one_case(names[i], "golden", "beam4");
+    }
+    one_case("bart-text-classification", "golden", "greedy");
+    one_case("gemma2", "golden", "greedy");
+    one_case("mixtral", "golden", "greedy");
+    for (int i = 0; i < 4; i++) {
+        char how[8];
+        (void)snprintf(how, sizeof how, "beams%d", i);
+        one_case("llama", "beams", how);
+    }
 }
 
 /* ---- what is refused ---- */
@@ -230,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_references),
+        cmocka_unit_test(test_beams),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_padding_ids_are_hidden),
     };
