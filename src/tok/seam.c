@@ -37,6 +37,17 @@ static void mark(uint64_t *seams, const char *text, size_t len)
     }
 }
 
+/* The bytes that begin wide characters are seen as U+00E0 and up: C3 A0 and up. */
+static bool has_wide(snug_slice key)
+{
+    for (const char *p = key.ptr, *end = key.ptr + key.len; p < end; p += 2) {
+        p = memchr(p, 0xc3, (size_t)(end - p));
+        if (p == NULL) return false;
+        if ((unsigned char)p[1] >= 0xa0) return true; /* keys are valid UTF-8 */
+    }
+    return false;
+}
+
 uint64_t *tok_seams_new(snug_arena *a, const tok_vocab *mapped)
 {
     uint64_t *seams = snug_arena_zalloc(a, SEAM_BITS / 8);
@@ -44,10 +55,9 @@ uint64_t *tok_seams_new(snug_arena *a, const tok_vocab *mapped)
     for (size_t i = 0; i < mapped->count; i++) {
         snug_slice key = mapped->keys[i];
         size_t     n = 0;
-        /* the bytes that begin wide characters are seen as U+00E0 and up, which begin so: */
-        if (memchr(key.ptr, 0xc3, key.len) == NULL) continue;
-        while (key.len > 0) {
-            int b = tok_cp_to_byte(snug_utf8_next(&key));
+        if (!has_wide(key)) continue;
+        for (size_t at = 0; at < key.len; at += tok_utf8_len((unsigned char)key.ptr[at])) {
+            int b = tok_cp_to_byte(tok_cp(key.ptr + at));
             if (n == sizeof text) { /* a giant is marked in parts that overlap */
                 mark(seams, text, n);
                 memmove(text, text + n - 2 * AROUND, 2 * AROUND);
