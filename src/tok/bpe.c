@@ -73,7 +73,8 @@ static bool read_pair(snug_json v, snug_slice *left, snug_slice *right)
     return snug_index(*right, ' ') == SIZE_MAX;
 }
 
-static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *joined, snug_err *err)
+static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *joined, size_t *at,
+                              snug_err *err)
 {
     tok_bpe   *b = &t->m.bpe;
     snug_slice left, right;
@@ -86,7 +87,7 @@ static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *join
     snug_buf_put_slice(joined,
                        snug_sub(right, b->prefix.len, right.len)); /* only the first keeps it */
     if (!tok_vocab_get(&t->vocab, left, &left_id) || !tok_vocab_get(&t->vocab, right, &right_id) ||
-        joined->full || !tok_vocab_get(&t->vocab, snug_buf_slice(joined), &id)) {
+        joined->full || !tok_vocab_get_next(&t->vocab, snug_buf_slice(joined), at, &id)) {
         return snug_fail(err, SNUG_EINVAL,
                          "BPE: merge %u, \"%.*s\" with \"%.*s\", is not in the vocabulary", rank,
                          SNUG_SLICE(snug_sub(left, 0, 40)), SNUG_SLICE(snug_sub(right, 0, 40)));
@@ -98,7 +99,7 @@ static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *join
 static snug_status load_merges(tok *t, snug_json list, snug_err *err)
 {
     tok_bpe *b = &t->m.bpe;
-    size_t   slots = 16;
+    size_t   slots = 16, at = 0;
     uint32_t rank = 0;
     if (!snug_json_is(list, SNUG_JSON_ARRAY))
         return snug_fail(err, SNUG_EINVAL, "BPE: merges must be a list");
@@ -113,7 +114,7 @@ static snug_status load_merges(tok *t, snug_json list, snug_err *err)
     for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
         snug_slice text;
         if (snug_json_to_str(it.value, &text) && snug_starts_with(text, "#version")) continue;
-        snug_status st = load_merge(t, it.value, rank++, &joined, err);
+        snug_status st = load_merge(t, it.value, rank++, &joined, &at, err);
         if (st != SNUG_OK) return st;
     }
     return SNUG_OK;
@@ -161,6 +162,7 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     }
     SNUG_TRY(load_merges(t, snug_json_get(v, "merges"), err));
     load_shortcuts(t);
+    if (b->can_raw) b->seams = tok_seams_new(t->arena, &t->vocab);
 done:
     return st;
 }
@@ -379,14 +381,36 @@ static bool find_mapped(const tok *t, tok_work *wk, const tok_piece *p, uint32_t
     return tok_vocab_get(&t->vocab, snug_slice_of(text, n), id);
 }
 
+/* A long run of Chinese, say: cut where no token reaches across, it is short words again. */
+static snug_status run_between_seams(const tok *t, tok_work *wk, const tok_piece *p, size_t end)
+{
+    snug_status st = SNUG_OK;
+    for (size_t at = 0; at < p->len && st == SNUG_OK;) {
+        tok_piece part = tok_cut(p, (uint32_t)at, (uint32_t)end);
+        st = tok_run_model(wk, &part);
+        at = end;
+        if (at < p->len) end = tok_seam_next(t->m.bpe.seams, p->text, p->len, at);
+    }
+    return st;
+}
+
 static snug_status run_raw(const tok *t, tok_work *wk, const tok_piece *p)
 {
     const tok_bpe *b = &t->m.bpe;
     symbol         few[FEW], *s = few;
     uint32_t       id;
-    if (b->ignore_merges && find_mapped(t, wk, p, &id)) {
+    if (b->ignore_merges && !wk->within && find_mapped(t, wk, p, &id)) {
         tok_emit(wk, p, id, 0, p->len, SNUG_EMPTY);
         return SNUG_OK;
+    }
+    if (p->len > TOK_WORD_BYTES && !wk->within) {
+        size_t end = tok_seam_next(b->seams, p->text, p->len, 0);
+        if (end < p->len) {
+            wk->within = true;
+            snug_status st = run_between_seams(t, wk, p, end);
+            wk->within = false;
+            return st;
+        }
     }
     if (p->len > FEW)
         s = tok_scratch_need(&wk->model[0],

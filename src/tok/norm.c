@@ -37,6 +37,26 @@ static uint32_t next_char(const tok_piece *p, uint32_t *at)
 
 #define DROP UINT32_MAX
 
+/* ASCII that stays as long keeps its places without a table. False: it does not. */
+static bool map_ascii(tok_work *w, tok_piece *p, uint32_t (*fn)(uint32_t))
+{
+    char     to[128];
+    uint32_t i = 0;
+    if (p->align != NULL || p->len == 0 || !tok_is_ascii(p->text, p->len)) return false;
+    for (uint32_t c = 0; c < 128; c++) {
+        uint32_t cp = fn(c);
+        to[c] = (char)(cp < 128 ? cp : 128); /* 128: not one for one */
+    }
+    char *text = snug_arena_alloc_try(w->arena, p->len);
+    if (text == NULL) return false;
+    for (; i < p->len; i++) {
+        text[i] = to[(unsigned char)p->text[i]];
+        if ((unsigned char)text[i] == 128) return false;
+    }
+    p->text = text;
+    return true;
+}
+
 /* Rewrites p with fn(character); DROP leaves it out. Nothing is done when nothing changes. */
 static snug_status map_chars(tok_work *w, tok_piece *p, uint32_t (*fn)(uint32_t))
 {
@@ -47,7 +67,7 @@ static snug_status map_chars(tok_work *w, tok_piece *p, uint32_t (*fn)(uint32_t)
         if (fn(cp) != cp) break;
         from = at;
     }
-    if (from == p->len) return SNUG_OK;
+    if (from == p->len || map_ascii(w, p, fn)) return SNUG_OK;
     tok_builder *b = tok_build_begin(w);
     tok_build_copy(b, p, 0, from);
     for (at = from; at < p->len;) {
@@ -117,9 +137,12 @@ static snug_status put_spaces_around_chinese(tok_work *w, tok_piece *p)
     return tok_build_end(w, p);
 }
 
+static uint32_t lower_ascii(uint32_t cp) { return cp >= 'A' && cp <= 'Z' ? cp + 32 : cp; }
+
 static snug_status lowercase(tok_work *w, tok_piece *p)
 {
     bool changes = false;
+    if (map_ascii(w, p, lower_ascii)) return SNUG_OK;
     for (uint32_t at = 0; at < p->len && !changes;) {
         uint32_t low[2], cp = next_char(p, &at);
         changes = tok_lower(cp, low) != 1 || low[0] != cp;
@@ -152,7 +175,7 @@ static snug_status run_bert(const tok_norm *n, tok_work *w, tok_piece *p)
     if (n->b) SNUG_TRY(put_spaces_around_chinese(w, p));
     if (n->c) {
         SNUG_TRY(tok_normal_form(w, p, TOK_NFD));
-        SNUG_TRY(map_chars(w, p, drop_nonspacing));
+        if (!tok_is_ascii(p->text, p->len)) SNUG_TRY(map_chars(w, p, drop_nonspacing));
     }
     if (n->d) SNUG_TRY(lowercase(w, p));
 done:

@@ -78,7 +78,7 @@ void tok_work_init(tok_work *w, const tok *t, unsigned flags, snug_err *err)
         *w = *kept;
         w->shell = kept;
     } else {
-        *w = (tok_work){.arena = snug_arena_new()};
+        *w = (tok_work){.arena = snug_arena_new(), .told = SIZE_MAX};
     }
     w->t = t;
     w->flags = flags;
@@ -108,6 +108,8 @@ void tok_work_deinit(tok_work *w)
     w->pieces.count = w->next.count = w->match_count = w->token_count = w->changes.count = 0;
     w->deadline_ns = 0;
     w->original = SNUG_EMPTY;
+    w->told = SIZE_MAX;
+    w->within = false;
     w->err = NULL;
     w->shell = NULL;
     *shell = *w;
@@ -175,7 +177,7 @@ snug_status tok_run_model(tok_work *w, const tok_piece *p)
         replay(w, p, word);
         return SNUG_OK;
     }
-    w->told = 0;
+    w->told = 0; /* a piece this short is never cut further, so this does not nest */
     snug_status st = t->model->run(t, w, p);
     if (st == SNUG_OK && w->told <= TOK_WORD_TOKENS) {
         memcpy(w->telling.key, key, sizeof key);

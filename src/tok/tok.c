@@ -234,34 +234,47 @@ const tok_padding    *tok_padding_of(const tok *t) { return &t->padding; }
 
 /* ---- offsets in code points ---- */
 
-enum { COUNT_EVERY = 64 };
-
-typedef struct counter { /* code points that start before every 64th byte */
-    snug_slice text;
-    uint32_t  *before; /* NULL: ASCII */
-} counter;
-
 static bool starts_char(char c) { return ((unsigned char)c & 0xc0) != 0x80; }
 
-static void counter_init(counter *c, tok_work *w, snug_slice text)
+/* Characters that start in `n` bytes, eight bytes at a time. */
+static uint32_t count_chars(const char *p, size_t n)
 {
-    *c = (counter){.text = text};
-    if (tok_is_ascii(text.ptr, text.len)) return;
-    c->before = snug_arena_alloc(w->arena, (text.len / COUNT_EVERY + 1) *
-                                               sizeof *c->before); /* bounded text */
-    uint32_t n = 0;
-    for (size_t i = 0; i <= text.len; i++) {
-        if (i % COUNT_EVERY == 0) c->before[i / COUNT_EVERY] = n;
-        if (i < text.len) n += starts_char(text.ptr[i]);
+    uint32_t count = 0;
+    for (; n >= 8; p += 8, n -= 8) {
+        uint64_t v;
+        memcpy(&v, p, 8);
+        v = (v >> 7 & ~v >> 6) & 0x0101010101010101u; /* 10xxxxxx: goes on */
+        count += 8 - (uint32_t)(v * 0x0101010101010101u >> 56);
     }
+    while (n > 0) count += starts_char(p[--n]);
+    return count;
 }
 
-static uint32_t count_to(const counter *c, uint32_t byte)
+/* A place in the text by bytes and by characters; tokens come in order, mostly, so it moves on. */
+typedef struct cursor {
+    uint32_t byte, chars;
+} cursor;
+
+static uint32_t move_to(cursor *c, snug_slice text, uint32_t byte)
 {
-    if (c->before == NULL || byte > c->text.len) return byte;
-    uint32_t n = c->before[byte / COUNT_EVERY];
-    for (uint32_t i = byte - byte % COUNT_EVERY; i < byte; i++) n += starts_char(c->text.ptr[i]);
-    return n;
+    if (byte > text.len) byte = (uint32_t)text.len;
+    if (byte >= c->byte)
+        c->chars += count_chars(text.ptr + c->byte, byte - c->byte);
+    else
+        c->chars -= count_chars(text.ptr + byte, c->byte - byte);
+    c->byte = byte;
+    return c->chars;
+}
+
+/* Bytes become code points. Two cursors, as ends may run ahead of the next begin. */
+static void count_offsets(tok_work *w, size_t first, snug_slice text)
+{
+    cursor begin = {0, 0}, end = {0, 0};
+    if (tok_is_ascii(text.ptr, text.len)) return;
+    for (size_t i = first; i < w->token_count; i++) {
+        w->tokens[i].begin = move_to(&begin, text, w->tokens[i].begin);
+        w->tokens[i].end = move_to(&end, text, w->tokens[i].end);
+    }
 }
 
 /* ---- encoding ---- */
@@ -307,7 +320,6 @@ snug_status tok_encode_text(tok_work *w, snug_slice text)
 {
     size_t      first = w->token_count;
     tok_piece   all = {.text = text.ptr, .len = (uint32_t)text.len};
-    counter     c;
     snug_status st = SNUG_OK;
 
     if (text.len > TOK_TEXT_MAX) {
@@ -320,11 +332,7 @@ snug_status tok_encode_text(tok_work *w, snug_slice text)
     SNUG_TRY(normalise_pieces(w));
     if (w->t->pre != NULL) SNUG_TRY(tok_pre_run(w->t->pre, w));
     SNUG_TRY(model_pieces(w));
-    counter_init(&c, w, text);
-    for (size_t i = first; i < w->token_count && c.before != NULL; i++) {
-        w->tokens[i].begin = count_to(&c, w->tokens[i].begin);
-        w->tokens[i].end = count_to(&c, w->tokens[i].end);
-    }
+    count_offsets(w, first, text);
 done:
     return st;
 }

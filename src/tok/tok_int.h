@@ -61,7 +61,7 @@ typedef struct tok_vocab {
     snug_slice *keys; /* in order of insertion */
     uint32_t   *ids;
     size_t      count, cap;
-    uint32_t   *slots; /* index into keys + 1; 0: free */
+    uint64_t   *slots; /* part of the hash << 32 | index into keys + 1; 0: free */
     size_t      mask;
     uint64_t    seed;
     size_t      len_max; /* of a key */
@@ -71,6 +71,8 @@ bool tok_vocab_init(tok_vocab *v, snug_arena *a, size_t n);
 void tok_vocab_put(tok_vocab *v, snug_slice key,
                    uint32_t id); /* key must outlive v; last id wins */
 bool tok_vocab_get(const tok_vocab *v, snug_slice key, uint32_t *id);
+/* The same for keys that come in order of insertion: *at says which is likely the next. */
+bool tok_vocab_get_next(const tok_vocab *v, snug_slice key, size_t *at, uint32_t *id);
 
 typedef struct tok_trie_node {
     uint32_t kids;  /* index of the first */
@@ -143,7 +145,7 @@ typedef struct tok_scratch { /* a growing block */
 void *tok_scratch_need(tok_scratch *s, size_t n);
 
 /* What a short piece became, by its bytes: most words of a text were seen before. */
-enum { TOK_WORD_BYTES = 24, TOK_WORD_TOKENS = 7, TOK_WORDS = 16384 };
+enum { TOK_WORD_BYTES = 24, TOK_WORD_TOKENS = 7, TOK_WORDS = 32768 };
 typedef struct tok_word {
     uint64_t key[3]; /* the bytes, zeros behind */
     uint32_t ids[TOK_WORD_TOKENS];
@@ -173,6 +175,7 @@ typedef struct tok_work {
     tok_word        *words;   /* TOK_WORDS of them, by hash; NULL: not wanted yet */
     size_t           told;    /* tokens emitted for the piece at hand; SIZE_MAX: not to be kept */
     tok_word         telling; /* what they are */
+    bool             within;  /* a longer piece is being cut at seams */
     struct tok_work *shell;   /* where the pool keeps this */
 } tok_work;
 
@@ -313,6 +316,13 @@ snug_status tok_added_load(tok *t, snug_json list, snug_err *err) SNUG_MUST_USE;
 /* Cuts p at added tokens of one kind and pushes the parts. */
 void tok_added_cut(tok_work *w, const tok_piece *p, bool normalized, tok_pieces *out);
 
+/* ---- seam.c: where no token reaches across ---- */
+
+/* The places between two characters, the second of three bytes or more, that some token spans. */
+uint64_t *tok_seams_new(snug_arena *a, const tok_vocab *mapped);
+/* The first place after `at` where the text can be cut, or len. */
+size_t tok_seam_next(const uint64_t *seams, const char *text, size_t len, size_t at);
+
 /* ---- the tokenizer ---- */
 
 typedef struct tok_merge {
@@ -327,6 +337,7 @@ typedef struct tok_bpe {
     uint64_t   seed;
     snug_slice unk, prefix, suffix;
     bool       has_unk, unk_known, fuse_unk, byte_fallback, ignore_merges;
+    uint64_t  *seams;   /* seam.c; NULL: not raw */
     bool       can_raw; /* every byte has a token: ByteLevel may leave the mapping to us */
     uint32_t   unk_id;
     uint32_t   byte_ids[256]; /* "<0x41>"; UINT32_MAX: none */

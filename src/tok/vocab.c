@@ -44,31 +44,53 @@ bool tok_vocab_init(tok_vocab *v, snug_arena *a, size_t n)
     return v->keys != NULL && v->ids != NULL && v->slots != NULL;
 }
 
-static uint32_t *find_slot(const tok_vocab *v, snug_slice key)
+/* The slot of a key: its own or the free one where it would go. The part of the hash in a slot
+ * saves most looks at keys that differ. */
+static uint64_t *find_slot(const tok_vocab *v, snug_slice key, uint64_t *part)
 {
-    size_t i = (size_t)hash_of(v->seed, key) & v->mask;
-    while (v->slots[i] != 0 && !snug_eq(v->keys[v->slots[i] - 1], key)) i = (i + 1) & v->mask;
-    return &v->slots[i];
+    uint64_t h = hash_of(v->seed, key);
+    *part = h >> 32 << 32;
+    for (size_t i = (size_t)h & v->mask;; i = (i + 1) & v->mask) {
+        uint64_t s = v->slots[i];
+        if (s == 0 || ((s ^ h) >> 32 == 0 && snug_eq(v->keys[(uint32_t)s - 1], key)))
+            return &v->slots[i];
+    }
 }
 
 void tok_vocab_put(tok_vocab *v, snug_slice key, uint32_t id)
 {
-    uint32_t *slot = find_slot(v, key);
+    uint64_t part, *slot = find_slot(v, key, &part);
     if (*slot == 0) {
         SNUG_ASSERT(v->count < v->cap);
         v->keys[v->count] = key;
-        *slot = (uint32_t)++v->count;
+        *slot = part | ++v->count;
         if (key.len > v->len_max) v->len_max = key.len;
     }
-    v->ids[*slot - 1] = id;
+    v->ids[(uint32_t)*slot - 1] = id;
 }
 
 bool tok_vocab_get(const tok_vocab *v, snug_slice key, uint32_t *id)
 {
+    uint64_t part;
     if (v->count == 0 || key.len > v->len_max) return false;
-    uint32_t slot = *find_slot(v, key);
+    uint64_t slot = *find_slot(v, key, &part);
     if (slot == 0) return false;
-    *id = v->ids[slot - 1];
+    *id = v->ids[(uint32_t)slot - 1];
+    return true;
+}
+
+bool tok_vocab_get_next(const tok_vocab *v, snug_slice key, size_t *at, uint32_t *id)
+{
+    if (*at < v->count && snug_eq(v->keys[*at], key)) {
+        *id = v->ids[(*at)++];
+        return true;
+    }
+    uint64_t part;
+    if (v->count == 0 || key.len > v->len_max) return false;
+    uint64_t slot = *find_slot(v, key, &part);
+    if (slot == 0) return false;
+    *at = (uint32_t)slot;
+    *id = v->ids[*at - 1];
     return true;
 }
 
