@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tensor/x86_quant_int.h - what x86_quant.c hands to the kernels of x86_quant_kernels.h: sixteen
+ * weight rows at a time, turned so that one vector holds four neighbouring elements of each row. */
+#ifndef SNUG_TENSOR_X86_QUANT_INT_H
+#define SNUG_TENSOR_X86_QUANT_INT_H
+
+#include "tensor/quant_int.h"
+
+enum { PANEL_ROWS = 16, PANEL_ELEMS = 4096 }; /* PANEL_ELEMS: of each row, turned at a time */
+
+/* A block of 32 elements of sixteen rows. q[i][r]: elements 4 i .. 4 i + 3 of row r. */
+typedef struct panel_small {
+    _Alignas(64) uint8_t q[8][PANEL_ROWS][4];
+    float d[PANEL_ROWS], dmin[PANEL_ROWS];
+} panel_small;
+
+/* A block of 256. min[i][r]: the minimums of sub-blocks 2 i and 2 i + 1. */
+typedef struct panel_super {
+    _Alignas(64) uint8_t q[64][PANEL_ROWS][4];
+    int32_t scale[QUANT_SUBS_MAX][PANEL_ROWS];
+    int16_t min[QUANT_SUBS_MAX / 2][PANEL_ROWS][2];
+    float   d[PANEL_ROWS], dmin[PANEL_ROWS];
+} panel_super;
+
+/* Room for PANEL_ELEMS elements of either. */
+enum { PANEL_ROOM = PANEL_ELEMS / 256 * (8 * sizeof(panel_small) + 1024) };
+_Static_assert(sizeof(panel_super) <= 8 * sizeof(panel_small) + 1024, "the larger kind fits");
+
+typedef struct x86_quant_kernels {
+    /* Rounds input row `row` to 8 bits. */
+    void (*acts)(tensor_dtype t, const float *x, const quant_acts *a, size_t row);
+    /* Turns `blocks` blocks of sixteen rows; rows[r] points at the first block. */
+    void (*turn)(tensor_dtype t, const uint8_t *const rows[PANEL_ROWS], size_t blocks, void *panel);
+    /* sums[i][r] += block products of input rows from + i with the panel's row r; the panel starts
+     * at block `block`. */
+    void (*tile)(tensor_dtype t, const void *panel, size_t block, size_t blocks,
+                 const quant_acts *a, size_t from, size_t count, float (*sums)[PANEL_ROWS]);
+} x86_quant_kernels;
+
+/* x86_quant.c */
+snug_status x86_linear_quant(tensor_dev *d, const x86_quant_kernels *kernels, const tensor_op *op,
+                             snug_err *err);
+
+extern const x86_quant_kernels x86_quant_avx2, x86_quant_vnni;
+
+#endif
