@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench/bench_tensor_matmul.c - linear against the machine's limits: one input row (generation) as a
- * share of the memory bandwidth measured here, many rows (prompts) against the measured peak of
+/* bench/bench_tensor_matmul.c - linear against the machine's limits: one input row (generation) as
+ * a share of the memory bandwidth measured here, many rows (prompts) against the measured peak of
  * multiply-adds; one thread and all of them. Prints one JSON object.
- * usage: bench_tensor_matmul [BACKEND [TYPE]] */
+ * usage: bench_tensor_matmul [BACKEND [TYPE [THREADS_MAX]]] */
 #include <stdlib.h>
 #include <time.h>
 #if defined(__x86_64__)
@@ -12,7 +12,14 @@
 #include "base/base.h"
 #include "tensor/tensor.h"
 
-enum { ROUNDS = 7, READ_BYTES = 512 << 20, K = 4096, N_ONE = 24576, N_MANY = 4096, ROWS_MANY = 512 };
+enum {
+    ROUNDS = 7,
+    READ_BYTES = 512 << 20,
+    K = 4096,
+    N_ONE = 24576,
+    N_MANY = 4096,
+    ROWS_MANY = 512
+};
 
 /* One thread: its own CPU time, which others on the machine cannot stretch; several: the wall's. */
 static bool     alone;
@@ -79,7 +86,8 @@ __attribute__((target("avx512f"))) static void fma512(void *arg, size_t from, si
     for (size_t i = 0; i < 16; i++) sink += (uint64_t)_mm512_reduce_add_ps(a[i]);
 }
 
-__attribute__((target("avx2,fma"))) static void fma256(void *arg, size_t from, size_t to, unsigned w)
+__attribute__((target("avx2,fma"))) static void fma256(void *arg, size_t from, size_t to,
+                                                       unsigned w)
 {
     (void)arg, (void)w;
     __m256 a[12], x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1e-3f);
@@ -104,7 +112,8 @@ __attribute__((target("avx512f,avx512vnni"))) static void vnni512(void *arg, siz
     for (size_t i = 0; i < 16; i++) sink += (uint64_t)_mm512_reduce_add_epi32(a[i]);
 }
 
-static double peak_gflops(snug_team *t, void (*fn)(void *, size_t, size_t, unsigned), double per_turn)
+static double peak_gflops(snug_team *t, void (*fn)(void *, size_t, size_t, unsigned),
+                          double     per_turn)
 {
     double best = 1e9;
     for (int i = 0; i < 3; i++) {
@@ -117,7 +126,8 @@ static double peak_gflops(snug_team *t, void (*fn)(void *, size_t, size_t, unsig
 }
 #endif
 
-static void limits(snug_json_out *o, snug_team *team, void *memory, double *gb, double *f32, double *i8)
+static void limits(snug_json_out *o, snug_team *team, void *memory, double *gb, double *f32,
+                   double *i8)
 {
     *gb = read_gb_s(team, memory);
     snug_jo_kf64(o, "read_gb_s", *gb);
@@ -180,13 +190,15 @@ static double linear_seconds(tensor_dev *d, const tensor *w, size_t rows)
     return best;
 }
 
-static void bench_type(snug_json_out *o, tensor_dev *d, tensor_dtype t, double gb, double f32, double i8)
+static void bench_type(snug_json_out *o, tensor_dev *d, tensor_dtype t, double gb, double f32,
+                       double i8)
 {
     bool   quant = tensor_dtype_is_quant(t);
     tensor w = weights(d, t, N_ONE);
     double one = linear_seconds(d, &w, 1), rate = (double)tensor_size(&w) / one / 1e9;
     tensor few = tensor_slice(&w, 0, 0, N_MANY);
-    double many = linear_seconds(d, &few, ROWS_MANY), flops = 2.0 * ROWS_MANY * N_MANY * K / many / 1e9;
+    double many = linear_seconds(d, &few, ROWS_MANY),
+           flops = 2.0 * ROWS_MANY * N_MANY * K / many / 1e9;
     double eight = linear_seconds(d, &few, 8);
     snug_jo_kcstr(o, "type", tensor_dtype_name(t));
     snug_jo_kf64(o, "one_row_gb_s", rate);
@@ -200,11 +212,13 @@ static void bench_type(snug_json_out *o, tensor_dev *d, tensor_dtype t, double g
 
 int main(int argc, char **argv)
 {
-    static const tensor_dtype types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q8_0, TENSOR_Q4_0,
-                                         TENSOR_Q4_1, TENSOR_Q5_0, TENSOR_Q5_1, TENSOR_MXFP4,
-                                         TENSOR_Q2_K, TENSOR_Q3_K, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K};
-    const tensor_backend     *b = argc > 1 ? tensor_backend_find(snug_str(argv[1])) : tensor_backend_best();
-    snug_err                  err;
+    static const tensor_dtype types[] = {
+        TENSOR_F32,  TENSOR_F16,   TENSOR_BF16, TENSOR_Q8_0, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q5_0,
+        TENSOR_Q5_1, TENSOR_MXFP4, TENSOR_Q2_K, TENSOR_Q3_K, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K};
+    const tensor_backend *b =
+        argc > 1 ? tensor_backend_find(snug_str(argv[1])) : tensor_backend_best();
+    snug_err err;
+    unsigned threads_max = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : snug_cpu_count();
     if (b == NULL) return 2;
     SNUG_AUTO(snug_buf) text = snug_buf_init(1u << 20);
     snug_json_out o = snug_json_out_init(&text);
@@ -213,7 +227,7 @@ int main(int argc, char **argv)
     o.pretty = true;
     snug_jo_begin_object(&o);
     snug_jo_kcstr(&o, "backend", b->name);
-    for (unsigned threads = 1; threads <= snug_cpu_count(); threads *= 2) {
+    for (unsigned threads = 1; threads <= threads_max; threads *= 2) {
         tensor_dev *d = NULL;
         double      gb, f32, i8;
         char        key[32];
@@ -226,7 +240,9 @@ int main(int argc, char **argv)
         snug_jo_key(&o, "linear");
         snug_jo_begin_array(&o);
         for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-            if (argc > 2 && strcmp(argv[2], tensor_dtype_name(types[i])) != 0) continue;
+            if (argc > 2 && strcmp(argv[2], "all") != 0 &&
+                strcmp(argv[2], tensor_dtype_name(types[i])) != 0)
+                continue;
             snug_jo_begin_object(&o);
             bench_type(&o, d, types[i], gb, f32, i8);
             snug_jo_end_object(&o);

@@ -14,7 +14,7 @@
 #include "tensor/x86_int.h"
 
 /* Input rows that share one turning of the weights: their 8-bit form stays in the second cache. */
-enum { ROWS_MAX = 256, PANEL_ELEMS_ONE = 1024, ROWS_FEW = 4 };
+enum { ROWS_MAX = 256, PANEL_ELEMS_ONE = 1024, AHEAD_ELEMS = 1024, ROWS_FEW = 4 };
 
 typedef struct quant_job {
     const x86_quant_kernels *kernels;
@@ -59,6 +59,8 @@ static void panel_part(void *arg, size_t from, size_t to, unsigned worker)
     char            *panel = j->scratch + worker * (size_t)WORKER_BYTES;
     float(*sums)[PANEL_ROWS] = (float(*)[PANEL_ROWS])(void *)(panel + PANEL_ROOM);
     size_t step = (size_t)(j->rows <= ROWS_FEW ? PANEL_ELEMS_ONE : PANEL_ELEMS) / j->kind->elems;
+    size_t ahead = AHEAD_ELEMS / j->kind->elems;
+    if (ahead > j->acts.blocks) ahead = j->acts.blocks;
     for (size_t p = from; p < to; p++) {
         const uint8_t *rows[PANEL_ROWS];
         memset(sums, 0, j->rows * sizeof *sums);
@@ -68,7 +70,11 @@ static void panel_part(void *arg, size_t from, size_t to, unsigned worker)
                 size_t n = p * PANEL_ROWS + r < j->n ? p * PANEL_ROWS + r : j->n - 1;
                 rows[r] = j->w + n * j->row_bytes + b * j->kind->bytes;
             }
-            j->kernels->turn(j->type, rows, blocks, panel);
+            size_t next =
+                b + ahead < j->acts.blocks
+                    ? ahead * j->kind->bytes
+                    : PANEL_ROWS * j->row_bytes - (j->acts.blocks - ahead) * j->kind->bytes;
+            j->kernels->turn(j->type, rows, blocks, next, panel);
             j->kernels->tile(j->type, panel, b, blocks, &j->acts, j->from, j->rows, sums);
         }
         write_out(j, p * PANEL_ROWS, sums);

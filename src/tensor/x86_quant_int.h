@@ -29,8 +29,10 @@ _Static_assert(sizeof(panel_super) <= 8 * sizeof(panel_small) + 1024, "the large
 typedef struct x86_quant_kernels {
     /* Rounds input row `row` to 8 bits. */
     void (*acts)(tensor_dtype t, const float *x, const quant_acts *a, size_t row);
-    /* Turns `blocks` blocks of sixteen rows; rows[r] points at the first block. */
-    void (*turn)(tensor_dtype t, const uint8_t *const rows[PANEL_ROWS], size_t blocks, void *panel);
+    /* Turns `blocks` blocks of sixteen rows; rows[r] points at the first block. What lies `ahead`
+     * bytes further is brought into the cache meanwhile; it need not exist. */
+    void (*turn)(tensor_dtype t, const uint8_t *const rows[PANEL_ROWS], size_t blocks, size_t ahead,
+                 void *panel);
     /* sums[i][r] += block products of input rows from + i with the panel's row r; the panel starts
      * at block `block`. */
     void (*tile)(tensor_dtype t, const void *panel, size_t block, size_t blocks,
