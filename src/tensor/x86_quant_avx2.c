@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define KERNELS x86_quant_avx2
-#define TILE_ROWS 2
+#define TILE_SUMS 2 /* in registers at once */
+#define TILE_PANELS 1
 /* vpmaddubsw saturates at 16 bits: unsigned 255 times 127, twice, is too much, but |-128| is not.
  */
 #define SIGNED_Q8 true

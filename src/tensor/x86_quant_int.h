@@ -26,6 +26,16 @@ typedef struct panel_super {
 enum { PANEL_ROOM = PANEL_ELEMS / 256 * (8 * sizeof(panel_small) + 1024) };
 _Static_assert(sizeof(panel_super) <= 8 * sizeof(panel_small) + 1024, "the larger kind fits");
 
+/* Panel n lies n * PANEL_ROOM bytes after the first and adds to sums[n * sums_stride + i][r], for
+ * input rows from + i and its row r. The panels start at block `block` of the rows. */
+typedef struct x86_quant_tile {
+    const quant_acts *acts;
+    const void       *panels;
+    float (*sums)[PANEL_ROWS];
+    tensor_dtype type;
+    size_t       panels_count, sums_stride, block, blocks, from, count;
+} x86_quant_tile;
+
 typedef struct x86_quant_kernels {
     /* Rounds input row `row` to 8 bits. */
     void (*acts)(tensor_dtype t, const float *x, const quant_acts *a, size_t row);
@@ -33,10 +43,8 @@ typedef struct x86_quant_kernels {
      * bytes further is brought into the cache meanwhile; it need not exist. */
     void (*turn)(tensor_dtype t, const uint8_t *const rows[PANEL_ROWS], size_t blocks, size_t ahead,
                  void *panel);
-    /* sums[i][r] += block products of input rows from + i with the panel's row r; the panel starts
-     * at block `block`. */
-    void (*tile)(tensor_dtype t, const void *panel, size_t block, size_t blocks,
-                 const quant_acts *a, size_t from, size_t count, float (*sums)[PANEL_ROWS]);
+    void (*tile)(const x86_quant_tile *j);
+    size_t panels; /* how many panels tile likes at once: 1 or 2 */
 } x86_quant_kernels;
 
 /* x86_quant.c */

@@ -324,7 +324,7 @@ static void turn(tensor_dtype t, const uint8_t *const rows[PANEL_ROWS], size_t b
     }
 }
 
-/* ---- tiles: mr input rows against one panel ---- */
+/* ---- tiles: mr input rows against np panels ---- */
 
 QUANT_INLINE int32_t four_bytes(const void *p)
 {
@@ -333,112 +333,143 @@ QUANT_INLINE int32_t four_bytes(const void *p)
     return v;
 }
 
-/* n vectors of q against mr input rows, added to dot[]. */
-QUANT_INLINE void dots(bool is_signed, const uint8_t (*q)[PANEL_ROWS][4], size_t n, const int8_t *x,
-                       size_t stride, size_t mr, VI *dot)
+/* The same place in panel n. */
+#define PANEL_AT(p, n) ((const void *)((const char *)(p) + (n) * (size_t)PANEL_ROOM))
+
+/* `steps` vectors of q against mr input rows, added to dot[]. */
+QUANT_INLINE void dots(bool is_signed, const void *q, size_t steps, const int8_t *x, size_t stride,
+                       size_t mr, size_t np, VI *dot)
 {
-    for (size_t i = 0; i < n; i++) {
-        VI w = vi_load(q[i]);
+    UNROLL for (size_t i = 0; i < steps; i++)
+    {
+        VI w[2];
+        UNROLL for (size_t n = 0; n < np; n++) w[n] =
+            vi_load((const char *)PANEL_AT(q, n) + 64 * i);
         UNROLL for (size_t m = 0; m < mr; m++)
         {
             VI in = vi_set(four_bytes(x + m * stride + 4 * i));
-            dot[m] = is_signed ? vi_dot_ss(dot[m], w, in) : vi_dot_us(dot[m], w, in);
+            UNROLL for (size_t n = 0; n < np; n++)
+            {
+                VI *sum = &dot[m * np + n];
+                *sum = is_signed ? vi_dot_ss(*sum, w[n], in) : vi_dot_us(*sum, w[n], in);
+            }
         }
     }
 }
 
-QUANT_INLINE void tile_small(bool is_signed, bool has_min, const panel_small *p, size_t block,
-                             size_t blocks, const quant_acts *a, size_t from, size_t mr,
-                             float (*sums)[PANEL_ROWS])
+QUANT_INLINE void tile_small(bool is_signed, bool has_min, const x86_quant_tile *j, size_t from,
+                             size_t mr, size_t np)
 {
-    VI            dot[TILE_ROWS];
-    VF            sum[TILE_ROWS];
-    const int8_t *x = a->q + from * a->k + block * 32;
-    size_t        at = from * a->blocks + block; /* a block is a sub-block here */
-    UNROLL for (size_t m = 0; m < mr; m++) sum[m] = vf_load(sums[m]);
-    for (size_t b = 0; b < blocks; b++, p++, x += 32, at++) {
-        UNROLL for (size_t m = 0; m < mr; m++) dot[m] =
-            vi_set(is_signed ? 0 : a->zero[at + m * a->blocks]);
-        dots(is_signed, p->q, 8, x, a->k, mr, dot);
-        VF d = vf_load(p->d), dmin = vf_load(p->dmin);
-        UNROLL for (size_t m = 0; m < mr; m++)
+    VI                 dot[TILE_SUMS];
+    VF                 sum[TILE_SUMS];
+    const quant_acts  *a = j->acts;
+    const panel_small *p = j->panels;
+    const int8_t      *x = a->q + from * a->k + j->block * 32;
+    size_t             at = from * a->blocks + j->block; /* a block is a sub-block here */
+    float(*sums)[PANEL_ROWS] = j->sums + (from - j->from);
+    UNROLL for (size_t m = 0; m < mr; m++) UNROLL for (size_t n = 0; n < np; n++) sum[m * np + n] =
+        vf_load(sums[m + n * j->sums_stride]);
+    for (size_t b = 0; b < j->blocks; b++, p++, x += 32, at++) {
+        UNROLL for (size_t m = 0; m < mr; m++) UNROLL for (size_t n = 0; n < np; n++)
+            dot[m * np + n] = vi_set(is_signed ? 0 : a->zero[at + m * a->blocks]);
+        dots(is_signed, p->q, 8, x, a->k, mr, np, dot);
+        UNROLL for (size_t n = 0; n < np; n++)
         {
-            VF step = vf_set(a->d[at + m * a->blocks]);
-            sum[m] = vf_fma(vf_mul(d, step), vf_from(dot[m]), sum[m]);
-            if (has_min)
-                sum[m] =
-                    vf_fnma(vf_mul(dmin, step), vf_set((float)a->sums[at + m * a->blocks]), sum[m]);
+            const panel_small *here = PANEL_AT(p, n);
+            VF                 d = vf_load(here->d), dmin = vf_load(here->dmin);
+            UNROLL for (size_t m = 0; m < mr; m++)
+            {
+                VF step = vf_set(a->d[at + m * a->blocks]), *to = &sum[m * np + n];
+                *to = vf_fma(vf_mul(d, step), vf_from(dot[m * np + n]), *to);
+                if (has_min)
+                    *to = vf_fnma(vf_mul(dmin, step), vf_set((float)a->sums[at + m * a->blocks]),
+                                  *to);
+            }
         }
     }
-    UNROLL for (size_t m = 0; m < mr; m++) vf_store(sums[m], sum[m]);
+    UNROLL for (size_t m = 0; m < mr; m++) UNROLL for (size_t n = 0; n < np; n++)
+        vf_store(sums[m + n * j->sums_stride], sum[m * np + n]);
 }
 
-QUANT_INLINE void tile_super(size_t sub, bool has_min, const panel_super *p, size_t block,
-                             size_t blocks, const quant_acts *a, size_t from, size_t mr,
-                             float (*sums)[PANEL_ROWS])
+/* What the minimums of one panel take off, in whole numbers. */
+QUANT_INLINE VI lows(const panel_super *p, const int16_t *x_sums, size_t subs)
 {
-    VI            dot[TILE_ROWS], total[TILE_ROWS];
-    VF            sum[TILE_ROWS];
-    size_t        subs = 256 / sub, at = from * a->subs + block * subs;
-    const int8_t *x = a->q + from * a->k + block * 256;
-    const float  *steps = a->d + from * a->blocks + block;
-    UNROLL for (size_t m = 0; m < mr; m++) sum[m] = vf_load(sums[m]);
-    for (size_t b = 0; b < blocks; b++, p++, at += subs, x += 256, steps++) {
-        UNROLL for (size_t m = 0; m < mr; m++) total[m] = vi_set(0);
+    VI low = vi_set(0);
+    UNROLL for (size_t s = 0; s < subs; s += 2) low =
+        vi_dot16(low, vi_load(p->min[s / 2]), vi_set(four_bytes(x_sums + s)));
+    return low;
+}
+
+QUANT_INLINE void tile_super(size_t sub, bool has_min, const x86_quant_tile *j, size_t from,
+                             size_t mr, size_t np)
+{
+    VI                 dot[TILE_SUMS], total[TILE_SUMS];
+    const quant_acts  *a = j->acts;
+    const panel_super *p = j->panels;
+    size_t             subs = 256 / sub, at = from * a->subs + j->block * subs;
+    const int8_t      *x = a->q + from * a->k + j->block * 256;
+    const float       *steps = a->d + from * a->blocks + j->block;
+    for (size_t b = 0; b < j->blocks; b++, p++, at += subs, x += 256, steps++) {
+        UNROLL for (size_t i = 0; i < mr * np; i++) total[i] = vi_set(0);
         for (size_t s = 0; s < subs; s++) {
-            UNROLL for (size_t m = 0; m < mr; m++) dot[m] =
-                has_min ? vi_set(0) : vi_set(a->zero[at + m * a->subs + s]);
-            dots(false, p->q + s * (sub / 4), sub / 4, x + s * sub, a->k, mr, dot);
-            VI scale = vi_load(p->scale[s]);
-            UNROLL for (size_t m = 0; m < mr; m++) total[m] =
-                vi_add(total[m], vi_mul(dot[m], scale));
+            UNROLL for (size_t m = 0; m < mr; m++) UNROLL for (size_t n = 0; n < np; n++)
+                dot[m * np + n] = vi_set(has_min ? 0 : a->zero[at + m * a->subs + s]);
+            dots(false, p->q + s * (sub / 4), sub / 4, x + s * sub, a->k, mr, np, dot);
+            UNROLL for (size_t n = 0; n < np; n++)
+            {
+                VI scale = vi_load(((const panel_super *)PANEL_AT(p, n))->scale[s]);
+                UNROLL for (size_t m = 0; m < mr; m++) total[m * np + n] =
+                    vi_add(total[m * np + n], vi_mul(dot[m * np + n], scale));
+            }
         }
-        VF d = vf_load(p->d);
-        UNROLL for (size_t m = 0; m < mr; m++) sum[m] =
-            vf_fma(vf_mul(d, vf_set(steps[m * a->blocks])), vf_from(total[m]), sum[m]);
-        if (!has_min) continue;
-        VF dmin = vf_load(p->dmin);
-        UNROLL for (size_t m = 0; m < mr; m++)
+        UNROLL for (size_t n = 0; n < np; n++)
         {
-            VI low = vi_set(0);
-            for (size_t s = 0; s < subs; s += 2)
-                low = vi_dot16(low, vi_load(p->min[s / 2]),
-                               vi_set(four_bytes(a->sums + at + m * a->subs + s)));
-            sum[m] = vf_fnma(vf_mul(dmin, vf_set(steps[m * a->blocks])), vf_from(low), sum[m]);
+            const panel_super *here = PANEL_AT(p, n);
+            VF                 d = vf_load(here->d), dmin = vf_load(here->dmin);
+            float(*sums)[PANEL_ROWS] = j->sums + (from - j->from) + n * j->sums_stride;
+            UNROLL for (size_t m = 0; m < mr; m++)
+            {
+                VF step = vf_set(steps[m * a->blocks]), sum = vf_load(sums[m]);
+                sum = vf_fma(vf_mul(d, step), vf_from(total[m * np + n]), sum);
+                if (has_min)
+                    sum = vf_fnma(vf_mul(dmin, step),
+                                  vf_from(lows(here, a->sums + at + m * a->subs, subs)), sum);
+                vf_store(sums[m], sum);
+            }
         }
     }
-    UNROLL for (size_t m = 0; m < mr; m++) vf_store(sums[m], sum[m]);
 }
 
-QUANT_INLINE void tile_rows(tensor_dtype t, const void *p, size_t block, size_t blocks,
-                            const quant_acts *a, size_t from, size_t mr, float (*sums)[PANEL_ROWS])
+QUANT_INLINE void tile_rows(const x86_quant_tile *j, size_t from, size_t mr, size_t np)
 {
-    switch (t) {
+    switch (j->type) {
     case TENSOR_Q4_1:
-    case TENSOR_Q5_1: tile_small(false, true, p, block, blocks, a, from, mr, sums); break;
-    case TENSOR_Q2_K: tile_super(16, true, p, block, blocks, a, from, mr, sums); break;
+    case TENSOR_Q5_1: tile_small(false, true, j, from, mr, np); break;
+    case TENSOR_Q2_K: tile_super(16, true, j, from, mr, np); break;
     case TENSOR_Q4_K:
-    case TENSOR_Q5_K: tile_super(32, true, p, block, blocks, a, from, mr, sums); break;
+    case TENSOR_Q5_K: tile_super(32, true, j, from, mr, np); break;
     case TENSOR_Q3_K:
-    case TENSOR_Q6_K: tile_super(16, false, p, block, blocks, a, from, mr, sums); break;
-    case TENSOR_Q8_0: tile_small(SIGNED_Q8, false, p, block, blocks, a, from, mr, sums); break;
-    default: tile_small(false, false, p, block, blocks, a, from, mr, sums); break;
+    case TENSOR_Q6_K: tile_super(16, false, j, from, mr, np); break;
+    case TENSOR_Q8_0: tile_small(SIGNED_Q8, false, j, from, mr, np); break;
+    default: tile_small(false, false, j, from, mr, np); break;
     }
 }
 
-static void tile(tensor_dtype t, const void *panel, size_t block, size_t blocks,
-                 const quant_acts *a, size_t from, size_t count, float (*sums)[PANEL_ROWS])
+static void tile(const x86_quant_tile *j)
 {
-    size_t m = 0;
-    for (; m + TILE_ROWS <= count; m += TILE_ROWS)
-        tile_rows(t, panel, block, blocks, a, from + m, TILE_ROWS, sums + m);
-#if TILE_ROWS > 4
-    for (; m + 4 <= count; m += 4) tile_rows(t, panel, block, blocks, a, from + m, 4, sums + m);
+    size_t m = j->from, to = j->from + j->count;
+#if TILE_PANELS > 1
+    if (j->panels_count == 2) {
+        for (; m + TILE_SUMS / 2 <= to; m += TILE_SUMS / 2) tile_rows(j, m, TILE_SUMS / 2, 2);
+        for (; m < to; m++) tile_rows(j, m, 1, 2);
+        return;
+    }
 #endif
-#if TILE_ROWS > 2
-    for (; m + 2 <= count; m += 2) tile_rows(t, panel, block, blocks, a, from + m, 2, sums + m);
+    for (; m + TILE_SUMS <= to; m += TILE_SUMS) tile_rows(j, m, TILE_SUMS, 1);
+#if TILE_SUMS > 2
+    for (; m + 2 <= to; m += 2) tile_rows(j, m, 2, 1);
 #endif
-    for (; m < count; m++) tile_rows(t, panel, block, blocks, a, from + m, 1, sums + m);
+    for (; m < to; m++) tile_rows(j, m, 1, 1);
 }
 
-const x86_quant_kernels KERNELS = {acts, turn, tile};
+const x86_quant_kernels KERNELS = {acts, turn, tile, TILE_PANELS};

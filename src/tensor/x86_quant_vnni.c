@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define KERNELS x86_quant_vnni
-#define TILE_ROWS 8
+#define TILE_SUMS 8 /* in registers at once */
+#define TILE_PANELS 2
 #define SIGNED_Q8 false /* vpdpbusd wants unsigned weights: Q8_0 keeps its offset of 128 */
 #define VI __m512i
 #define VF __m512
