@@ -19,7 +19,7 @@ void hub_random_key(char out[33])
 }
 
 /* Like an object id of the platform: seconds, then random. */
-static void make_oid24(char out[25])
+void hub_random_id(char out[25])
 {
     unsigned char b[12];
     uint32_t      now = (uint32_t)(snug_now_ms() / 1000);
@@ -173,7 +173,7 @@ snug_status hub_create_repo(hub *h, const hub_actor *who, const hub_new_repo *wa
     if (mine.id.type != HUB_SPACE) mine.sdk = SNUG_EMPTY;
     SNUG_TRY(check_new(&mine, err));
     hub_random_key(key);
-    make_oid24(oid24);
+    hub_random_id(oid24);
     row = (store_repo){.type = (int)mine.id.type,
                        .ns = snug_str(mine.id.ns),
                        .name = snug_str(mine.id.name),

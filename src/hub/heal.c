@@ -8,6 +8,8 @@
  *   LIVE       missing                    marked disabled and logged: somebody lost a disk
  *   none       there                      moved to <data>/lost, never destroyed
  *
+ * Pull requests half made or half merged are ended by hub_heal_pulls (pulls.c).
+ *
  * For:     hub_open.
  * Owns:    <data>/lost.
  * Threads: hub_heal runs before there are others.
@@ -180,5 +182,6 @@ static snug_status heal_folders(hub *h, snug_err *err)
 snug_status hub_heal(hub *h, snug_err *err)
 {
     snug_status st = heal_rows(h, err);
+    if (st == SNUG_OK) st = hub_heal_pulls(h, err);
     return st == SNUG_OK ? heal_folders(h, err) : st;
 }

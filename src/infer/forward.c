@@ -14,7 +14,7 @@
 /* What a file gives: in.input_ids, in.attention_mask, in.position_ids, all of one shape. */
 typedef struct forward_in {
     size_t   batch, times;
-    int32_t *ids, *mask, *positions;
+    int32_t *ids, *mask, *positions, *types;
 } forward_in;
 
 static snug_status read_integers(snug_arena *a, const codec_tensor *t, snug_slice bytes,
@@ -61,6 +61,7 @@ static snug_status read_inputs(snug_arena *a, const snug_map *file, const char *
         int32_t **slot = snug_eq_str(t->name, "in.input_ids")        ? &in->ids
                          : snug_eq_str(t->name, "in.attention_mask") ? &in->mask
                          : snug_eq_str(t->name, "in.position_ids")   ? &in->positions
+                         : snug_eq_str(t->name, "in.token_type_ids") ? &in->types
                                                                      : NULL;
         if (slot == NULL)
             SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s takes no %.*s", class_name, SNUG_SLICE(t->name));
@@ -184,6 +185,7 @@ snug_status infer_forward_files(const char *dir, const char *class_name, const c
                          .times = in.times,
                          .ids = in.ids,
                          .positions = in.positions,
+                         .types = in.types,
                          .mask = in.mask};
     SNUG_TRY(model_forward(m, &batch, &out, err));
     SNUG_TRY(write_outputs(a, &out, out_path, err));

@@ -85,6 +85,11 @@ static snug_status rows_open(gen_rows *r, model *m, const gen_conf *conf, const 
 /* Runs columns [from, length) and leaves each row's logits for the next token. */
 static snug_status rows_step(gen_rows *r, size_t from, snug_err *err)
 {
+    if (nn_rope_stale(&model_shape_of(r->m)->rope, from, r->length)) { /* from the start again */
+        nn_kv_rewind(r->kv, 0);
+        memset(r->visible, 0, r->batch * sizeof *r->visible);
+        from = 0;
+    }
     size_t      times = r->length - from, vocab = model_shape_of(r->m)->vocab;
     model_batch in = {
         .batch = r->batch, .times = times, .ids = r->step_ids, .kv = r->kv, .last_only = true};

@@ -56,8 +56,8 @@ snug_status cfg_bool(snug_json config, const char *key, bool dflt, bool *out, sn
     return SNUG_OK;
 }
 
-static snug_status cfg_text(snug_json config, const char *key, const char *dflt, snug_slice *out,
-                            snug_err *err)
+snug_status cfg_text(snug_json config, const char *key, const char *dflt, snug_slice *out,
+                     snug_err *err)
 {
     snug_json v = snug_json_get(config, key);
     *out = snug_str(dflt);
@@ -86,6 +86,7 @@ snug_status cfg_act(snug_json config, const char *key, const char *dflt, tensor_
         {"relu", TENSOR_ACT_RELU},
         {"tanh", TENSOR_ACT_TANH},
         {"sigmoid", TENSOR_ACT_SIGMOID},
+        {"relu2", TENSOR_ACT_RELU2},
     };
     snug_slice  name;
     snug_status st = cfg_text(config, key, dflt, &name, err);
@@ -97,6 +98,57 @@ snug_status cfg_act(snug_json config, const char *key, const char *dflt, tensor_
     }
     return snug_fail(err, SNUG_EUNSUPPORTED, "config.json: \"%s\" \"%.*s\" is not supported", key,
                      SNUG_SLICE(name));
+}
+
+snug_status cfg_refuse(snug_json config, const char *const *keys, snug_err *err)
+{
+    for (; *keys != NULL; keys++) {
+        snug_json  v = snug_json_get(config, *keys);
+        bool       on = true;
+        double     n;
+        snug_slice text;
+        if (snug_json_is(v, SNUG_JSON_ABSENT) || snug_json_is(v, SNUG_JSON_NULL)) continue;
+        if (snug_json_to_bool(v, &on) && !on) continue;
+        if (snug_json_to_f64(v, &n) && n == 0) continue;
+        if (snug_json_to_str(v, &text) && text.len == 0) continue;
+        return snug_fail(err, SNUG_EUNSUPPORTED, "config.json: \"%s\" is not supported", *keys);
+    }
+    return SNUG_OK;
+}
+
+snug_status cfg_heads(model_shape *s, snug_err *err)
+{
+    if (s->hidden % s->heads != 0)
+        return snug_fail(err, SNUG_EINVAL,
+                         "config.json: a width of %zu is no multiple of %zu heads", s->hidden,
+                         s->heads);
+    s->kv_heads = s->heads;
+    s->head_dim = s->hidden / s->heads;
+    if (s->head_dim > MODEL_HEAD_DIM_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "config.json: heads of %zu dimensions; at most %d",
+                         s->head_dim, MODEL_HEAD_DIM_MAX);
+    return SNUG_OK;
+}
+
+snug_status cfg_layer_types(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_json list = snug_json_get(config, "layer_types");
+    if (snug_json_is(list, SNUG_JSON_ABSENT) || snug_json_is(list, SNUG_JSON_NULL)) return SNUG_OK;
+    if (!snug_json_is(list, SNUG_JSON_ARRAY) || snug_json_count(list) < s->layers)
+        return snug_fail(err, SNUG_EINVAL, "config.json: \"layer_types\" must name %zu layers",
+                         s->layers);
+    for (size_t i = 0; i < s->layers; i++) {
+        snug_slice name = SNUG_EMPTY;
+        (void)snug_json_to_str(snug_json_at(list, i), &name);
+        bool sliding =
+            snug_eq_str(name, "sliding_attention") || snug_eq_str(name, "chunked_attention");
+        if (!sliding && !snug_eq_str(name, "full_attention"))
+            return snug_fail(err, SNUG_EUNSUPPORTED,
+                             "config.json: layers of type \"%.*s\" are not supported",
+                             SNUG_SLICE(name));
+        model_layer_set(s->sliding, i, sliding);
+    }
+    return SNUG_OK;
 }
 
 snug_status cfg_labels(snug_json config, size_t *out, snug_err *err)
@@ -126,7 +178,10 @@ static snug_status refuse_unknown_rope(snug_json rope, snug_err *err)
                                         "high_freq_factor",
                                         "truncate",
                                         "partial_rotary_factor",
-                                        "max_position_embeddings"};
+                                        "max_position_embeddings",
+                                        "short_factor",
+                                        "long_factor",
+                                        "llama_4_scaling_beta"};
     for (snug_json_iter it = snug_json_iter_of(rope); snug_json_next(&it);) {
         bool found = false;
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -168,48 +223,69 @@ static snug_status need_rope(const nn_rope *r, snug_err *err)
     return SNUG_OK;
 }
 
-snug_status cfg_rope(snug_json config, size_t width, size_t positions_max, double theta_dflt,
-                     nn_rope *out, snug_err *err)
+/* The object that describes rotary positions, of one kind of layer when there are several. Version
+ * 4 wrote rope_scaling beside rope_theta, 5 writes rope_parameters. Either may be null. */
+static snug_status rope_object(snug_json config, const char *layer_type, snug_json *out, bool *own,
+                               snug_err *err)
+{
+    static const char *const names[] = {"rope_scaling", "rope_parameters"};
+    *out = (snug_json){NULL};
+    *own = false;
+    for (size_t i = 0; i < 2; i++) {
+        snug_json v = snug_json_get(config, names[i]);
+        if (snug_json_is(v, SNUG_JSON_ABSENT) || snug_json_is(v, SNUG_JSON_NULL)) continue;
+        if (!snug_json_is(v, SNUG_JSON_OBJECT))
+            return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\" must be an object", names[i]);
+        *own = layer_type != NULL && snug_json_is(snug_json_get(v, layer_type), SNUG_JSON_OBJECT);
+        if (*own) v = snug_json_get(v, layer_type);
+        *out = v;
+        if (snug_json_count(v) > 0) break;
+    }
+    return SNUG_OK;
+}
+
+static snug_status rope_factors(snug_json rope, const char *key, size_t pairs, float *out,
+                                snug_err *err)
+{
+    snug_json list = snug_json_get(rope, key);
+    if (!snug_json_is(list, SNUG_JSON_ARRAY) || snug_json_count(list) != pairs)
+        return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\" must be a list of %zu numbers", key,
+                         pairs);
+    for (size_t i = 0; i < pairs; i++) {
+        double v;
+        if (!snug_json_to_f64(snug_json_at(list, i), &v) || !(v >= 1e-6 && v <= 1e6))
+            return snug_fail(err, SNUG_EINVAL, "config.json: \"%s\"[%zu] is no factor", key, i);
+        out[i] = (float)v;
+    }
+    return SNUG_OK;
+}
+
+static snug_status read_longrope(snug_json rope, nn_rope *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    double      partial, outer;
-    /* Version 4 wrote rope_scaling and rope_theta, 5 writes rope_parameters. Either may be null. */
-    snug_json rope = snug_json_get(config, "rope_scaling");
-    if (!snug_json_is(rope, SNUG_JSON_OBJECT) || snug_json_count(rope) == 0) {
-        if (!snug_json_is(rope, SNUG_JSON_ABSENT) && !snug_json_is(rope, SNUG_JSON_NULL) &&
-            !snug_json_is(rope, SNUG_JSON_OBJECT))
-            return snug_fail(err, SNUG_EINVAL, "config.json: \"rope_scaling\" must be an object");
-        rope = snug_json_get(config, "rope_parameters");
-        if (!snug_json_is(rope, SNUG_JSON_ABSENT) && !snug_json_is(rope, SNUG_JSON_NULL) &&
-            !snug_json_is(rope, SNUG_JSON_OBJECT))
-            return snug_fail(err, SNUG_EINVAL,
-                             "config.json: \"rope_parameters\" must be an object");
-    }
-    if (width < 2 || width % 2 != 0)
-        return snug_fail(err, SNUG_EINVAL,
-                         "config.json: rotary positions need an even head width, not %zu", width);
-    *out = (nn_rope){.width = width, .positions_max = positions_max};
-    SNUG_TRY(refuse_unknown_rope(rope, err));
-    SNUG_TRY(rope_kind(rope, &out->kind, err));
-    SNUG_TRY(cfg_real(config, "rope_theta", theta_dflt, 1.0001, 1e12, &outer, err));
-    SNUG_TRY(cfg_real(rope, "rope_theta", outer, 1.0001, 1e12, &out->theta, err));
-    SNUG_TRY(cfg_real(config, "partial_rotary_factor", 1.0, 0.0, 1.0, &outer, err));
-    SNUG_TRY(cfg_real(rope, "partial_rotary_factor", outer, 0.0, 1.0, &partial, err));
-    if (partial != 1.0)
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
-                  "config.json: \"partial_rotary_factor\" %g is not supported for this class",
-                  partial);
+    if (out->width / 2 > NN_ROPE_FACTORS_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "config.json: longrope over %zu dimensions; at most %d",
+                         out->width, 2 * NN_ROPE_FACTORS_MAX);
+    SNUG_TRY(rope_factors(rope, "short_factor", out->width / 2, out->short_factor, err));
+    SNUG_TRY(rope_factors(rope, "long_factor", out->width / 2, out->long_factor, err));
+done:
+    return st;
+}
+
+static snug_status rope_numbers(snug_json config, snug_json rope, nn_rope *out, snug_err *err)
+{
+    snug_status st = SNUG_OK;
     SNUG_TRY(cfg_size(rope,
-                      (cfg_range){"original_max_position_embeddings", NULL, positions_max, 1,
+                      (cfg_range){"original_max_position_embeddings", NULL, out->positions_max, 1,
                                   MODEL_POSITIONS_MAX},
                       &out->original_max, err));
     SNUG_TRY(cfg_size(config,
                       (cfg_range){"original_max_position_embeddings", NULL, out->original_max, 1,
                                   MODEL_POSITIONS_MAX},
                       &out->original_max, err));
-    double factor_dflt =
-        out->kind == NN_ROPE_YARN ? (double)positions_max / (double)out->original_max : 0.0;
-    SNUG_TRY(cfg_real(rope, "factor", factor_dflt, 1e-6, 1e6, &out->factor, err));
+    bool   derived = out->kind == NN_ROPE_YARN || out->kind == NN_ROPE_LONGROPE;
+    double factor = derived ? (double)out->positions_max / (double)out->original_max : 0.0;
+    SNUG_TRY(cfg_real(rope, "factor", factor, 1e-6, 1e6, &out->factor, err));
     SNUG_TRY(cfg_real(rope, "low_freq_factor", 0, 0, 1e6, &out->low_freq_factor, err));
     SNUG_TRY(cfg_real(rope, "high_freq_factor", 0, 0, 1e6, &out->high_freq_factor, err));
     SNUG_TRY(cfg_real(rope, "beta_fast", 0, 0, 1e6, &out->beta_fast, err));
@@ -218,7 +294,41 @@ snug_status cfg_rope(snug_json config, size_t width, size_t positions_max, doubl
     SNUG_TRY(cfg_real(rope, "mscale", 0, 0, 1e6, &out->mscale, err));
     SNUG_TRY(cfg_real(rope, "mscale_all_dim", 0, 0, 1e6, &out->mscale_all_dim, err));
     SNUG_TRY(cfg_bool(rope, "truncate", true, &out->truncate, err));
+    if (out->kind == NN_ROPE_LONGROPE) SNUG_TRY(read_longrope(rope, out, err));
     SNUG_TRY(need_rope(out, err));
+done:
+    return st;
+}
+
+snug_status cfg_rope(snug_json config, cfg_rotary rule, nn_rope *out, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    double      partial, outer, usual = rule.partial == 0.0 ? 1.0 : rule.partial;
+    snug_json   rope;
+    const char *theta_key = rule.theta_key == NULL ? "rope_theta" : rule.theta_key;
+    bool        own;
+    SNUG_TRY(rope_object(config, rule.layer_type, &rope, &own, err));
+    *out = (nn_rope){.positions_max = rule.positions_max, .interleaved = rule.interleaved};
+    if (rule.plain && !own) { /* what stretches the other layers is not for these */
+        if (rule.theta_key == NULL)
+            SNUG_TRY(cfg_real(rope, "rope_theta", rule.theta, 1.0001, 1e12, &rule.theta, err));
+        rope = (snug_json){NULL};
+    }
+    SNUG_TRY(refuse_unknown_rope(rope, err));
+    SNUG_TRY(rope_kind(rope, &out->kind, err));
+    SNUG_TRY(cfg_real(config, theta_key, rule.theta, 1.0001, 1e12, &outer, err));
+    SNUG_TRY(cfg_real(rope, "rope_theta", outer, 1.0001, 1e12, &out->theta, err));
+    SNUG_TRY(cfg_real(config, "partial_rotary_factor", usual, 0.0, 1.0, &outer, err));
+    SNUG_TRY(cfg_real(rope, "partial_rotary_factor", outer, 0.0, 1.0, &partial, err));
+    if (rule.partial == 0.0 && partial != 1.0)
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
+                  "config.json: \"partial_rotary_factor\" %g is not supported for this class",
+                  partial);
+    out->width = (size_t)((double)rule.width * partial);
+    if (out->width < 2 || out->width % 2 != 0)
+        SNUG_FAIL(err, SNUG_EINVAL,
+                  "config.json: rotary positions need an even head width, not %zu", out->width);
+    SNUG_TRY(rope_numbers(config, rope, out, err));
 done:
     return st;
 }

@@ -63,7 +63,7 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
                        .batch = batch,
                        .heads = s->kv_heads,
                        .k_width = s->head_dim,
-                       .v_width = s->head_dim,
+                       .v_width = s->value_dim == 0 ? s->head_dim : s->value_dim,
                        .positions_max = positions_max,
                        .dtype = TENSOR_F32};
     return nn_kv_new(m->dev, &conf, out, err);
@@ -72,10 +72,12 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
 static snug_status check_positions(const model_shape *s, const model_batch *in, size_t held,
                                    snug_err *err)
 {
-    size_t limit = s->rope.width > 0 ? MODEL_POSITIONS_MAX : s->positions_max;
-    if (in->positions == NULL && held + in->times > limit)
+    bool   table = s->rope.width == 0 && !s->relative;
+    size_t limit = table ? s->positions_max : MODEL_POSITIONS_MAX,
+           room = table ? limit - s->position_first : limit;
+    if (in->positions == NULL && held + in->times > room)
         return snug_fail(err, SNUG_EINVAL, "%zu tokens; %s reads at most %zu", held + in->times,
-                         s->class_name, limit);
+                         s->class_name, room);
     for (size_t i = 0; in->positions != NULL && i < in->batch * in->times; i++)
         if (in->positions[i] < 0 || (size_t)in->positions[i] >= limit)
             return snug_fail(err, SNUG_EINVAL, "position %d is outside [0, %zu)",
@@ -101,6 +103,10 @@ snug_status model_forward(model *m, const model_batch *in, model_out *out, snug_
         if (in->ids[i] < 0 || (size_t)in->ids[i] >= s->vocab)
             return snug_fail(err, SNUG_EINVAL, "token id %d is outside the vocabulary of %zu",
                              (int)in->ids[i], s->vocab);
+    for (size_t i = 0; in->types != NULL && i < tokens; i++)
+        if (in->types[i] < 0 || (size_t)in->types[i] >= (s->types == 0 ? 1 : s->types))
+            return snug_fail(err, SNUG_EINVAL, "token type %d; %s knows %zu", (int)in->types[i],
+                             s->class_name, s->types);
     snug_status st = check_positions(s, in, held, err);
     if (st != SNUG_OK) return st;
     tensor_space_reset(m->space);

@@ -37,8 +37,44 @@ typedef enum model_head {
     MODEL_HEAD_NONE,      /* last_hidden_state */
     MODEL_HEAD_CAUSAL_LM, /* logits for the next token */
     MODEL_HEAD_MASKED_LM, /* logits for each token */
-    MODEL_HEAD_CLASSES    /* logits for each label */
+    MODEL_HEAD_CLASSES,   /* logits for each label */
+    MODEL_HEAD_TOKENS,    /* logits for each label of each token */
+    MODEL_HEAD_SPAN       /* start_logits and end_logits for each token */
 } model_head;
+
+/* What tells decoders apart. Names are those of weights inside a layer; NULL: there is none. */
+typedef struct model_decoder {
+    const char  *before_attention, *after_attention, *before_mlp, *after_mlp; /* norms */
+    const char  *last_norm, *q_norm, *k_norm, *qkv, *o, *gate, *up, *gate_up, *down;
+    nn_norm_kind norm;
+    nn_head_norm head_norm;
+    bool         norm_bias, norm_plus_one; /* weights are stored less one */
+    bool         norm_after_turn, norm_weightless;
+    bool         qkv_bias, o_bias, head_bias;
+    bool         parallel; /* attention and MLP read the same x */
+    bool         both_ways; /* not causal */
+    bool         sinks, scale_by_layer;
+    float        embed_scale, residual_scale, logit_scale; /* 0: one */
+    float        logit_cap, attention_cap, clip;           /* 0: none */
+    float        attention_scale;                          /* 0: 1 / sqrt(head_dim) */
+    uint64_t     unturned[MODEL_LAYERS_MAX / 64];          /* layers without positions */
+    bool         sliding_own_turn;                         /* sliding layers turn by rope_local */
+    bool         chunked;                                  /* `window` is a chunk */
+    double       temper; /* queries grow by 1 + temper * log(1 + floor(position / temper_every)) */
+    size_t       temper_every, temper_first;
+    bool         temper_unturned; /* only in layers without positions */
+
+    uint64_t    sparse[MODEL_LAYERS_MAX / 64]; /* layers with experts */
+    const char *block, *router, *choice, *shared, *shared_gate, *list; /* experts: names */
+    const char *expert_gate, *expert_up, *expert_down;
+    bool        stacked, stacked_in_out, interleaved; /* experts as one tensor, how it lies */
+    bool        expert_bias, router_bias, normalise;
+    size_t      experts, experts_used, expert_inner, shared_inner, groups, groups_used;
+    nn_route    route;
+    float       route_scale, jitter, limit;
+
+    size_t latent_q, latent_kv, nope_dim, rope_dim, v_dim; /* latent attention; latent_kv 0: none */
+} model_decoder;
 
 /* A configuration that was checked: every size is within its limit and fits the others. */
 typedef struct model_shape {
@@ -46,17 +82,46 @@ typedef struct model_shape {
     const char       *class_name; /* "LlamaForCausalLM" */
     model_head        head;
     size_t            hidden, inner, layers, heads, kv_heads, head_dim, vocab, positions_max, labels;
+    size_t            value_dim;                                     /* 0: head_dim */
+    size_t            groups, group_layers;                          /* albert */
+    size_t            buckets, distance_max;                         /* relative positions */
+    size_t            taps, period;                                  /* convolution; layers */
+    size_t            window;                                        /* of sliding layers */
+    uint64_t          sliding[MODEL_LAYERS_MAX / 64];                /* a bit per layer */
+    size_t            embed_width;    /* of an encoder's embeddings */
+    size_t            position_first; /* ids of learned positions start here: fewer tokens fit */
+    size_t            pad, types;     /* padding id; token types, 0: none */
     float             eps;
     tensor_act        act;
     bool              attention_bias, mlp_bias, tied;
-    nn_rope           rope; /* width 0: learned positions */
+    bool              norm_bias, head_bias, word_bias, mean_pooling; /* modernbert */
+    bool              norm_before, no_last_norm; /* opt */
+    bool              grouped, two_norms; /* falcon */
+    float             alibi;              /* mpt */
+    bool c2p, p2c, share_keys, learned_positions, norm_distances, bucketed; /* deberta */
+    tensor_act        head_act, conv_act;
+    nn_rope           rope_local; /* of sliding layers */
+    model_decoder     decoder;
+    bool              relative; /* positions are neither rotary nor from a table: no limit */
+    nn_rope           rope;     /* width 0: learned positions */
 } model_shape;
+
+static inline bool model_layer_is(const uint64_t *bits, size_t layer)
+{
+    return (bits[layer / 64] >> layer % 64 & 1u) != 0;
+}
+static inline void model_layer_set(uint64_t *bits, size_t layer, bool on)
+{
+    bits[layer / 64] &= ~((uint64_t)1 << layer % 64);
+    bits[layer / 64] |= (uint64_t)on << layer % 64;
+}
 
 /* One step for `batch` rows of `times` tokens each. Arrays are row-major, on the host. */
 typedef struct model_batch {
     size_t         batch, times;
     const int32_t *ids;       /* [batch, times] */
     const int32_t *positions; /* [batch, times]; NULL: counted on from what kv holds */
+    const int32_t *types;     /* [batch, times]; NULL: all 0 */
     const int32_t *mask;      /* [batch, held + times], 0 hides a key; NULL: all are seen */
     nn_kv         *kv;        /* NULL: none; only for models that generate */
     bool           last_only; /* generating models: logits of the last time only */
@@ -76,6 +141,7 @@ typedef struct model_out {
 struct model_arch {
     const char *model_type; /* config.json's "model_type" */
     const char *prefix;     /* of body weights inside a class with a head: "model." */
+    const void *dialect;    /* what tells apart architectures that share a file */
     const struct model_class {
         const char *name;
         model_head  head;

@@ -36,9 +36,25 @@ snug_status cfg_bool(snug_json config, const char *key, bool dflt, bool *out,
                      snug_err *err) SNUG_MUST_USE;
 snug_status cfg_act(snug_json config, const char *key, const char *dflt, tensor_act *out,
                     snug_err *err) SNUG_MUST_USE;
-/* rope_parameters, or rope_theta and rope_scaling; needs positions_max and the width of a head. */
-snug_status cfg_rope(snug_json config, size_t width, size_t positions_max, double theta_dflt,
-                     nn_rope *out, snug_err *err) SNUG_MUST_USE;
+snug_status cfg_text(snug_json config, const char *key, const char *dflt, snug_slice *out,
+                     snug_err *err) SNUG_MUST_USE;
+/* Refuses by name every key of a NULL-terminated list that is set to something. */
+snug_status cfg_refuse(snug_json config, const char *const *keys, snug_err *err) SNUG_MUST_USE;
+/* kv_heads and head_dim of a model whose heads split its width evenly. */
+snug_status cfg_heads(model_shape *s, snug_err *err) SNUG_MUST_USE;
+
+/* How a class reads rope_parameters, or rope_theta and rope_scaling. */
+typedef struct cfg_rotary {
+    size_t      width, positions_max; /* of a head */
+    double      theta, partial;       /* defaults; partial 0: the class turns whole heads */
+    const char *layer_type;           /* NULL: one kind of layer; else the key of its own object */
+    const char *theta_key;            /* NULL: rope_theta; the old name of this layer type's theta */
+    bool        plain;                /* scaling written without layer types is not for these layers */
+    bool        interleaved;
+} cfg_rotary;
+snug_status cfg_rope(snug_json config, cfg_rotary rule, nn_rope *out, snug_err *err) SNUG_MUST_USE;
+/* layer_types, when the config has them, over what `sliding` says already. */
+snug_status cfg_layer_types(snug_json config, model_shape *s, snug_err *err) SNUG_MUST_USE;
 snug_status cfg_labels(snug_json config, size_t *out, snug_err *err) SNUG_MUST_USE;
 
 /* ---- weights (weights.c) ---- */
@@ -64,6 +80,73 @@ snug_status bind_linear(const binder *b, nn_linear *out, size_t in, size_t n, bo
 snug_status bind_norm(const binder *b, nn_norm *out, nn_norm_kind kind, size_t n, float eps,
                       const char *name) SNUG_MUST_USE;
 
-extern const model_arch arch_llama, arch_distilbert;
+/* As bind_norm, without a bias. */
+snug_status bind_norm_weight(const binder *b, nn_norm *out, nn_norm_kind kind, size_t n, float eps,
+                             const char *name) SNUG_MUST_USE;
+bool        bind_has(const binder *b, const char *name); /* the full name of a weight */
+/* A copy of a view that belongs to the model: what a file lays out as no operation reads it. */
+snug_status bind_copy(const binder *b, const tensor *view, tensor_dtype dtype,
+                      tensor *out) SNUG_MUST_USE;
+/* Rows [from, from + n) of a fused linear. */
+nn_linear bind_rows(const nn_linear *fused, size_t from, size_t n);
+/* Adds one to a norm's weight: families that store it less one. */
+snug_status bind_norm_plus_one(const binder *b, nn_norm *n) SNUG_MUST_USE;
+
+/* ---- encoders (encoder.c): the parts of the BERT line that its members share ---- */
+
+typedef struct encoder_layer {
+    nn_attention attention;
+    nn_norm      after_attention, after_mlp;
+    nn_mlp       mlp;
+} encoder_layer;
+
+/* Where a class keeps what it puts on top, and how it works. */
+typedef struct encoder_names {
+    const char *pooler;     /* first token -> tanh, given out by the bare model; NULL: none */
+    const char *class_pool; /* first token -> act, before the labels; NULL: none */
+    bool        class_pool_in_body;
+    tensor_act  class_act;
+    const char *classes, *tokens, *span;
+    const char *word_dense, *word_norm, *word_bias, *word_decoder;
+    bool        word_act_gelu; /* whatever the config's activation is */
+} encoder_names;
+
+typedef struct encoder_head {
+    const encoder_names *names;
+    nn_linear            pool, dense, last;
+    nn_norm              norm;
+    tensor_act           pool_act, dense_act;
+} encoder_head;
+
+/* words [V, width]: the embeddings a masked-word head is tied to. */
+snug_status encoder_bind_head(const binder *body, const encoder_names *names, const tensor *words,
+                              encoder_head *out) SNUG_MUST_USE;
+/* x [B, T, E] -> the outputs of the class. */
+snug_status encoder_run_head(const nn_ctx *c, const model_shape *s, const encoder_head *h,
+                             const tensor *x, model_out *out, snug_err *err) SNUG_MUST_USE;
+snug_status encoder_give(model_out *out, const char *name, tensor value);
+/* logits [B, T, 2] as start_logits and end_logits [B, T]. */
+snug_status encoder_give_span(const nn_ctx *c, const tensor *logits, model_out *out,
+                              snug_err *err) SNUG_MUST_USE;
+/* x = norm(x + attention(x)), x = norm(x + mlp(x)), in place. */
+snug_status encoder_run_layer(const nn_ctx *c, const encoder_layer *l, const tensor *x,
+                              const nn_step *step, snug_err *err) SNUG_MUST_USE;
+/* x [B, T, E] += rows of a table by ids [B, T]; ids NULL: row 0. */
+snug_status encoder_add_rows(const nn_ctx *c, const tensor *table, const int32_t *ids, size_t batch,
+                             size_t times, const tensor *x, snug_err *err) SNUG_MUST_USE;
+/* Positions of learned tables: 0, 1, ..; or, with first > 0, counted from it over tokens that are no
+ * padding, which gets first - 1. *owned: free(). */
+int32_t *encoder_positions(const model_shape *s, const model_batch *in);
+/* First token of each row: [B, E]. */
+tensor encoder_first(const tensor *x);
+/* What every encoder's config says in the same words. */
+snug_status encoder_parse(snug_json config, model_shape *s, double eps_dflt,
+                          snug_err *err) SNUG_MUST_USE;
+
+/* Each file of arch/ exports its rows, the last with a NULL model_type. */
+extern const model_arch arch_llama[], arch_gemma[], arch_olmo[], arch_cohere[], arch_phi[],
+    arch_mixed[], arch_moe[], arch_deepseek[], arch_gpt2[], arch_neox[], arch_opt[], arch_bloom[],
+    arch_distilbert[], arch_bert[], arch_albert[], arch_mpnet[], arch_deberta[], arch_modernbert[],
+    arch_nomic[];
 
 #endif

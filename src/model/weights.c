@@ -220,15 +220,20 @@ static snug_status place(const binder *b, const weight *w, unsigned rank, const 
     return tensor_new_from(m->dev, dtype, rank, shape, w->data, true, out, b->err);
 }
 
+static void own(const binder *b, const tensor *t)
+{
+    struct owned *o = SNUG_NEW(b->m->arena, struct owned);
+    *o = (struct owned){b->m->owned, *t};
+    b->m->owned = o;
+}
+
 static snug_status bind_weight(const binder *b, const weight *w, unsigned rank, const size_t *shape,
                                tensor *out)
 {
     if (!shape_fits(w->info, rank, shape)) return wrong_shape(b, w, rank, shape);
     snug_status st = place(b, w, rank, shape, out);
     if (st != SNUG_OK) return st;
-    struct owned *o = SNUG_NEW(b->m->arena, struct owned);
-    *o = (struct owned){b->m->owned, *out};
-    b->m->owned = o;
+    own(b, out);
     b->m->weight_bytes += tensor_size(out);
     return SNUG_OK;
 }
@@ -273,4 +278,37 @@ snug_status bind_norm(const binder *b, nn_norm *out, nn_norm_kind kind, size_t n
     snug_status st = bind_named(b, name, old ? ".gamma" : ".weight", TENSOR_DIMS(n), &out->w);
     if (st != SNUG_OK || kind == NN_RMS_NORM) return st;
     return bind_named(b, name, old ? ".beta" : ".bias", TENSOR_DIMS(n), &out->b);
+}
+
+snug_status bind_norm_weight(const binder *b, nn_norm *out, nn_norm_kind kind, size_t n, float eps,
+                             const char *name)
+{
+    *out = (nn_norm){.kind = kind, .eps = eps};
+    return bind_named(b, name, ".weight", TENSOR_DIMS(n), &out->w);
+}
+
+bool bind_has(const binder *b, const char *name) { return lookup(b, name, "") != NULL; }
+
+snug_status bind_copy(const binder *b, const tensor *view, tensor_dtype dtype, tensor *out)
+{
+    snug_status st = tensor_new(b->m->dev, dtype, view->rank, view->shape, out, b->err);
+    if (st != SNUG_OK) return st;
+    own(b, out);
+    return tensor_copy(b->m->dev, view, out, b->err);
+}
+
+nn_linear bind_rows(const nn_linear *fused, size_t from, size_t n)
+{
+    nn_linear part = {.w = tensor_slice(&fused->w, 0, from, n)};
+    if (tensor_present(&fused->b)) part.b = tensor_slice(&fused->b, 0, from, n);
+    return part;
+}
+
+snug_status bind_norm_plus_one(const binder *b, nn_norm *n)
+{
+    tensor      wide;
+    snug_status st = bind_copy(b, &n->w, TENSOR_F32, &wide);
+    if (st != SNUG_OK) return st;
+    n->w = wide;
+    return tensor_scale(b->m->dev, &wide, 1.0f, 1.0f, &wide, b->err);
 }

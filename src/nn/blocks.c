@@ -6,6 +6,7 @@
  * Threads: as the device of the context. */
 #include "nn/nn.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -38,6 +39,7 @@ snug_status nn_linear_run(const nn_ctx *c, const nn_linear *l, const tensor *x, 
 snug_status nn_norm_run(const nn_ctx *c, const nn_norm *n, const tensor *x, const tensor *out,
                         snug_err *err)
 {
+    if (n->kind == NN_NO_NORM) return tensor_copy(c->dev, x, out, err);
     return n->kind == NN_RMS_NORM ? tensor_rms_norm(c->dev, x, &n->w, n->eps, out, err)
                                   : tensor_layer_norm(c->dev, x, &n->w, &n->b, n->eps, out, err);
 }
@@ -53,6 +55,11 @@ snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor
     SNUG_TRY(nn_linear_run(c, &m->up, x, &up, err)); /* [B, T, inner] */
     if (tensor_present(&m->gate.w)) {
         SNUG_TRY(nn_linear_run(c, &m->gate, x, &gate, err));
+        if (m->limit != 0.0f) {
+            SNUG_TRY(tensor_clamp(c->dev, &gate, -INFINITY, m->limit, &gate, err));
+            SNUG_TRY(tensor_clamp(c->dev, &up, -m->limit, m->limit, &up, err));
+            SNUG_TRY(tensor_scale(c->dev, &up, 1.0f, 1.0f, &up, err));
+        }
         SNUG_TRY(tensor_glu(c->dev, &gate, &up, m->act, &gate, err));
         SNUG_TRY(tensor_linear(c->dev, &gate, &m->down.w, &m->down.b, out, err));
     } else {
@@ -64,9 +71,8 @@ done:
     return st;
 }
 
-/* x projected to [B, T, heads, width]. */
-static snug_status heads_of(const nn_ctx *c, const nn_linear *l, const tensor *x, size_t heads,
-                            tensor *out, snug_err *err)
+snug_status nn_heads_run(const nn_ctx *c, const nn_linear *l, const tensor *x, size_t heads,
+                         tensor *out, snug_err *err)
 {
     snug_status st = nn_linear_run(c, l, x, out, err);
     if (st != SNUG_OK) return st;
@@ -74,31 +80,85 @@ static snug_status heads_of(const nn_ctx *c, const nn_linear *l, const tensor *x
     return SNUG_OK;
 }
 
-snug_status nn_attention_run(const nn_ctx *c, const nn_attention *a, const tensor *x,
-                             const nn_turn *turn, const tensor *mask, nn_kv *kv, size_t layer,
-                             tensor *out, snug_err *err)
+/* t [B, T, heads, D], in place. */
+static snug_status norm_heads(const nn_ctx *c, const nn_attention *a, const nn_norm *n,
+                              const tensor *t, snug_err *err)
 {
-    snug_status st = SNUG_OK;
-    tensor      q, k, v, mixed;
+    if (a->head_norm == NN_HEADS_JOINED) {
+        tensor rows =
+            tensor_view(t, TENSOR_DIMS(t->shape[0], t->shape[1], t->shape[2] * t->shape[3]));
+        return nn_norm_run(c, n, &rows, &rows, err);
+    }
+    if (n->w.rank < 2) return nn_norm_run(c, n, t, t, err);
+    nn_norm     bare = {.kind = n->kind, .eps = n->eps}; /* a weight per head: applied after */
+    snug_status st = nn_norm_run(c, &bare, t, t, err);
+    return st != SNUG_OK ? st : tensor_mul(c->dev, t, &n->w, t, err);
+}
+
+static snug_status norm_both(const nn_ctx *c, const nn_attention *a, const tensor *q,
+                             const tensor *k, snug_err *err)
+{
+    if (a->head_norm == NN_HEADS_RAW) return SNUG_OK;
+    snug_status st = norm_heads(c, a, &a->q_norm, q, err);
+    return st != SNUG_OK ? st : norm_heads(c, a, &a->k_norm, k, err);
+}
+
+static snug_status turn_heads(const nn_ctx *c, const nn_turn *t, const tensor *x, snug_err *err)
+{
+    return t == NULL ? SNUG_OK : tensor_rope(c->dev, x, &t->cos, &t->sin, t->interleaved, x, err);
+}
+
+static snug_status clip(const nn_ctx *c, const nn_attention *a, const tensor *t, snug_err *err)
+{
+    return a->clip == 0.0f ? SNUG_OK : tensor_clamp(c->dev, t, -a->clip, a->clip, t, err);
+}
+
+snug_status nn_attention_mix(const nn_ctx *c, const nn_attention *a, const tensor *q,
+                             const tensor *k, const tensor *v, const nn_step *s, tensor *out,
+                             snug_err *err)
+{
+    size_t      B = q->shape[0], T = q->shape[1], H = q->shape[2], D = v->shape[3];
+    snug_status st = tensor_space_take(c->space, TENSOR_F32, TENSOR_DIMS(B, T, H, D), out, err);
+    if (st != SNUG_OK) return st;
+    tensor_op op = {.kind = TENSOR_OP_ATTENTION,
+                    .out = *out,
+                    .in = {*q, *k, *v},
+                    .u.attention = {.scale = a->scale,
+                                    .causal = a->causal,
+                                    .window = a->window,
+                                    .ahead = a->ahead,
+                                    .chunk = a->chunk,
+                                    .cap = a->cap}};
+    if (s->mask != NULL) op.in[3] = *s->mask;
+    if (s->bias != NULL) op.in[4] = *s->bias;
+    op.in[5] = a->sinks;
+    *out = tensor_view(out, TENSOR_DIMS(B, T, H * D));
+    return tensor_run(c->dev, &op, err);
+}
+
+snug_status nn_attention_run(const nn_ctx *c, const nn_attention *a, const tensor *x,
+                             const nn_step *s, tensor *out, snug_err *err)
+{
+    snug_status    st = SNUG_OK;
+    tensor         q, k, v, mixed;
+    const nn_turn *q_turn = s->q_turn != NULL ? s->q_turn : s->turn;
     SNUG_ASSERT(x->rank == 3);
     SNUG_TRY(take_cols(c, x, a->o.w.shape[0], out, err));
     tensor_mark mark = tensor_space_mark(c->space);
-    SNUG_TRY(heads_of(c, &a->q, x, a->heads, &q, err));    /* [B, T, H, D] */
-    SNUG_TRY(heads_of(c, &a->k, x, a->kv_heads, &k, err)); /* [B, T, G, D] */
-    SNUG_TRY(heads_of(c, &a->v, x, a->kv_heads, &v, err));
-    if (turn != NULL) {
-        SNUG_TRY(tensor_rope(c->dev, &q, &turn->cos, &turn->sin, turn->interleaved, &q, err));
-        SNUG_TRY(tensor_rope(c->dev, &k, &turn->cos, &turn->sin, turn->interleaved, &k, err));
-    }
+    SNUG_TRY(nn_heads_run(c, &a->q, x, a->heads, &q, err));    /* [B, T, H, D] */
+    SNUG_TRY(nn_heads_run(c, &a->k, x, a->kv_heads, &k, err)); /* [B, T, G, D] */
+    SNUG_TRY(nn_heads_run(c, &a->v, x, a->kv_heads, &v, err));
+    SNUG_TRY(clip(c, a, &q, err));
+    SNUG_TRY(clip(c, a, &k, err));
+    SNUG_TRY(clip(c, a, &v, err));
+    if (!a->norm_after_turn) SNUG_TRY(norm_both(c, a, &q, &k, err));
+    SNUG_TRY(turn_heads(c, q_turn, &q, err));
+    SNUG_TRY(turn_heads(c, s->turn, &k, err));
+    if (a->norm_after_turn) SNUG_TRY(norm_both(c, a, &q, &k, err));
     tensor keys = k, values = v;
-    if (kv != NULL)
-        SNUG_TRY(nn_kv_append(kv, layer, &k, &v, &keys, &values, err)); /* [B, S+T, G, D] */
-    SNUG_TRY(tensor_space_take(c->space, TENSOR_F32,
-                               TENSOR_DIMS(x->shape[0], x->shape[1], a->heads, v.shape[3]), &mixed,
-                               err));
-    SNUG_TRY(tensor_attention(c->dev, &q, &keys, &values, mask, a->scale, a->causal, a->window,
-                              &mixed, err));
-    mixed = tensor_view(&mixed, TENSOR_DIMS(x->shape[0], x->shape[1], a->heads * v.shape[3]));
+    if (s->kv != NULL)
+        SNUG_TRY(nn_kv_append(s->kv, s->layer, &k, &v, &keys, &values, err)); /* [B, S+T, G, D] */
+    SNUG_TRY(nn_attention_mix(c, a, &q, &keys, &values, s, &mixed, err));
     SNUG_TRY(tensor_linear(c->dev, &mixed, &a->o.w, &a->o.b, out, err));
     tensor_space_release(c->space, mark);
 done:

@@ -103,6 +103,31 @@ done:
     return st;
 }
 
+snug_status nn_kv_reorder(nn_kv *kv, const size_t *from, snug_err *err)
+{
+    bool same = true;
+    for (size_t b = 0; b < kv->conf.batch; b++) same &= from[b] == b;
+    for (size_t i = 0; !same && i < 2 * kv->conf.layers; i++) {
+        tensor *t = i % 2 == 0 ? &kv->k[i / 2] : &kv->v[i / 2], next;
+        if (!tensor_present(t) || kv->count == 0) continue;
+        snug_status st = tensor_new(kv->dev, kv->conf.dtype, t->rank, t->shape, &next, err);
+        for (size_t b = 0; st == SNUG_OK && b < kv->conf.batch; b++) {
+            SNUG_ASSERT(from[b] < kv->conf.batch);
+            tensor to = tensor_slice(&next, 0, b, 1), was = tensor_slice(t, 0, from[b], 1);
+            to = tensor_slice(&to, 1, 0, kv->count);
+            was = tensor_slice(&was, 1, 0, kv->count);
+            st = tensor_copy(kv->dev, &was, &to, err);
+        }
+        if (st != SNUG_OK) {
+            tensor_free(&next);
+            return st;
+        }
+        tensor_free(t);
+        *t = next;
+    }
+    return SNUG_OK;
+}
+
 void nn_kv_advance(nn_kv *kv, size_t times)
 {
     SNUG_ASSERT(times <= kv->room - kv->count);

@@ -25,20 +25,22 @@ typedef struct nn_linear { tensor w, b; } nn_linear; /* w [out, in]; b absent: n
 snug_status nn_linear_run(const nn_ctx *c, const nn_linear *l, const tensor *x, tensor *out,
                           snug_err *err) SNUG_MUST_USE;
 
-typedef enum nn_norm_kind { NN_LAYER_NORM, NN_RMS_NORM } nn_norm_kind;
+typedef enum nn_norm_kind { NN_NO_NORM, NN_LAYER_NORM, NN_RMS_NORM } nn_norm_kind;
 typedef struct nn_norm {
     nn_norm_kind kind;
     tensor       w, b; /* absent: one, zero */
     float        eps;
 } nn_norm;
-/* out has x's shape and may be x. */
+/* out has x's shape and may be x. NN_NO_NORM copies. */
 snug_status nn_norm_run(const nn_ctx *c, const nn_norm *n, const tensor *x, const tensor *out,
                         snug_err *err) SNUG_MUST_USE;
 
-/* down(act(gate(x)) * up(x)); without a gate down(act(up(x))). */
+/* down(act(gate(x)) * up(x)); without a gate down(act(up(x))). With a limit the gate is cut to at
+ * most that, up to [-limit, limit], and up + 1 takes up's place. */
 typedef struct nn_mlp {
     nn_linear  gate, up, down; /* gate.w absent: plain */
     tensor_act act;
+    float      limit; /* 0: none */
 } nn_mlp;
 snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor *out,
                        snug_err *err) SNUG_MUST_USE;
@@ -48,7 +50,7 @@ snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor
 /* X(constant, name in configs) */
 #define NN_ROPE_LIST(X)                                                                            \
     X(DEFAULT, "default") X(LINEAR, "linear") X(DYNAMIC, "dynamic") X(YARN, "yarn")                \
-    X(LLAMA3, "llama3")
+    X(LLAMA3, "llama3") X(LONGROPE, "longrope")
 
 typedef enum nn_rope_kind {
 #define X(id, name) NN_ROPE_##id,
@@ -57,6 +59,8 @@ typedef enum nn_rope_kind {
     NN_ROPE_COUNT
 } nn_rope_kind;
 bool nn_rope_kind_parse(snug_slice name, nn_rope_kind *out);
+
+enum { NN_ROPE_FACTORS_MAX = 256 };
 
 typedef struct nn_rope {
     nn_rope_kind kind;
@@ -68,7 +72,11 @@ typedef struct nn_rope {
     double       beta_fast, beta_slow, attention_factor, mscale, mscale_all_dim; /* yarn; 0: derive */
     bool         truncate;                                                     /* yarn: whole dimensions */
     bool         interleaved; /* pairs (2i, 2i+1) instead of (i, i + width/2) */
+    float        short_factor[NN_ROPE_FACTORS_MAX], long_factor[NN_ROPE_FACTORS_MAX]; /* longrope */
 } nn_rope;
+
+/* Whether keys that were turned while `held` positions were known are wrong at `length`. */
+bool nn_rope_stale(const nn_rope *r, size_t held, size_t length);
 
 /* The width/2 frequencies for a sequence that is `length` positions long so far (dynamic depends on
  * it); returns what cos and sin are multiplied by. */
@@ -105,20 +113,95 @@ snug_status nn_kv_append(nn_kv *kv, size_t layer, const tensor *k, const tensor 
                          tensor *values, snug_err *err) SNUG_MUST_USE;
 void        nn_kv_advance(nn_kv *kv, size_t times);
 void        nn_kv_rewind(nn_kv *kv, size_t count); /* forgets all positions past count */
+/* Row b becomes what row from[b] was: beams that survive. */
+snug_status nn_kv_reorder(nn_kv *kv, const size_t *from, snug_err *err) SNUG_MUST_USE;
 
 /* ---- attention ---- */
 
+typedef enum nn_head_norm {
+    NN_HEADS_RAW,   /* q_norm and k_norm are not used */
+    NN_HEADS_EACH,  /* each head by itself; a weight [H, D] has a row per head */
+    NN_HEADS_JOINED /* all heads of a token as one row */
+} nn_head_norm;
+
 typedef struct nn_attention {
-    nn_linear q, k, v, o;
-    size_t    heads, kv_heads, width;
-    float     scale;
-    bool      causal;
-    size_t    window; /* 0: none */
+    nn_linear    q, k, v, o;
+    nn_norm      q_norm, k_norm;
+    nn_head_norm head_norm;
+    bool         norm_after_turn; /* head norms follow the rotary turn */
+    size_t       heads, kv_heads, width;
+    float        scale, cap; /* cap 0: none */
+    bool         causal;
+    size_t       window, ahead, chunk; /* 0: none; see tensor_op */
+    float        clip;                 /* 0: none; q, k and v are cut to [-clip, clip] */
+    tensor       sinks;                /* [H], absent: none */
 } nn_attention;
-/* x [B, T, in] -> *out [B, T, out]. turn NULL: positions are not rotary; mask [B, S+T] I32 NULL: all
- * are seen; kv NULL: this step is all there is. */
+
+/* What one step gives to every layer of a kind. */
+typedef struct nn_step {
+    const nn_turn *turn;   /* NULL: positions are not rotary */
+    const nn_turn *q_turn; /* NULL: as turn; else that of the queries alone */
+    const tensor  *mask;   /* [B, S+T] I32; NULL: all are seen */
+    const tensor  *bias;   /* [B, H, T, S+T] F32; NULL: none */
+    nn_kv         *kv;     /* NULL: this step is all there is */
+    size_t         layer;  /* of kv */
+} nn_step;
+
+/* x [B, T, in] -> *out [B, T, out]. */
 snug_status nn_attention_run(const nn_ctx *c, const nn_attention *a, const tensor *x,
-                             const nn_turn *turn, const tensor *mask, nn_kv *kv, size_t layer,
-                             tensor *out, snug_err *err) SNUG_MUST_USE;
+                             const nn_step *s, tensor *out, snug_err *err) SNUG_MUST_USE;
+/* Scores and values only: q [B, T, H, D], k, v [B, S, G, D] -> *out [B, T, H * D]. */
+snug_status nn_attention_mix(const nn_ctx *c, const nn_attention *a, const tensor *q,
+                             const tensor *k, const tensor *v, const nn_step *s, tensor *out,
+                             snug_err *err) SNUG_MUST_USE;
+/* x projected to [B, T, heads, width]. */
+snug_status nn_heads_run(const nn_ctx *c, const nn_linear *l, const tensor *x, size_t heads,
+                         tensor *out, snug_err *err) SNUG_MUST_USE;
+
+/* ---- biases of position ---- */
+
+/* Buckets of distances: exact ones near, logarithmic ones far, all past distance_max in the last. */
+typedef struct nn_buckets {
+    tensor table; /* [count, H] */
+    size_t distance_max;
+    bool   both_ways; /* half of the buckets are for keys behind the query */
+} nn_buckets;
+/* The bias [B, H, T, held + T] of queries at positions held and up. */
+snug_status nn_buckets_run(const nn_ctx *c, const nn_buckets *r, size_t batch, size_t held,
+                           size_t times, tensor *out, snug_err *err) SNUG_MUST_USE;
+/* ALiBi: slope_h * the position of the key, which differs from slope_h * -distance by a constant per
+ * row. mask as in nn_step: positions count visible keys. */
+snug_status nn_alibi_run(const nn_ctx *c, size_t heads, float bias_max, const int32_t *mask,
+                         size_t batch, size_t held, size_t times, tensor *out,
+                         snug_err *err) SNUG_MUST_USE;
+
+/* ---- mixture of experts (moe.c) ---- */
+
+typedef enum nn_route {
+    NN_ROUTE_SOFTMAX,      /* softmax over all experts, then the best */
+    NN_ROUTE_TOP_SOFTMAX,  /* the best logits, softmax over them */
+    NN_ROUTE_SIGMOID,      /* sigmoid; `choice` is added for choosing only; groups by their best two */
+    NN_ROUTE_SPARSE_MIXER, /* twice the largest, each weighed among its near equals */
+    NN_ROUTE_INPUT         /* the best logits; their sigmoid scales the expert's input */
+} nn_route;
+
+enum { NN_EXPERTS_MAX = 1024, NN_EXPERTS_USED_MAX = 64 };
+
+typedef struct nn_moe {
+    nn_linear router; /* [experts, E] */
+    tensor    choice; /* [experts], absent: none */
+    nn_mlp   *experts;
+    size_t    count, used;
+    size_t    groups, groups_used; /* 0 or 1: no groups */
+    nn_route  route;
+    bool      normalise; /* chosen weights sum to one */
+    float     scale;     /* times the chosen weights */
+    float     jitter;    /* sparse mixer: how near "near equals" are */
+    nn_mlp    shared;    /* up.w absent: none */
+    nn_linear shared_gate; /* w absent: the shared expert counts fully */
+} nn_moe;
+/* x [B, T, E] -> *out [B, T, E]. */
+snug_status nn_moe_run(const nn_ctx *c, const nn_moe *m, const tensor *x, tensor *out,
+                       snug_err *err) SNUG_MUST_USE;
 
 #endif

@@ -7,6 +7,8 @@
  *            theta * (factor * L / M - (factor - 1))^(width / (width - 2))
  *   yarn     pairs that turn often within M keep f, slow ones take f / factor, a ramp between
  *            (Peng et al. 2023); cos and sin grow by 0.1 ln(factor) + 1
+ *   longrope each pair has a factor of its own, one list within M, one beyond;
+ *            cos and sin grow by sqrt(1 + ln(factor) / ln(M))
  *   llama3   the same by wavelength: short ones keep f, long ones take f / factor, smooth between
  *
  * Truth: everything is float32 in the order the reference implementation computes it: at position
@@ -95,11 +97,29 @@ static float yarn_freqs(const nn_rope *r, float *f)
     return (float)yarn_scale(r->factor, 1.0);
 }
 
+static float longrope_freqs(const nn_rope *r, size_t length, float *f)
+{
+    const float *each = length > r->original_max ? r->long_factor : r->short_factor;
+    SNUG_ASSERT(r->width / 2 <= NN_ROPE_FACTORS_MAX);
+    for (size_t i = 0; i < r->width / 2; i++)
+        f[i] = 1.0f / (each[i] * period(r->theta, i, r->width));
+    if (r->attention_factor > 0) return (float)r->attention_factor;
+    return r->factor <= 1.0 ? 1.0f
+                            : (float)sqrt(1.0 + log(r->factor) / log((double)r->original_max));
+}
+
+bool nn_rope_stale(const nn_rope *r, size_t held, size_t length)
+{
+    return r->width > 0 && r->kind == NN_ROPE_LONGROPE && held > 0 && held <= r->original_max &&
+           length > r->original_max;
+}
+
 float nn_rope_freqs(const nn_rope *r, size_t length, float *freqs)
 {
     double theta = r->theta, width = (double)r->width;
     SNUG_ASSERT(r->width >= 2 && r->width % 2 == 0);
     if (r->kind == NN_ROPE_YARN) return yarn_freqs(r, freqs);
+    if (r->kind == NN_ROPE_LONGROPE) return longrope_freqs(r, length, freqs);
     if (r->kind == NN_ROPE_DYNAMIC && length > r->positions_max) {
         SNUG_ASSERT(r->width > 2);
         theta *= pow(r->factor * (double)length / (double)r->positions_max - (r->factor - 1.0),

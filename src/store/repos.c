@@ -117,7 +117,8 @@ snug_status store_find_redirect(db_txn *tx, snug_arena *a, int type, snug_slice 
 snug_status store_namespace_used(db_txn *tx, snug_slice ns, bool *used, snug_err *err)
 {
     static const db_query q = {
-        "SELECT r.id FROM repos r WHERE r.ns_key = $1 AND r.state <> 2 LIMIT 1"};
+        "SELECT r.id FROM repos r WHERE r.ns_key = $1 AND r.state <> 2 UNION ALL "
+        "SELECT o.id FROM orgs o WHERE o.name_key = $1 LIMIT 1"};
     snug_arena   *a = snug_arena_new();
     const db_val *cols;
     db_val        arg = db_text(store_lower(a, ns));
@@ -253,10 +254,12 @@ snug_status store_delete_repo(db_txn *tx, int64_t id, snug_err *err)
     static const db_query all[] = {
         {"DELETE FROM redirects WHERE repo_id = $1"}, {"DELETE FROM repo_tags WHERE repo_id = $1"},
         {"DELETE FROM lfs_links WHERE repo_id = $1"}, {"DELETE FROM downloads WHERE repo_id = $1"},
+        {"DELETE FROM xet_links WHERE repo_id = $1"}, {"DELETE FROM lfs_locks WHERE repo_id = $1"},
         {"DELETE FROM repos WHERE id = $1"},
     };
     snug_status st = SNUG_OK;
     db_val      arg = db_int(id);
+    SNUG_TRY(store_drop_community(tx, id, err));
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         SNUG_TRY(db_exec(tx, all[i], &arg, 1, NULL, err));
 done:

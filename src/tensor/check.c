@@ -156,6 +156,13 @@ static const char *check_attention(const tensor_op *op)
         (mask->dtype != TENSOR_I32 || mask->rank != 2 || mask->shape[0] != k->shape[0] ||
          mask->shape[1] != k->shape[1] || mask->stride[1] != 1))
         return "the mask must be I32 [batch, positions]";
+    const tensor *bias = &op->in[4], *sinks = &op->in[5];
+    if (tensor_present(bias) &&
+        (!is_act(bias) || bias->rank != 4 || bias->shape[0] != q->shape[0] ||
+         bias->shape[1] != q->shape[2] || bias->shape[2] != q->shape[1] ||
+         bias->shape[3] != k->shape[1] || bias->stride[3] != 1))
+        return "the bias must be F32 [batch, heads, time, positions]";
+    if (tensor_present(sinks) && !vector_ok(sinks, q->shape[2])) return "a sink per head is wanted";
     return NULL;
 }
 
@@ -195,6 +202,41 @@ static const char *check_copy(const tensor_op *op)
     return is_weight(&op->in[0]) && is_weight(&op->out) ? NULL : "only float types convert";
 }
 
+static const char *check_scale(const tensor_op *op)
+{
+    const tensor *x = &op->in[0];
+    if (!is_act(x) || !is_act(&op->out) || !tensor_same_shape(x, &op->out))
+        return "input and output must be F32 of one shape";
+    return tensor_is_dense(x) && tensor_is_dense(&op->out) ? NULL : "operands must be dense";
+}
+
+static const char *check_gather(const tensor_op *op)
+{
+    const tensor *x = &op->in[0], *index = &op->in[1], *o = &op->out;
+    unsigned      row = op->u.gather.trans ? 3 : 2, col = op->u.gather.trans ? 2 : 3;
+    if (x->rank != 4 || o->rank != 4 || !is_weight(x) || !is_act(o))
+        return "input and output must be floats of rank 4";
+    if (index->rank != 2 || index->dtype != TENSOR_I32 || !tensor_is_dense(index))
+        return "the index must be dense I32 of rank 2";
+    if (x->shape[0] != o->shape[0] || x->shape[1] != o->shape[1] || x->shape[2] != o->shape[row])
+        return "the output does not fit the input";
+    return index->shape[0] == o->shape[row] && index->shape[1] == o->shape[col]
+               ? NULL
+               : "the index does not fit the output";
+}
+
+static const char *check_scatter(const tensor_op *op)
+{
+    const tensor *x = &op->in[0], *ids = &op->in[1], *w = &op->in[2], *o = &op->out;
+    if (x->rank != 2 || o->rank != 2 || !is_act(x) || !is_act(o) || x->shape[1] != o->shape[1])
+        return "input and output must be F32 rows of one width";
+    if (ids->rank != 1 || ids->dtype != TENSOR_I32 || !tensor_is_dense(ids) ||
+        ids->shape[0] != x->shape[0])
+        return "an I32 id per row is wanted";
+    if (!is_act(w) || !vector_ok(w, x->shape[0])) return "an F32 weight per row is wanted";
+    return rows_ok(x) && rows_ok(o) ? NULL : "rows must be contiguous";
+}
+
 snug_status tensor_check(const tensor_op *op, snug_err *err)
 {
     /* How many inputs must be there, and the check of shapes: a row per operation. */
@@ -208,7 +250,9 @@ snug_status tensor_check(const tensor_op *op, snug_err *err)
         [TENSOR_OP_ROPE] = {3, check_rope},        [TENSOR_OP_ATTENTION] = {3, check_attention},
         [TENSOR_OP_ADD] = {2, check_binary},       [TENSOR_OP_MUL] = {2, check_binary},
         [TENSOR_OP_ACT] = {1, check_act},          [TENSOR_OP_GLU] = {2, check_act},
-        [TENSOR_OP_COPY] = {1, check_copy},
+        [TENSOR_OP_COPY] = {1, check_copy},        [TENSOR_OP_SCALE] = {1, check_scale},
+        [TENSOR_OP_CLAMP] = {1, check_scale},      [TENSOR_OP_GATHER] = {2, check_gather},
+        [TENSOR_OP_SCATTER] = {3, check_scatter},
     };
     if (op->kind >= TENSOR_OP_COUNT) return snug_fail(err, SNUG_EINVAL, "no such operation");
     for (unsigned i = 0; i < TENSOR_OP_IN_MAX; i++) {

@@ -92,6 +92,10 @@ snug_status cpu_ref_run(tensor_dev *d, const tensor_op *op, snug_err *err)
     case TENSOR_OP_ACT:
     case TENSOR_OP_GLU: return ref_act(d, op, err);
     case TENSOR_OP_COPY: return ref_copy(d, op, err);
+    case TENSOR_OP_SCALE:
+    case TENSOR_OP_CLAMP: return ref_scale(d, op, err);
+    case TENSOR_OP_GATHER: return ref_gather(d, op, err);
+    case TENSOR_OP_SCATTER: return ref_scatter(d, op, err);
     case TENSOR_OP_COUNT: break;
     }
     return snug_fail(err, SNUG_EINTERNAL, "no such operation");

@@ -64,7 +64,7 @@ snug_status tensor_attention(tensor_dev *d, const tensor *q, const tensor *k, co
     tensor_op op = {.kind = TENSOR_OP_ATTENTION,
                     .out = *out,
                     .in = {*q, *k, *v, or_none(mask)},
-                    .u.attention = {scale, causal, window}};
+                    .u.attention = {.scale = scale, .causal = causal, .window = window}};
     return tensor_run(d, &op, err);
 }
 
@@ -99,5 +99,33 @@ snug_status tensor_glu(tensor_dev *d, const tensor *gate, const tensor *up, tens
 snug_status tensor_copy(tensor_dev *d, const tensor *x, const tensor *out, snug_err *err)
 {
     tensor_op op = {.kind = TENSOR_OP_COPY, .out = *out, .in = {*x}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_scale(tensor_dev *d, const tensor *x, float factor, float shift,
+                         const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_SCALE, .out = *out, .in = {*x}, .u.scale = {factor, shift}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_clamp(tensor_dev *d, const tensor *x, float low, float high, const tensor *out,
+                         snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_CLAMP, .out = *out, .in = {*x}, .u.clamp = {low, high}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_gather(tensor_dev *d, const tensor *x, const tensor *index, bool trans,
+                          const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_GATHER, .out = *out, .in = {*x, *index}, .u.gather = {trans}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_scatter(tensor_dev *d, const tensor *x, const tensor *ids, const tensor *weights,
+                           const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_SCATTER, .out = *out, .in = {*x, *ids, *weights}};
     return tensor_run(d, &op, err);
 }

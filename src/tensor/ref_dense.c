@@ -128,11 +128,9 @@ snug_status ref_matmul(tensor_dev *d, const tensor_op *op, snug_err *err)
 /* ---- attention ---- */
 
 typedef struct attention_job {
-    const tensor *q, *k, *v, *mask, *out;
-    float        *scratch; /* positions per worker */
-    size_t        window;
-    float         scale;
-    bool          causal;
+    const tensor    *q, *k, *v, *mask, *bias, *sinks, *out;
+    const tensor_op *op;
+    float           *scratch; /* positions per worker, and one more */
 } attention_job;
 
 static const float *at4(const tensor *t, size_t b, size_t i, size_t h)
@@ -140,11 +138,11 @@ static const float *at4(const tensor *t, size_t b, size_t i, size_t h)
     return (const float *)cpu_data(t) + b * t->stride[0] + i * t->stride[1] + h * t->stride[2];
 }
 
-/* Scores of one query over all positions -> weights that sum to one. */
-static void weigh(float *p, size_t n, size_t seen)
+/* Scores of one query over all positions -> weights that sum to one, or less with a sink. */
+static void weigh(float *p, size_t n, size_t seen, const float *sink)
 {
-    float best = -INFINITY, sum = 0.0f;
-    if (seen == 0) {
+    float best = sink == NULL ? -INFINITY : *sink, sum = 0.0f;
+    if (seen == 0 && sink == NULL) {
         for (size_t j = 0; j < n; j++) p[j] = 1.0f / (float)n;
         return;
     }
@@ -153,7 +151,17 @@ static void weigh(float *p, size_t n, size_t seen)
         p[j] = expf(p[j] - best);
         sum += p[j];
     }
+    if (sink != NULL) sum += expf(*sink - best);
     for (size_t j = 0; j < n; j++) p[j] /= sum;
+}
+
+/* Whether the query at position `here` may not see key j, whatever the mask says. */
+static bool is_hidden(const tensor_op *op, size_t here, size_t j)
+{
+    size_t window = op->u.attention.window, ahead = op->u.attention.ahead,
+           chunk = op->u.attention.chunk;
+    return (op->u.attention.causal && j > here) || (window != 0 && j + window <= here) ||
+           (ahead != 0 && j >= here + ahead) || (chunk != 0 && j / chunk != here / chunk);
 }
 
 static void attend(const attention_job *a, float *p, size_t b, size_t i, size_t h)
@@ -165,14 +173,22 @@ static void attend(const attention_job *a, float *p, size_t b, size_t i, size_t 
     const int32_t *mask = tensor_present(a->mask)
                               ? (const int32_t *)cpu_data(a->mask) + b * a->mask->stride[0]
                               : NULL;
+    const float   *bias = tensor_present(a->bias)
+                              ? (const float *)cpu_data(a->bias) + b * a->bias->stride[0] +
+                                  h * a->bias->stride[1] + i * a->bias->stride[2]
+                              : NULL;
+    float          cap = a->op->u.attention.cap;
     size_t here = n - a->q->shape[1] + i; /* this query's position; used when causal or windowed */
     for (size_t j = 0; j < n; j++) {
-        bool hidden = (mask != NULL && mask[j] == 0) || (a->causal && j > here) ||
-                      (a->window != 0 && j + a->window <= here);
-        p[j] = hidden ? -INFINITY : dot(q, at4(k, b, j, group), width) * a->scale;
+        bool hidden = (mask != NULL && mask[j] == 0) || is_hidden(a->op, here, j);
         seen += !hidden;
+        p[j] = hidden ? -INFINITY : dot(q, at4(k, b, j, group), width) * a->op->u.attention.scale;
+        if (hidden) continue;
+        if (cap != 0.0f) p[j] = cap * tanhf(p[j] / cap);
+        if (bias != NULL) p[j] += bias[j];
     }
-    weigh(p, n, seen);
+    float sink = tensor_present(a->sinks) ? cpu_load(a->sinks->dtype, cpu_data(a->sinks), h) : 0.0f;
+    weigh(p, n, seen, tensor_present(a->sinks) ? &sink : NULL);
     float *o = (float *)cpu_data(a->out) + b * a->out->stride[0] + i * a->out->stride[1] +
                h * a->out->stride[2];
     for (size_t e = 0; e < a->v->shape[3]; e++) o[e] = 0.0f;
@@ -198,10 +214,10 @@ snug_status ref_attention(tensor_dev *d, const tensor_op *op, snug_err *err)
                        .k = &op->in[1],
                        .v = &op->in[2],
                        .mask = &op->in[3],
+                       .bias = &op->in[4],
+                       .sinks = &op->in[5],
                        .out = &op->out,
-                       .window = op->u.attention.window,
-                       .scale = op->u.attention.scale,
-                       .causal = op->u.attention.causal};
+                       .op = op};
     void         *scratch = NULL;
     size_t        n = a.k->shape[1];
     snug_status   st = cpu_scratch(d, snug_team_size(d->team) * n * sizeof(float), &scratch, err);

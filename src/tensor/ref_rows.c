@@ -209,6 +209,32 @@ snug_status ref_binary(tensor_dev *d, const tensor_op *op, snug_err *err)
     return SNUG_OK;
 }
 
+static void scale_part(void *arg, size_t from, size_t to, unsigned worker)
+{
+    (void)worker;
+    const rows_job *j = arg;
+    if (j->op->kind == TENSOR_OP_CLAMP) {
+        float low = j->op->u.clamp.low, high = j->op->u.clamp.high;
+        for (size_t i = from; i < to; i++)
+            j->out[i] = j->x[i] < low ? low : j->x[i] > high ? high : j->x[i];
+        return;
+    }
+    float factor = j->op->u.scale.factor, shift = j->op->u.scale.shift;
+    if (factor == 0.0f) {
+        for (size_t i = from; i < to; i++) j->out[i] = shift;
+        return;
+    }
+    for (size_t i = from; i < to; i++) j->out[i] = j->x[i] * factor + shift;
+}
+
+snug_status ref_scale(tensor_dev *d, const tensor_op *op, snug_err *err)
+{
+    (void)err;
+    rows_job j = {.op = op, .x = cpu_data(&op->in[0]), .out = cpu_data(&op->out)};
+    snug_team_run(d->team, tensor_count(&op->out), CPU_CHUNK_WORK, scale_part, &j);
+    return SNUG_OK;
+}
+
 static float activate(tensor_act fn, float x)
 {
     switch (fn) {
@@ -220,6 +246,7 @@ static float activate(tensor_act fn, float x)
     case TENSOR_ACT_RELU: return x > 0.0f ? x : 0.0f;
     case TENSOR_ACT_TANH: return tanhf(x);
     case TENSOR_ACT_SIGMOID: return 1.0f / (1.0f + expf(-x));
+    case TENSOR_ACT_RELU2: return x > 0.0f ? x * x : 0.0f;
     case TENSOR_ACT_COUNT: break;
     }
     return x;

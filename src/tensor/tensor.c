@@ -171,6 +171,15 @@ tensor tensor_slice(const tensor *t, unsigned dim, size_t from, size_t count)
     return v;
 }
 
+tensor tensor_swap(const tensor *t, unsigned a, unsigned b)
+{
+    SNUG_ASSERT(a < t->rank && b < t->rank);
+    tensor v = *t;
+    v.shape[a] = t->shape[b], v.stride[a] = t->stride[b];
+    v.shape[b] = t->shape[a], v.stride[b] = t->stride[a];
+    return v;
+}
+
 const char *tensor_shape_text(const tensor *t, char out[TENSOR_SHAPE_TEXT])
 {
     size_t n = 0;

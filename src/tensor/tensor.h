@@ -50,7 +50,7 @@ snug_status tensor_quantize(tensor_dtype t, const float *x, size_t n, void *out,
 
 /* ---- devices and their memory ---- */
 
-enum { TENSOR_ABI = 1, TENSOR_RANK_MAX = 8, TENSOR_OP_IN_MAX = 4 };
+enum { TENSOR_ABI = 2, TENSOR_RANK_MAX = 8, TENSOR_OP_IN_MAX = 6 };
 #define TENSOR_BYTES_MAX ((size_t)1 << 42) /* of one tensor: 4 TiB */
 
 typedef struct tensor_backend tensor_backend;
@@ -150,6 +150,7 @@ bool tensor_same_shape(const tensor *a, const tensor *b);
 /* Views; a wrong use is our mistake and asserts. */
 tensor tensor_view(const tensor *t, unsigned rank, const size_t *shape); /* of a dense tensor */
 tensor tensor_slice(const tensor *t, unsigned dim, size_t from, size_t count);
+tensor tensor_swap(const tensor *t, unsigned a, unsigned b); /* two dimensions change places */
 
 /* Copies a dense tensor's bytes to and from the host; n must be tensor_size(t). */
 snug_status tensor_put(const tensor *t, const void *src, size_t n, snug_err *err) SNUG_MUST_USE;
@@ -192,14 +193,22 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
  *   rms_norm    x / sqrt(mean(x^2) + eps) * in1                         (in1 optional)
  *   softmax     over the last dimension
  *   rope        in0[b, t, h, d] turned by cos in1[b, t, r/2], sin in2[b, t, r/2]; the rest of d
- * passes attention   q in0[b, t, h, d], k in1[b, s, g, d], v in2[b, s, g, e] -> out[b, t, h, e]; h
- * % g == 0; the queries are the last t of the s positions; in3[b, s] I32: keys that are 0 are
+ *               passes
+ *   attention   q in0[b, t, h, d], k in1[b, s, g, d], v in2[b, s, g, e] -> out[b, t, h, e]; h % g
+ *               == 0; the queries are the last t of the s positions; in3[b, s] I32: keys of 0 are
  *               hidden (optional). A query that may see no key at all takes the mean over all of
  *               them, as frameworks do that add a large negative number.
+ *               in4[b, h, t, s] F32 is added to the scaled scores (optional; strides of 0 repeat);
+ *               in5[h] weights: a score per head without a value that joins the softmax (optional)
  *   add, mul    in1 has in0's shape, or its last dimensions
  *   act         elementwise function
  *   glu         act(in0) * in1
  *   copy        converts between float types, any strides; dense quantized to dense F32
+ *   scale       in0 * factor + shift; with a factor of 0 the input is not read: a fill
+ *   clamp       in0 brought between low and high
+ *   gather      out[b, h, i, j] = in0[b, h, i, in1[i, j]]  (trans: in0[b, h, j, in1[j, i]]); in0 is a
+ *               weight of any strides, in1 I32
+ *   scatter     out[in1[n], d] += in0[n, d] * in2[n]: rows come home, weighted; in1 I32
  *
  * Quantized linear rounds each block of an input row (32 elements, or 256 for the K types) to 8
  * bits of step a = largest |x| / 127 and multiplies whole numbers: every CPU backend gives the same
@@ -207,10 +216,10 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
  * blocks of a / 2 * sum |w| plus float32 rounding. Blocks whose largest |x| is below 2^-100 count
  * as zero; a row that holds NaN or an infinity gives NaN in all its outputs. */
 #define TENSOR_OP_LIST(X)                                                                          \
-    X(LINEAR, "linear")                                                                            \
-    X(MATMUL, "matmul") X(EMBED, "embed") X(LAYER_NORM, "layer_norm") X(RMS_NORM, "rms_norm")      \
-        X(SOFTMAX, "softmax") X(ROPE, "rope") X(ATTENTION, "attention") X(ADD, "add")              \
-            X(MUL, "mul") X(ACT, "act") X(GLU, "glu") X(COPY, "copy")
+    X(LINEAR, "linear") X(MATMUL, "matmul") X(EMBED, "embed") X(LAYER_NORM, "layer_norm")          \
+    X(RMS_NORM, "rms_norm") X(SOFTMAX, "softmax") X(ROPE, "rope") X(ATTENTION, "attention")        \
+    X(ADD, "add") X(MUL, "mul") X(ACT, "act") X(GLU, "glu") X(COPY, "copy")               \
+    X(SCALE, "scale") X(CLAMP, "clamp") X(GATHER, "gather") X(SCATTER, "scatter")
 
 typedef enum tensor_op_kind {
 #define X(id, name) TENSOR_OP_##id,
@@ -220,11 +229,10 @@ typedef enum tensor_op_kind {
 } tensor_op_kind;
 
 /* X(constant, name). gelu is the erf form, gelu_tanh its approximation, quick_gelu the product
- * x * sigmoid(1.702 x). */
+ * x * sigmoid(1.702 x), relu2 the square of relu. */
 #define TENSOR_ACT_LIST(X)                                                                         \
-    X(SILU, "silu")                                                                                \
-    X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(QUICK_GELU, "quick_gelu") X(RELU, "relu")          \
-        X(TANH, "tanh") X(SIGMOID, "sigmoid")
+    X(SILU, "silu") X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(QUICK_GELU, "quick_gelu")          \
+    X(RELU, "relu") X(TANH, "tanh") X(SIGMOID, "sigmoid") X(RELU2, "relu2")
 
 typedef enum tensor_act {
 #define X(id, name) TENSOR_ACT_##id,
@@ -251,10 +259,14 @@ struct tensor_op {
             float  scale;
             bool   causal;
             size_t window; /* 0: none; else key j needs i - window < j */
+            size_t ahead;  /* 0: none; else key j needs j < i + ahead */
+            size_t chunk;  /* 0: none; else key j needs j / chunk == i / chunk */
+            float  cap;    /* 0: none; else scores become cap * tanh(score / cap), before in4 */
         } attention;
-        struct {
-            tensor_act fn;
-        } act; /* act and glu */
+        struct { float factor, shift; } scale;
+        struct { float low, high; } clamp;
+        struct { bool trans; } gather;
+        struct { tensor_act fn; } act; /* act and glu */
     } u;
 };
 const char *tensor_op_name(tensor_op_kind k);
@@ -292,5 +304,13 @@ snug_status tensor_glu(tensor_dev *d, const tensor *gate, const tensor *up, tens
                        const tensor *out, snug_err *err) SNUG_MUST_USE;
 snug_status tensor_copy(tensor_dev *d, const tensor *x, const tensor *out,
                         snug_err *err) SNUG_MUST_USE;
+snug_status tensor_scale(tensor_dev *d, const tensor *x, float factor, float shift,
+                         const tensor *out, snug_err *err) SNUG_MUST_USE;
+snug_status tensor_clamp(tensor_dev *d, const tensor *x, float low, float high, const tensor *out,
+                         snug_err *err) SNUG_MUST_USE;
+snug_status tensor_gather(tensor_dev *d, const tensor *x, const tensor *index, bool trans,
+                          const tensor *out, snug_err *err) SNUG_MUST_USE;
+snug_status tensor_scatter(tensor_dev *d, const tensor *x, const tensor *ids, const tensor *weights,
+                           const tensor *out, snug_err *err) SNUG_MUST_USE;
 
 #endif

@@ -46,6 +46,10 @@ snug_status ref_rope(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_binary(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_act(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_copy(tensor_dev *d, const tensor_op *op, snug_err *err);
+snug_status ref_scale(tensor_dev *d, const tensor_op *op, snug_err *err);
+/* ref_pick.c */
+snug_status ref_gather(tensor_dev *d, const tensor_op *op, snug_err *err);
+snug_status ref_scatter(tensor_dev *d, const tensor_op *op, snug_err *err);
 
 /* Element i of a float tensor's row, as float32. */
 static inline float cpu_load(tensor_dtype t, const void *p, size_t i)

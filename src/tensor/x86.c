@@ -99,10 +99,11 @@ static void attention_part(void *arg, size_t from, size_t to, unsigned worker)
 {
     const attention_job *a = arg;
     const tensor *q = &a->op->in[0], *k = &a->op->in[1], *v = &a->op->in[2], *mask = &a->op->in[3],
-                 *o = &a->op->out;
+                 *bias = &a->op->in[4], *sinks = &a->op->in[5], *o = &a->op->out;
     size_t times = q->shape[1], heads = q->shape[2], count = k->shape[1],
            group = heads / k->shape[2];
-    size_t window = a->op->u.attention.window;
+    size_t window = a->op->u.attention.window, ahead = a->op->u.attention.ahead,
+           chunk = a->op->u.attention.chunk;
     for (size_t n = from; n < to; n++) {
         size_t b = n / (heads * times), h = n / times % heads, i = n % times,
                here = count - times + i;
@@ -113,7 +114,7 @@ static void attention_part(void *arg, size_t from, size_t to, unsigned worker)
             .v = (const float *)cpu_data(v) + b * v->stride[0] + h / group * v->stride[2],
             .mask =
                 tensor_present(mask) ? (const int32_t *)cpu_data(mask) + b * mask->stride[0] : NULL,
-            .p = a->scratch + worker * count,
+            .p = a->scratch + worker * (count + 1),
             .out = (float *)cpu_data(o) + b * o->stride[0] + i * o->stride[1] + h * o->stride[2],
             .to = a->op->u.attention.causal ? here + 1 : count,
             .count = count,
@@ -121,8 +122,23 @@ static void attention_part(void *arg, size_t from, size_t to, unsigned worker)
             .vs = v->stride[1],
             .k_width = k->shape[3],
             .v_width = v->shape[3],
-            .scale = a->op->u.attention.scale};
+            .scale = a->op->u.attention.scale,
+            .cap = a->op->u.attention.cap};
+        float sink = 0.0f;
         if (window != 0 && here + 1 > window) j.from = here + 1 - window;
+        if (ahead != 0 && here + ahead < j.to) j.to = here + ahead;
+        if (chunk != 0) {
+            size_t first = here / chunk * chunk;
+            j.from = j.from > first ? j.from : first;
+            j.to = j.to < first + chunk ? j.to : first + chunk;
+        }
+        if (tensor_present(bias))
+            j.bias = (const float *)cpu_data(bias) + b * bias->stride[0] + h * bias->stride[1] +
+                     i * bias->stride[2];
+        if (tensor_present(sinks)) {
+            sink = cpu_load(sinks->dtype, cpu_data(sinks), h);
+            j.sink = &sink;
+        }
         a->kernels->query(&j);
     }
 }
@@ -133,7 +149,7 @@ static snug_status run_attention(tensor_dev *d, const x86_kernels *kernels, cons
     const tensor *k = &op->in[1];
     void         *scratch = NULL;
     snug_status   st =
-        cpu_scratch(d, snug_team_size(d->team) * k->shape[1] * sizeof(float), &scratch, err);
+        cpu_scratch(d, snug_team_size(d->team) * (k->shape[1] + 1) * sizeof(float), &scratch, err);
     if (st != SNUG_OK) return st;
     attention_job a = {op, kernels, scratch};
     snug_team_run(d->team, tensor_rows(&op->in[0]), cpu_grain(k->shape[1] * k->shape[3] / 4),

@@ -19,9 +19,11 @@ typedef struct x86_linear {
 typedef struct x86_query {
     const float   *q, *k, *v;
     const int32_t *mask; /* NULL: none */
+    const float   *bias; /* per position; NULL: none */
+    const float   *sink; /* NULL: none; p has room for one more then */
     float         *p, *out;
     size_t         from, to, count, ks, vs, k_width, v_width;
-    float          scale;
+    float          scale, cap;
 } x86_query;
 
 typedef struct x86_row {

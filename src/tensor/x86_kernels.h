@@ -187,6 +187,18 @@ static void scores(const x86_query *j)
     for (; p < j->to; p++) j->p[p] = sum1(dot_lanes(j->q, j->k + p * ks, n)) * j->scale;
 }
 
+/* p = cap * tanh(p / cap), then + bias. */
+static void adjust_scores(const x86_query *j)
+{
+    for (size_t p = j->from; p < j->to; p += VN) {
+        size_t n = j->to - p < VN ? j->to - p : VN;
+        V      v = v_load_n(j->p + p, n);
+        if (j->cap != 0.0f) v = v_mul(v_tanh(v_mul(v, v_set(1.0f / j->cap))), v_set(j->cap));
+        if (j->bias != NULL) v = v_add(v, v_load_n(j->bias + p, n));
+        v_store_n(j->p + p, n, v);
+    }
+}
+
 /* Softmax of n numbers, in place or not. */
 static void softmax_n(const float *x, float *out, size_t n)
 {
@@ -233,8 +245,9 @@ INLINE void gather_values(const x86_query *j, size_t from, size_t to, size_t e, 
 
 static void query(const x86_query *j)
 {
-    size_t from = j->from, to = j->to, seen = to - from, e = 0;
+    size_t from = j->from, to = j->to, seen = to - from + (j->sink != NULL), e = 0;
     scores(j);
+    if (j->cap != 0.0f || j->bias != NULL) adjust_scores(j);
     if (j->mask != NULL) {
         for (size_t p = from; p < to; p++) {
             if (j->mask[p] != 0) continue;
@@ -242,8 +255,9 @@ static void query(const x86_query *j)
             seen--;
         }
     }
-    if (seen > 0) {
-        softmax_n(j->p + from, j->p + from, to - from);
+    if (seen > 0) { /* the sink is one more score, without a value */
+        if (j->sink != NULL) j->p[to] = *j->sink;
+        softmax_n(j->p + from, j->p + from, to - from + (j->sink != NULL));
     } else {
         from = 0;
         to = j->count;
@@ -313,6 +327,10 @@ INLINE V activate(tensor_act fn, V x)
     }
     case TENSOR_ACT_QUICK_GELU: return v_mul(x, v_sigmoid(v_mul(x, v_set(1.702f))));
     case TENSOR_ACT_RELU: return v_max(x, v_zero());
+    case TENSOR_ACT_RELU2: {
+        V r = v_max(x, v_zero());
+        return v_mul(r, r);
+    }
     case TENSOR_ACT_TANH: return v_tanh(x);
     case TENSOR_ACT_SIGMOID: return v_sigmoid(x);
     default: return v_mul(x, one);
@@ -339,6 +357,7 @@ static void act(const x86_row *r)
     case TENSOR_ACT_RELU: act_row(r, TENSOR_ACT_RELU); break;
     case TENSOR_ACT_TANH: act_row(r, TENSOR_ACT_TANH); break;
     case TENSOR_ACT_SIGMOID: act_row(r, TENSOR_ACT_SIGMOID); break;
+    case TENSOR_ACT_RELU2: act_row(r, TENSOR_ACT_RELU2); break;
     case TENSOR_ACT_COUNT: break;
     }
 }

@@ -6,7 +6,11 @@
  * Threads: constant once loaded.
  *
  * Work goes over runs: at first one per text; templates put runs of one special token between. */
+#include <stdlib.h>
+
 #include "tok/tok_int.h"
+
+enum { TEXTS_MAX = 512 * 1024 * 1024 };
 
 typedef struct post_type post_type;
 
@@ -338,7 +342,30 @@ static void trim(snug_slice text, bool first, bool prefix_space, uint32_t *begin
     if (trail > 0 && *end >= trail) *end = *end - trail > *begin ? *end - trail : *begin;
 }
 
-snug_status tok_runs_write(const tok *t, const tok_runs *runs, tok_ids *out, snug_err *err)
+static snug_status write_texts(const tok *t, const tok_runs *runs, tok_ids *out, snug_err *err)
+{
+    size_t at = 0;
+    if (out->cap > out->text_cap) {
+        free(out->text_ends);
+        out->text_cap = out->cap;
+        out->text_ends = snug_alloc(out->text_cap * sizeof *out->text_ends); /* as the ids */
+    }
+    out->texts.max = TEXTS_MAX;
+    snug_buf_clear(&out->texts);
+    for (size_t i = 0; i < runs->count; i++) {
+        const tok_run *r = &runs->items[i];
+        for (size_t k = 0; k < r->count; k++) {
+            bool plain = r->tokens == NULL || r->tokens[k].surface.ptr == NULL;
+            snug_buf_put_slice(&out->texts,
+                               plain ? tok_id_to_token(t, out->ids[at]) : r->tokens[k].surface);
+            out->text_ends[at++] = (uint32_t)out->texts.len;
+        }
+    }
+    return snug_buf_check(&out->texts, "the tokens of a text", err);
+}
+
+snug_status tok_runs_write(const tok *t, const tok_runs *runs, unsigned flags, tok_ids *out,
+                           snug_err *err)
 {
     size_t n = 0;
     for (size_t i = 0; i < runs->count; i++) n += runs->items[i].count;
@@ -364,5 +391,5 @@ snug_status tok_runs_write(const tok *t, const tok_runs *runs, tok_ids *out, snu
             out->attention[at] = 1;
         }
     }
-    return SNUG_OK;
+    return (flags & TOK_KEEP_TEXTS) != 0 ? write_texts(t, runs, out, err) : SNUG_OK;
 }

@@ -277,6 +277,15 @@ static snug_status load_split(snug_arena *a, snug_json v, unsigned depth, tok_pr
 
 static snug_status run_split(const tok_pre *p, tok_work *w, tok_piece *piece, tok_pieces *out)
 {
+    const tok_split *by_hand = tok_pattern_split(p->pattern);
+    if (by_hand != NULL && p->behavior == ISOLATED) { /* every piece stays, match or not */
+        bool hit;
+        for (uint32_t at = 0, end; at < piece->len; at = end) {
+            end = (uint32_t)tok_split_next(by_hand, piece->text, piece->len, at, &hit);
+            tok_push(out, tok_cut(piece, at, end));
+        }
+        return SNUG_OK;
+    }
     w->match_count = 0;
     snug_status st = tok_pattern_run(p->pattern, w, piece->text, piece->len);
     if (st != SNUG_OK) return st;
@@ -307,6 +316,14 @@ static snug_status run_bytes(const tok_pre *p, tok_work *w, tok_piece *piece, to
     if (p->prefix_space && piece->text[0] != ' ') {
         SNUG_TRY(tok_prepend(w, piece, SNUG_LIT(" ")));
         SNUG_TRY(tok_settle(w, piece));
+    }
+    if (w->t->raw) {
+        if (!p->use_regex) tok_push(out, *piece);
+        for (uint32_t at = 0, end; p->use_regex && at < piece->len; at = end) {
+            end = (uint32_t)tok_gpt2_next(piece->text, piece->len, at);
+            tok_push(out, tok_cut(piece, at, end));
+        }
+        goto done;
     }
     tok_piece plain = *piece;
     SNUG_TRY(tok_map_bytes(w, piece));
@@ -402,6 +419,23 @@ static snug_status run_fixed(const tok_pre *p, tok_work *w, tok_piece *piece, to
     return SNUG_OK;
 }
 
+/* What stands before the first character that has a script is left out, as in the reference. */
+static snug_status run_scripts(const tok_pre *p, tok_work *w, tok_piece *piece, tok_pieces *out)
+{
+    unsigned last = 0;
+    uint32_t from = 0;
+    (void)p, (void)w;
+    for (uint32_t at = 0; at < piece->len; at += tok_utf8_len((unsigned char)piece->text[at])) {
+        unsigned script = tok_script(tok_cp(piece->text + at));
+        if (script == 0 || script == last) continue;
+        if (last != 0) tok_push(out, tok_cut(piece, from, at));
+        last = script;
+        from = at;
+    }
+    if (last != 0) tok_push(out, tok_cut(piece, from, piece->len));
+    return SNUG_OK;
+}
+
 static const pre_type pre_types[] = {
     {"Sequence", load_sequence, NULL},
     {"BertPreTokenizer", load_nothing, run_bert},
@@ -414,6 +448,7 @@ static const pre_type pre_types[] = {
     {"ByteLevel", load_bytes, run_bytes},
     {"Metaspace", load_metaspace, run_metaspace},
     {"FixedLength", load_fixed, run_fixed},
+    {"UnicodeScripts", load_nothing, run_scripts},
 };
 
 snug_status tok_pre_load(snug_arena *a, snug_json v, unsigned depth, const tok_pre **out,
@@ -434,12 +469,32 @@ snug_status tok_pre_load(snug_arena *a, snug_json v, unsigned depth, const tok_p
                      SNUG_SLICE(snug_sub(name, 0, 80)));
 }
 
+static size_t count_bytes(const tok_pre *p)
+{
+    size_t n = p->type->run == run_bytes;
+    for (size_t i = 0; i < p->count; i++) n += count_bytes(p->kids[i]);
+    return n;
+}
+
+bool tok_pre_ends_in_bytes(const tok_pre *p)
+{
+    if (p == NULL || count_bytes(p) != 1) return false;
+    while (p->count > 0) p = p->kids[p->count - 1];
+    return p->type->run == run_bytes;
+}
+
+/* Nothing to do for pieces that are cut already and reach the model as bytes. */
+static bool is_idle(const tok_pre *p, const tok_work *w)
+{
+    return p->type->run == run_bytes && w->t->raw && !p->use_regex && !p->prefix_space;
+}
+
 /* Each of a Sequence sees all pieces that the one before it left. */
 snug_status tok_pre_run(const tok_pre *p, tok_work *w)
 {
     snug_status st = SNUG_OK;
     for (size_t i = 0; i < p->count && st == SNUG_OK; i++) st = tok_pre_run(p->kids[i], w);
-    if (p->type->run == NULL || st != SNUG_OK) return st;
+    if (p->type->run == NULL || st != SNUG_OK || is_idle(p, w)) return st;
     w->next.count = 0;
     for (size_t i = 0; i < w->pieces.count; i++) {
         tok_piece piece = w->pieces.items[i];

@@ -18,11 +18,12 @@ enum {
     CLOCK_EVERY = 64 /* matches between two looks at the clock */
 };
 
-typedef enum pattern_kind { PATTERN_STRING, PATTERN_REGEX, PATTERN_GPT2 } pattern_kind;
+typedef enum pattern_kind { PATTERN_STRING, PATTERN_REGEX, PATTERN_BY_HAND } pattern_kind;
 
 struct tok_pattern {
     pattern_kind         kind;
     snug_slice           source;
+    const tok_split     *split; /* PATTERN_BY_HAND */
     pcre2_code          *code;
     pcre2_match_context *context; /* limits; never changed after loading */
 };
@@ -83,8 +84,9 @@ snug_status tok_pattern_load(snug_arena *a, snug_json v, const tok_pattern **out
     p->source = snug_arena_dup(a, source);
     *out = p;
     if (!regex) return SNUG_OK;
-    p->kind = PATTERN_GPT2;
-    if (snug_eq_str(source, tok_gpt2_regex)) return SNUG_OK;
+    p->kind = PATTERN_BY_HAND;
+    p->split = tok_split_find(source);
+    if (p->split != NULL) return SNUG_OK;
     p->kind = PATTERN_REGEX;
     snug_arena_on_free(a, free_pattern, p);
     return compile(p, err);
@@ -163,11 +165,18 @@ static snug_status run_regex(const tok_pattern *p, tok_work *w, const char *text
     return SNUG_OK;
 }
 
-static snug_status run_gpt2(tok_work *w, const char *text, size_t len, size_t *done)
+static snug_status run_by_hand(const tok_pattern *p, tok_work *w, const char *text, size_t len,
+                               size_t *done)
 {
-    while (*done < len) put_hit(w, done, *done, tok_gpt2_next(text, len, *done));
+    for (bool hit; *done < len;) {
+        size_t end = tok_split_next(p->split, text, len, *done, &hit);
+        tok_put_match(w, *done, end, hit);
+        *done = end;
+    }
     return SNUG_OK;
 }
+
+const tok_split *tok_pattern_split(const tok_pattern *p) { return p->split; }
 
 snug_status tok_pattern_run(const tok_pattern *p, tok_work *w, const char *text, size_t len)
 {
@@ -176,8 +185,8 @@ snug_status tok_pattern_run(const tok_pattern *p, tok_work *w, const char *text,
     if (len == 0) return SNUG_OK;
     if (p->kind == PATTERN_STRING)
         st = run_string(p, w, text, len, &done);
-    else if (p->kind == PATTERN_GPT2)
-        st = run_gpt2(w, text, len, &done);
+    else if (p->kind == PATTERN_BY_HAND)
+        st = run_by_hand(p, w, text, len, &done);
     else
         st = run_regex(p, w, text, len, &done);
     if (st == SNUG_OK && done < len) tok_put_match(w, done, len, false);

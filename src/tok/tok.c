@@ -179,6 +179,7 @@ static snug_status load_parts(tok *t, snug_json root, snug_err *err)
     if (is_set(post)) SNUG_TRY(tok_post_load(t->arena, post, 0, &t->post, err));
     SNUG_TRY(
         tok_stage_load(t->arena, snug_json_get(root, "decoder"), &t->stages, &t->stage_count, err));
+    t->raw = t->model == &tok_bpe_type && t->m.bpe.can_raw && tok_pre_ends_in_bytes(t->pre);
     SNUG_TRY(tok_added_load(t, snug_json_get(root, "added_tokens"), err));
     SNUG_TRY(load_truncation(t, snug_json_get(root, "truncation"), err));
     SNUG_TRY(load_padding(t, snug_json_get(root, "padding"), err));
@@ -194,6 +195,7 @@ snug_status tok_load(snug_slice tokenizer_json, tok **out, snug_err *err)
     tok                        *t = SNUG_NEW(arena, tok);
     snug_json                   root;
     t->arena = arena;
+    t->pool = tok_pool_new(arena);
     snug_status st = snug_json_parse(scratch, tokenizer_json, &opts, &root, err);
     if (st == SNUG_OK) st = load_parts(t, root, err);
     snug_arena_free(scratch);
@@ -295,7 +297,7 @@ static snug_status model_pieces(tok_work *w)
             tok_emit(w, p, p->id, 0, p->len, snug_slice_of(p->text, p->len));
             continue;
         }
-        snug_status st = w->t->model->run(w->t, w, p);
+        snug_status st = tok_run_model(w, p);
         if (st != SNUG_OK) return st;
     }
     return SNUG_OK;
@@ -338,7 +340,7 @@ static snug_status finish(const tok_work *w, tok_window a, tok_window b, bool pa
     snug_status st = SNUG_OK;
     if (w->t->post != NULL)
         st = tok_post_run(w->t->post, (w->flags & TOK_ADD_SPECIAL) != 0, &runs, w->err);
-    return st == SNUG_OK ? tok_runs_write(w->t, &runs, out, w->err) : st;
+    return st == SNUG_OK ? tok_runs_write(w->t, &runs, w->flags, out, w->err) : st;
 }
 
 static snug_status encode(const tok *t, snug_slice a, const snug_slice *b, unsigned flags,

@@ -16,8 +16,9 @@ enum {
 };
 
 enum {
-    TOK_ADD_SPECIAL = 1u,    /* run the post-processor: [CLS] ... [SEP], <s>, ... */
-    TOK_SPECIAL_AS_TEXT = 2u /* special tokens written in the text are plain text */
+    TOK_ADD_SPECIAL = 1u,     /* run the post-processor: [CLS] ... [SEP], <s>, ... */
+    TOK_SPECIAL_AS_TEXT = 2u, /* special tokens written in the text are plain text */
+    TOK_KEEP_TEXTS = 4u       /* fill what tok_ids_text gives */
 };
 
 /* Growing result; reuse it between calls. Arrays have count items. */
@@ -27,11 +28,19 @@ typedef struct tok_ids {
     uint8_t  *special;     /* 1: added by the post-processor or by padding */
     uint8_t  *attention;   /* 0: padding */
     size_t    count, cap;
+    snug_buf  texts; /* with TOK_KEEP_TEXTS: token texts, one behind the other ... */
+    uint32_t *text_ends;
+    size_t    text_cap;
 } tok_ids;
 void tok_ids_deinit(tok_ids *t);
+/* The token as it stands in the vocabulary or, when one id stands for many texts (unknown and added
+ * tokens), as the text had it. Only after encoding with TOK_KEEP_TEXTS, before padding. */
+snug_slice tok_ids_text(const tok_ids *t, size_t index);
 
 /* SNUG_EUNSUPPORTED names the part of a tokenizer.json this build does not know. */
 snug_status tok_load(snug_slice tokenizer_json, tok **out, snug_err *err) SNUG_MUST_USE;
+/* A tokenizer file, or a folder that holds one: see forms[] in open.c. */
+snug_status tok_open(const char *path, tok **out, snug_err *err) SNUG_MUST_USE;
 void        tok_free(tok *t); /* NULL is fine */
 /* Texts must be valid UTF-8. Never truncates or pads. */
 snug_status tok_encode(const tok *t, snug_slice text, unsigned flags, tok_ids *out,

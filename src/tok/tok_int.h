@@ -31,6 +31,9 @@ bool     tok_is_control(uint32_t cp);    /* Cc, Cf, Co but not tab and line ends
 bool     tok_is_chinese(uint32_t cp);    /* the blocks BERT isolates */
 unsigned tok_lower(uint32_t cp, uint32_t out[2]); /* how many: 1 or 2 */
 
+/* scripts.c: a number per script; 0: goes with any */
+unsigned tok_script(uint32_t cp);
+
 static inline unsigned tok_utf8_len(unsigned char lead)
 {
     return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
@@ -139,25 +142,46 @@ typedef struct tok_scratch { /* a growing block */
 } tok_scratch;
 void *tok_scratch_need(tok_scratch *s, size_t n);
 
-/* Everything one call of tok_encode needs; nothing of it outlives the call. */
+/* What a short piece became, by its bytes: most words of a text were seen before. */
+enum { TOK_WORD_BYTES = 24, TOK_WORD_TOKENS = 7, TOK_WORDS = 16384 };
+typedef struct tok_word {
+    uint64_t key[3]; /* the bytes, zeros behind */
+    uint32_t ids[TOK_WORD_TOKENS];
+    uint8_t  ends[TOK_WORD_TOKENS]; /* in bytes of the piece; a token begins where one ended */
+    uint8_t  size_count;            /* bytes << 3 | tokens; 0: free */
+} tok_word;
+
+/* Everything one call of tok_encode needs. What it allocated goes back to the tokenizer's pool for
+ * the next call, so a call allocates nothing once a few were made. */
 typedef struct tok_work {
-    const tok  *t;
-    snug_arena *arena;
-    snug_slice  original;
-    unsigned    flags;
-    snug_err   *err;
-    tok_pieces  pieces, next;
-    tok_builder build[2];
-    unsigned    flip;
-    tok_match  *matches;
-    size_t      match_count, match_cap;
-    tok_token  *tokens;
-    size_t      token_count, token_cap;
-    void       *match_data;  /* regex.c */
-    uint64_t    deadline_ns; /* of the patterns; 0: not set yet */
-    tok_changes changes;
-    tok_scratch model[2];
+    const tok       *t;
+    snug_arena      *arena;
+    snug_slice       original;
+    unsigned         flags;
+    snug_err        *err;
+    tok_pieces       pieces, next;
+    tok_builder      build[2];
+    unsigned         flip;
+    tok_match       *matches;
+    size_t           match_count, match_cap;
+    tok_token       *tokens;
+    size_t           token_count, token_cap;
+    void            *match_data;  /* regex.c */
+    uint64_t         deadline_ns; /* of the patterns; 0: not set yet */
+    tok_changes      changes;
+    tok_scratch      model[2];
+    tok_word        *words;   /* TOK_WORDS of them, by hash; NULL: not wanted yet */
+    size_t           told;    /* tokens emitted for the piece at hand; SIZE_MAX: not to be kept */
+    tok_word         telling; /* what they are */
+    struct tok_work *shell;   /* where the pool keeps this */
 } tok_work;
+
+/* ---- pool.c: between two calls ---- */
+
+typedef struct tok_pool tok_pool;
+tok_pool               *tok_pool_new(snug_arena *a); /* freed with the arena */
+/* Runs the model on a piece, or remembers what it did. */
+snug_status tok_run_model(tok_work *w, const tok_piece *p) SNUG_MUST_USE;
 
 void tok_work_init(tok_work *w, const tok *t, unsigned flags, snug_err *err);
 void tok_work_deinit(tok_work *w);
@@ -195,12 +219,18 @@ snug_status tok_pattern_load(snug_arena *a, snug_json v, const tok_pattern **out
 /* Fills w->matches with alternating gaps and hits that tile the text. */
 snug_status tok_pattern_run(const tok_pattern *p, tok_work *w, const char *text,
                             size_t len) SNUG_MUST_USE;
-bool        tok_pattern_is_regex(const tok_pattern *p, const char *source);
 /* The dialect, translated: for tests. */
 snug_status tok_regex_translate(snug_slice onig, snug_buf *out, snug_err *err) SNUG_MUST_USE;
 void        tok_match_data_free(void *md);
 
-/* GPT-2's splitter by hand (gpt2.c): end of the piece that starts at `at`. */
+/* ---- split.c: the well-known patterns by hand ---- */
+
+typedef struct tok_split tok_split;
+const tok_split         *tok_split_find(snug_slice pattern); /* NULL: none of them */
+/* End of the match (*hit) or gap that starts at `at`; gaps between two matches are one. */
+size_t tok_split_next(const tok_split *s, const char *text, size_t len, size_t at, bool *hit);
+/* The splitter a pattern is, if it is one by hand. */
+const tok_split  *tok_pattern_split(const tok_pattern *p);
 extern const char tok_gpt2_regex[];
 size_t            tok_gpt2_next(const char *text, size_t len, size_t at);
 
@@ -227,6 +257,8 @@ snug_status tok_charsmap_run(const tok_charsmap *m, tok_work *w, tok_piece *p) S
 snug_status tok_pre_load(snug_arena *a, snug_json v, unsigned depth, const tok_pre **out,
                          snug_err *err) SNUG_MUST_USE;
 snug_status tok_pre_run(const tok_pre *p, tok_work *w) SNUG_MUST_USE;
+/* True when ByteLevel comes last and once, so the model may take bytes as they are. */
+bool tok_pre_ends_in_bytes(const tok_pre *p);
 
 typedef struct tok_model_type {
     const char *name;
@@ -254,7 +286,7 @@ snug_status tok_post_load(snug_arena *a, snug_json v, unsigned depth, const tok_
 size_t      tok_post_added(const tok_post *p, bool pair);
 snug_status tok_post_run(const tok_post *p, bool add_special, tok_runs *runs,
                          snug_err *err) SNUG_MUST_USE;
-snug_status tok_runs_write(const tok *t, const tok_runs *runs, tok_ids *out,
+snug_status tok_runs_write(const tok *t, const tok_runs *runs, unsigned flags, tok_ids *out,
                            snug_err *err) SNUG_MUST_USE;
 
 /* window.c */
@@ -286,16 +318,19 @@ void tok_added_cut(tok_work *w, const tok_piece *p, bool normalized, tok_pieces 
 typedef struct tok_merge {
     uint64_t pair;
     uint32_t rank, id;
-} tok_merge; /* id UINT32_MAX: free slot */
+} tok_merge;
 
 typedef struct tok_bpe {
-    tok_merge *merges; /* open addressing by pair */
-    size_t     mask;
+    tok_merge *merges;
+    uint64_t  *slots; /* open addressing by pair: part of the hash << 32 | index + 1; 0: free */
+    size_t     merge_count, mask;
     uint64_t   seed;
     snug_slice unk, prefix, suffix;
     bool       has_unk, unk_known, fuse_unk, byte_fallback, ignore_merges;
+    bool       can_raw; /* every byte has a token: ByteLevel may leave the mapping to us */
     uint32_t   unk_id;
     uint32_t   byte_ids[256]; /* "<0x41>"; UINT32_MAX: none */
+    uint32_t   raw_ids[256];  /* of the visible character of a byte */
     uint32_t   char_ids[512]; /* one-character tokens of low code points; UINT32_MAX: none */
 } tok_bpe;
 
@@ -317,6 +352,8 @@ typedef struct tok_unigram {
 
 struct tok {
     snug_arena           *arena;
+    tok_pool             *pool;
+    bool                  raw;   /* pieces reach the model as bytes, not as visible characters */
     tok_vocab             vocab; /* of the model */
     const tok_model_type *model;
     union {

@@ -12,7 +12,16 @@
 void tok_ids_deinit(tok_ids *t)
 {
     free(t->ids); /* one block holds all six arrays */
+    free(t->text_ends);
+    snug_buf_deinit(&t->texts);
     *t = (tok_ids){0};
+}
+
+snug_slice tok_ids_text(const tok_ids *t, size_t index)
+{
+    SNUG_ASSERT(index < t->count && t->text_ends != NULL);
+    size_t from = index > 0 ? t->text_ends[index - 1] : 0;
+    return snug_sub(snug_buf_slice(&t->texts), from, t->text_ends[index] - from);
 }
 
 /* The arrays lie one behind the other, the four of words first. */
@@ -31,7 +40,7 @@ snug_status tok_ids_reserve(tok_ids *t, size_t n, snug_err *err)
 {
     if (n <= t->cap && t->ids != NULL) return SNUG_OK;
     size_t  cap = n < 32 ? 32 : n + n / 4;
-    tok_ids old = *t;
+    tok_ids old = *t; /* the texts stay where they are */
     void   *block = snug_alloc_try(cap * (4 * sizeof(uint32_t) + 2)); /* n is bounded by a text */
     if (block == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu tokens", n);
     place(t, block, cap);

@@ -78,7 +78,8 @@ static void step(rig *r, nn_kv *kv, size_t from, size_t n, float *out)
     assert_int_equal(tensor_copy(r->dev, &part, &x, NULL), SNUG_OK);
     nn_turn turn;
     assert_int_equal(nn_rope_turn(&r->c, &r->rope, positions, B, n, &turn, NULL), SNUG_OK);
-    assert_int_equal(nn_attention_run(&r->c, &r->a, &x, &turn, NULL, kv, 0, &y, NULL), SNUG_OK);
+    assert_int_equal(
+        nn_attention_run(&r->c, &r->a, &x, &(nn_step){.turn = &turn, .kv = kv}, &y, NULL), SNUG_OK);
     if (kv != NULL) nn_kv_advance(kv, n);
     assert_int_equal(tensor_get(&y, out, B * n * IN * sizeof *out, NULL), SNUG_OK);
 }

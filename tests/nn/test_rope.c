@@ -167,7 +167,7 @@ static void test_names(void **state)
     nn_rope_kind k = NN_ROPE_COUNT;
     assert_true(nn_rope_kind_parse(SNUG_LIT("yarn"), &k));
     assert_int_equal(k, NN_ROPE_YARN);
-    assert_false(nn_rope_kind_parse(SNUG_LIT("longrope"), &k));
+    assert_false(nn_rope_kind_parse(SNUG_LIT("proportional"), &k));
 }
 
 int main(void)

@@ -289,6 +289,7 @@ static double act_of(tensor_act fn, double x)
     case TENSOR_ACT_RELU: return x > 0 ? x : 0;
     case TENSOR_ACT_TANH: return tanh(x);
     case TENSOR_ACT_SIGMOID: return 1 / (1 + exp(-x));
+    case TENSOR_ACT_RELU2: return x > 0 ? x * x : 0;
     default: return x;
     }
 }
@@ -531,6 +532,151 @@ static void test_copy_converts(void **state)
     tensor_dev_close(d);
 }
 
+/* ---- what the rarer families need ---- */
+
+/* Soft caps, biases per key, sinks, windows ahead and chunks, against sums in double precision. */
+static void attention_more(tensor_dev *d)
+{
+    enum { T = 21, H = 3, W = 9 };
+    static const struct {
+        float  cap;
+        bool   bias, sinks, causal;
+        size_t window, ahead, chunk;
+    } cases[] = {
+        {.cap = 0.7f},
+        {.bias = true},
+        {.sinks = true},
+        {.window = 4, .ahead = 4},
+        {.chunk = 5},
+        {.chunk = 5, .causal = true},
+        {.cap = 0.4f, .bias = true, .sinks = true, .causal = true, .window = 6},
+    };
+    float *q, *k, *v, *bias, *sinks;
+    tensor tq = make(d, TENSOR_F32, TENSOR_DIMS(1, T, H, W), &q),
+           tk = make(d, TENSOR_F32, TENSOR_DIMS(1, T, H, W), &k),
+           tv = make(d, TENSOR_F32, TENSOR_DIMS(1, T, H, W), &v),
+           tb = make(d, TENSOR_F32, TENSOR_DIMS(1, H, T, T), &bias),
+           ts = make(d, TENSOR_BF16, TENSOR_DIMS(H), &sinks), to;
+    assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(1, T, H, W), &to, NULL), SNUG_OK);
+    for (size_t n = 0; n < sizeof cases / sizeof cases[0]; n++) {
+        tensor_op op = {.kind = TENSOR_OP_ATTENTION,
+                        .out = to,
+                        .in = {tq, tk, tv},
+                        .u.attention = {.scale = 0.8f,
+                                        .causal = cases[n].causal,
+                                        .window = cases[n].window,
+                                        .ahead = cases[n].ahead,
+                                        .chunk = cases[n].chunk,
+                                        .cap = cases[n].cap}};
+        if (cases[n].bias) op.in[4] = tb;
+        if (cases[n].sinks) op.in[5] = ts;
+        assert_int_equal(tensor_run(d, &op, NULL), SNUG_OK);
+        double want[T * H * W] = {0};
+        for (size_t i = 0; i < T; i++) {
+            for (size_t h = 0; h < H; h++) {
+                double p[T], sum = cases[n].sinks ? exp((double)sinks[h]) : 0;
+                for (size_t j = 0; j < T; j++) {
+                    double s = 0, cap = (double)cases[n].cap;
+                    for (size_t e = 0; e < W; e++)
+                        s += (double)q[(i * H + h) * W + e] * (double)k[(j * H + h) * W + e];
+                    s *= (double)0.8f;
+                    if (cap != 0) s = cap * tanh(s / cap);
+                    if (cases[n].bias) s += (double)bias[(h * T + i) * T + j];
+                    bool hidden = (cases[n].causal && j > i) ||
+                                  (cases[n].window != 0 && j + cases[n].window <= i) ||
+                                  (cases[n].ahead != 0 && j >= i + cases[n].ahead) ||
+                                  (cases[n].chunk != 0 && j / cases[n].chunk != i / cases[n].chunk);
+                    sum += p[j] = hidden ? 0 : exp(s);
+                }
+                for (size_t j = 0; j < T; j++)
+                    for (size_t e = 0; e < W; e++)
+                        want[(i * H + h) * W + e] += p[j] / sum * (double)v[(j * H + h) * W + e];
+            }
+        }
+        near(&to, want, 2e-6);
+    }
+    free(q), free(k), free(v), free(bias), free(sinks);
+    tensor_free(&tq), tensor_free(&tk), tensor_free(&tv), tensor_free(&tb), tensor_free(&ts);
+    tensor_free(&to);
+}
+static void test_attention_more(void **state)
+{
+    (void)state;
+    each_backend(attention_more);
+}
+
+static void scale_clamp(tensor_dev *d)
+{
+    float  x[5] = {-3.0f, -0.5f, 0.0f, 0.5f, NAN};
+    tensor t;
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(5), x, false, &t, NULL), SNUG_OK);
+    tensor four = tensor_slice(&t, 0, 0, 4);
+    assert_int_equal(tensor_scale(d, &four, 2.0f, 1.0f, &four, NULL), SNUG_OK);
+    near(&four, (const double[]){-5, 0, 1, 2}, 0);
+    assert_int_equal(tensor_clamp(d, &four, -1.0f, 1.5f, &four, NULL), SNUG_OK);
+    near(&four, (const double[]){-1, 0, 1, 1.5}, 0);
+    assert_int_equal(tensor_scale(d, &t, 0.0f, 0.0f, &t, NULL),
+                     SNUG_OK); /* a fill, even over NaN */
+    near(&t, (const double[]){0, 0, 0, 0, 0}, 0);
+    tensor_free(&t);
+}
+static void test_scale_clamp(void **state)
+{
+    (void)state;
+    each_backend(scale_clamp);
+}
+
+static void gather(tensor_dev *d)
+{
+    float   x[6] = {10, 11, 12, 20, 21, 22}, *none;
+    int32_t index[4] = {2, 0, 1, 1}, bad[4] = {0, 3, 0, 0};
+    tensor  tx, ti, tb, to = make(d, TENSOR_F32, TENSOR_DIMS(1, 1, 2, 2), &none);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 1, 2, 3), x, false, &tx, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_I32, TENSOR_DIMS(2, 2), index, false, &ti, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_I32, TENSOR_DIMS(2, 2), bad, false, &tb, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_gather(d, &tx, &ti, false, &to, NULL), SNUG_OK);
+    near(&to, (const double[]){12, 10, 21, 21}, 0);
+    assert_int_equal(tensor_gather(d, &tx, &ti, true, &to, NULL), SNUG_OK);
+    near(&to, (const double[]){12, 21, 10, 21}, 0);
+    assert_int_equal(tensor_gather(d, &tx, &tb, false, &to, NULL), SNUG_EINVAL);
+    free(none);
+    tensor_free(&tx), tensor_free(&ti), tensor_free(&tb), tensor_free(&to);
+}
+static void test_gather(void **state)
+{
+    (void)state;
+    each_backend(gather);
+}
+
+static void scatter(tensor_dev *d)
+{
+    float   x[6] = {1, 2, 3, 4, 5, 6}, w[3] = {1, 10, 0.5f}, o[4] = {100, 100, 0, 0};
+    int32_t ids[3] = {1, 0, 1}, bad[3] = {0, 2, 0};
+    tensor  tx, tw, ti, tb, to;
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(3, 2), x, false, &tx, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(3), w, false, &tw, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_I32, TENSOR_DIMS(3), ids, false, &ti, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_I32, TENSOR_DIMS(3), bad, false, &tb, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(2, 2), o, false, &to, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_scatter(d, &tx, &ti, &tw, &to, NULL), SNUG_OK);
+    near(&to, (const double[]){130, 140, 3.5, 5}, 0);
+    assert_int_equal(tensor_scatter(d, &tx, &tb, &tw, &to, NULL), SNUG_EINVAL);
+    near(&to, (const double[]){130, 140, 3.5, 5}, 0); /* nothing was written */
+    tensor_free(&tx), tensor_free(&tw), tensor_free(&ti), tensor_free(&tb), tensor_free(&to);
+}
+static void test_scatter(void **state)
+{
+    (void)state;
+    each_backend(scatter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,6 +691,10 @@ int main(void)
         cmocka_unit_test(test_rope),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_steps),
+        cmocka_unit_test(test_attention_more),
+        cmocka_unit_test(test_scale_clamp),
+        cmocka_unit_test(test_gather),
+        cmocka_unit_test(test_scatter),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_copy_converts),
     };

@@ -27,8 +27,8 @@ static void unknown_parts_are_named(void **state)
     (void)state;
     refused("{\"normalizer\":{\"type\":\"Foo\"}," MODEL "}", SNUG_EUNSUPPORTED,
             "normalizer \"Foo\" is not known");
-    refused("{\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}," MODEL "}", SNUG_EUNSUPPORTED,
-            "pre-tokenizer \"UnicodeScripts\" is not known");
+    refused("{\"pre_tokenizer\":{\"type\":\"UnicodeRunes\"}," MODEL "}", SNUG_EUNSUPPORTED,
+            "pre-tokenizer \"UnicodeRunes\" is not known");
     refused("{\"post_processor\":{\"type\":\"Bar\"}," MODEL "}", SNUG_EUNSUPPORTED,
             "post-processor \"Bar\"");
     refused("{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Baz\"}]}," MODEL "}",

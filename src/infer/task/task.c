@@ -22,6 +22,8 @@ const infer_task *infer_default_task(const infer_ctx *c)
     case MODEL_HEAD_CLASSES: return &task_text_classification;
     case MODEL_HEAD_CAUSAL_LM: return &task_text_generation;
     case MODEL_HEAD_MASKED_LM: return &task_fill_mask;
+    case MODEL_HEAD_TOKENS:
+    case MODEL_HEAD_SPAN:
     case MODEL_HEAD_NONE: break;
     }
     return NULL;

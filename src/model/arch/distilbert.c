@@ -193,8 +193,8 @@ static snug_status forward(model *m, const model_batch *in, model_out *out, snug
     for (size_t i = 0; i < s->layers; i++) {
         const distil_layer *l = &n->layers[i];
         tensor_mark         mark = tensor_space_mark(c.space);
-        SNUG_TRY(
-            nn_attention_run(&c, &l->attention, &x, NULL, &mask, NULL, i, &y, err)); /* [B, T, E] */
+        SNUG_TRY(nn_attention_run(&c, &l->attention, &x, &(nn_step){.mask = &mask}, &y,
+                                  err)); /* [B, T, E] */
         SNUG_TRY(tensor_add(c.dev, &x, &y, &x, err));
         SNUG_TRY(nn_norm_run(&c, &l->after_attention, &x, &x, err));
         SNUG_TRY(nn_mlp_run(&c, &l->mlp, &x, &y, err)); /* [B, T, E] */
@@ -221,9 +221,10 @@ static const struct model_class classes[] = {
     {NULL, MODEL_HEAD_NONE},
 };
 
-const model_arch arch_distilbert = {.model_type = "distilbert",
-                                    .prefix = "distilbert.",
-                                    .classes = classes,
-                                    .parse = parse,
-                                    .bind = bind,
-                                    .forward = forward};
+const model_arch arch_distilbert[] = {{.model_type = "distilbert",
+                                       .prefix = "distilbert.",
+                                       .classes = classes,
+                                       .parse = parse,
+                                       .bind = bind,
+                                       .forward = forward},
+                                      {0}};

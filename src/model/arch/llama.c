@@ -1,188 +1,177 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model/arch/llama.c - Llama 1 to 3.3 and the many models saved in its form.
+/* model/arch/llama.c - Llama 1 to 3.3 and the families that are Llama with a switch or two:
+ * Mistral, Ministral 3, Qwen2, Qwen3, SmolLM3, Seed-OSS, ERNIE 4.5, Hunyuan (dense), Granite.
  *
  * Per layer: x += attention(rms(x)), then x += down(silu(gate(h)) * up(h)) with h = rms(x). Heads
- * are grouped (G <= H), positions rotary in all five scalings. Switches: attention_bias, mlp_bias,
- * head_dim apart from hidden / heads, tied embeddings.
- *
- * B batch, T time of this step, E hidden, H heads, G key heads, D head width, V vocabulary. */
-#include "model/model_int.h"
+ * are grouped, positions rotary. What differs is said in one function per family below; how it runs
+ * is in decoder.c. */
+#include "model/decoder_int.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-typedef struct llama_layer {
-    nn_norm      before_attention, before_mlp;
-    nn_attention attention;
-    nn_mlp       mlp;
-} llama_layer;
+/* ---- Mistral: a window over all layers, when the config says so ---- */
 
-typedef struct llama {
-    tensor       embed; /* [V, E] */
-    llama_layer *layers;
-    nn_norm      norm;
-    nn_linear    head; /* [V, E] */
-} llama;
+static snug_status mistral(snug_json config, model_shape *s, snug_err *err)
+{
+    decoder_slide(s, 0);
+    s->decoder.qkv_bias = s->decoder.o_bias = false;
+    return decoder_window(config, "sliding_window", 4096, &s->window, err);
+}
 
-static snug_status parse(snug_json config, model_shape *s, snug_err *err)
+/* Queries grow with the position, in steps of the length before YaRN. */
+static snug_status ministral3(snug_json config, model_shape *s, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    double      eps;
-    SNUG_TRY(cfg_size(config, (cfg_range){"vocab_size", NULL, 32000, 1, MODEL_VOCAB_MAX}, &s->vocab,
-                      err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"hidden_size", NULL, 4096, 1, MODEL_HIDDEN_MAX},
-                      &s->hidden, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"intermediate_size", NULL, 11008, 1, MODEL_INNER_MAX},
-                      &s->inner, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"num_hidden_layers", NULL, 32, 1, MODEL_LAYERS_MAX},
-                      &s->layers, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"num_attention_heads", NULL, 32, 1, MODEL_HEADS_MAX},
-                      &s->heads, err));
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"num_key_value_heads", NULL, s->heads, 1, MODEL_HEADS_MAX},
-                      &s->kv_heads, err));
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"max_position_embeddings", NULL, 2048, 1, MODEL_POSITIONS_MAX},
-                      &s->positions_max, err));
-    if (s->hidden % s->heads != 0)
-        SNUG_FAIL(err, SNUG_EINVAL,
-                  "config.json: \"hidden_size\" %zu is no multiple of \"num_attention_heads\" %zu",
-                  s->hidden, s->heads);
-    if (s->heads % s->kv_heads != 0)
-        SNUG_FAIL(err, SNUG_EINVAL,
-                  "config.json: \"num_attention_heads\" %zu is no multiple of "
-                  "\"num_key_value_heads\" %zu",
-                  s->heads, s->kv_heads);
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"head_dim", NULL, s->hidden / s->heads, 1, MODEL_HEAD_DIM_MAX},
-                      &s->head_dim, err));
-    SNUG_TRY(cfg_real(config, "rms_norm_eps", 1e-6, 0.0, 1.0, &eps, err));
-    s->eps = (float)eps;
-    SNUG_TRY(cfg_act(config, "hidden_act", "silu", &s->act, err));
-    SNUG_TRY(cfg_bool(config, "attention_bias", false, &s->attention_bias, err));
-    SNUG_TRY(cfg_bool(config, "mlp_bias", false, &s->mlp_bias, err));
-    SNUG_TRY(cfg_bool(config, "tie_word_embeddings", false, &s->tied, err));
-    SNUG_TRY(cfg_rope(config, s->head_dim, s->positions_max, 10000.0, &s->rope, err));
+    snug_json   rope = snug_json_get(config, "rope_parameters");
+    decoder_slide(s, 0);
+    s->decoder.qkv_bias = s->decoder.o_bias = false;
+    SNUG_TRY(cfg_real(rope, "llama_4_scaling_beta", 0.0, 0.0, 1e3, &s->decoder.temper, err));
+    s->decoder.temper_every = s->rope.original_max;
+    SNUG_TRY(decoder_window(config, "sliding_window", 0, &s->window, err));
 done:
     return st;
 }
 
-static snug_status bind_layer(const binder *b, const model_shape *s, llama_layer *l)
+/* ---- Qwen: biases or head norms; a window over the upper layers only when it is switched on ----
+ */
+
+snug_status decoder_qwen_window(snug_json config, model_shape *s, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    size_t      e = s->hidden, q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
-    l->attention = (nn_attention){.heads = s->heads,
-                                  .kv_heads = s->kv_heads,
-                                  .width = s->head_dim,
-                                  .scale = 1.0f / sqrtf((float)s->head_dim),
-                                  .causal = true};
-    l->mlp.act = s->act;
-    SNUG_TRY(bind_norm(b, &l->before_attention, NN_RMS_NORM, e, s->eps, "input_layernorm"));
-    SNUG_TRY(bind_linear(b, &l->attention.q, e, q, s->attention_bias, "self_attn.q_proj"));
-    SNUG_TRY(bind_linear(b, &l->attention.k, e, kv, s->attention_bias, "self_attn.k_proj"));
-    SNUG_TRY(bind_linear(b, &l->attention.v, e, kv, s->attention_bias, "self_attn.v_proj"));
-    SNUG_TRY(bind_linear(b, &l->attention.o, q, e, s->attention_bias, "self_attn.o_proj"));
-    SNUG_TRY(bind_norm(b, &l->before_mlp, NN_RMS_NORM, e, s->eps, "post_attention_layernorm"));
-    SNUG_TRY(bind_linear(b, &l->mlp.gate, e, s->inner, s->mlp_bias, "mlp.gate_proj"));
-    SNUG_TRY(bind_linear(b, &l->mlp.up, e, s->inner, s->mlp_bias, "mlp.up_proj"));
-    SNUG_TRY(bind_linear(b, &l->mlp.down, s->inner, e, s->mlp_bias, "mlp.down_proj"));
+    bool        on;
+    size_t      first;
+    SNUG_TRY(cfg_bool(config, "use_sliding_window", false, &on, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"max_window_layers", NULL, 28, 0, MODEL_LAYERS_MAX},
+                      &first, err));
+    SNUG_TRY(decoder_window(config, "sliding_window", 4096, &s->window, err));
+    if (!on) s->window = 0;
+    for (size_t i = 0; i < s->layers; i++) model_layer_set(s->sliding, i, on && i >= first);
+    SNUG_TRY(cfg_layer_types(config, s, err));
 done:
     return st;
 }
 
-static snug_status bind(model *m, const weight_map *w, snug_err *err)
+static snug_status qwen2(snug_json config, model_shape *s, snug_err *err)
 {
-    snug_status        st = SNUG_OK;
-    const model_shape *s = &m->shape;
-    binder             body = {m, w, s->arch->prefix, err, ""}, top = {m, w, "", err, ""};
-    llama             *n = SNUG_NEW(m->arena, llama);
-    m->net = n;
-    n->layers = snug_arena_array_try(m->arena, s->layers, sizeof *n->layers);
-    if (n->layers == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %zu layers", s->layers);
-    SNUG_TRY(
-        bind_tensor(&body, &n->embed, TENSOR_DIMS(s->vocab, s->hidden), "embed_tokens.weight"));
+    s->decoder.qkv_bias = true;
+    s->decoder.o_bias = false;
+    return decoder_qwen_window(config, s, err);
+}
+
+static snug_status qwen3(snug_json config, model_shape *s, snug_err *err)
+{
+    s->decoder.head_norm = NN_HEADS_EACH;
+    s->decoder.q_norm = "self_attn.q_norm";
+    s->decoder.k_norm = "self_attn.k_norm";
+    return decoder_qwen_window(config, s, err);
+}
+
+/* ---- SmolLM3: every fourth layer without positions ---- */
+
+static snug_status smollm3(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    snug_json   list = snug_json_get(config, "no_rope_layers"); /* 1: turned, 0: not */
+    bool        on, given = snug_json_is(list, SNUG_JSON_ARRAY);
+    size_t      every;
+    SNUG_TRY(cfg_size(config, (cfg_range){"no_rope_layer_interval", NULL, 4, 1, MODEL_LAYERS_MAX},
+                      &every, err));
+    SNUG_TRY(cfg_bool(config, "use_sliding_window", false, &on, err));
+    SNUG_TRY(decoder_window(config, "sliding_window", 0, &s->window, err));
+    if (!on) s->window = 0;
+    if (given && snug_json_count(list) < s->layers)
+        SNUG_FAIL(err, SNUG_EINVAL, "config.json: \"no_rope_layers\" must name %zu layers",
+                  s->layers);
     for (size_t i = 0; i < s->layers; i++) {
-        binder layer = bind_scope(&body, "layers", i);
-        SNUG_TRY(bind_layer(&layer, s, &n->layers[i]));
+        int64_t turned = (i + 1) % every != 0;
+        if (given && !snug_json_to_i64(snug_json_at(list, i), &turned))
+            SNUG_FAIL(err, SNUG_EINVAL, "config.json: \"no_rope_layers\"[%zu] is no number", i);
+        model_layer_set(s->decoder.unturned, i, turned == 0);
+        model_layer_set(s->sliding, i, s->window > 0 && turned == 0);
     }
-    SNUG_TRY(bind_norm(&body, &n->norm, NN_RMS_NORM, s->hidden, s->eps, "norm"));
-    if (s->head == MODEL_HEAD_NONE) goto done;
-    if (s->tied)
-        n->head.w = n->embed; /* a stored copy is ignored */
-    else
-        SNUG_TRY(bind_linear(&top, &n->head, s->hidden, s->vocab, false, "lm_head"));
+    SNUG_TRY(cfg_layer_types(config, s, err));
 done:
     return st;
 }
 
-/* Positions of this step: as given, or counted on from the cache. */
-static snug_status turn_of(model *m, const nn_ctx *c, const model_batch *in, nn_turn *out,
-                           snug_err *err)
-{
-    if (in->positions != NULL)
-        return nn_rope_turn(c, &m->shape.rope, in->positions, in->batch, in->times, out, err);
-    size_t   n = in->batch * in->times, held = in->kv == NULL ? 0 : nn_kv_count(in->kv);
-    int32_t *positions = snug_alloc(n * sizeof *positions);
-    for (size_t i = 0; i < n; i++) positions[i] = (int32_t)(held + i % in->times);
-    snug_status st = nn_rope_turn(c, &m->shape.rope, positions, in->batch, in->times, out, err);
-    free(positions);
-    return st;
-}
+/* ---- switches of biases and scales ---- */
 
-static snug_status forward(model *m, const model_batch *in, model_out *out, snug_err *err)
+static snug_status seed_oss(snug_json config, model_shape *s, snug_err *err)
 {
-    snug_status        st = SNUG_OK;
-    const model_shape *s = &m->shape;
-    const llama       *n = m->net;
-    nn_ctx             c = model_ctx(m);
-    size_t  B = in->batch, T = in->times, held = in->kv == NULL ? 0 : nn_kv_count(in->kv);
-    tensor  ids, mask = TENSOR_NONE, x, h, y, logits;
-    nn_turn turn;
-
-    SNUG_TRY(nn_upload(&c, in->ids, TENSOR_DIMS(B, T), &ids, err));
-    if (in->mask != NULL) SNUG_TRY(nn_upload(&c, in->mask, TENSOR_DIMS(B, held + T), &mask, err));
-    SNUG_TRY(turn_of(m, &c, in, &turn, err));
-    SNUG_TRY(tensor_space_take(c.space, TENSOR_F32, TENSOR_DIMS(B, T, s->hidden), &x, err));
-    SNUG_TRY(tensor_space_take(c.space, TENSOR_F32, TENSOR_DIMS(B, T, s->hidden), &h, err));
-    SNUG_TRY(tensor_embed(c.dev, &n->embed, &ids, &x, err)); /* [B, T, E] */
-    for (size_t i = 0; i < s->layers; i++) {
-        const llama_layer *l = &n->layers[i];
-        tensor_mark        mark = tensor_space_mark(c.space);
-        SNUG_TRY(nn_norm_run(&c, &l->before_attention, &x, &h, err));
-        SNUG_TRY(nn_attention_run(&c, &l->attention, &h, &turn, &mask, in->kv, i, &y,
-                                  err)); /* [B, T, E] */
-        SNUG_TRY(tensor_add(c.dev, &x, &y, &x, err));
-        SNUG_TRY(nn_norm_run(&c, &l->before_mlp, &x, &h, err));
-        SNUG_TRY(nn_mlp_run(&c, &l->mlp, &h, &y, err)); /* [B, T, E] */
-        SNUG_TRY(tensor_add(c.dev, &x, &y, &x, err));
-        tensor_space_release(c.space, mark);
-    }
-    if (in->last_only) { /* [B, 1, E] */
-        x = tensor_slice(&x, 1, T - 1, 1);
-        h = tensor_slice(&h, 1, T - 1, 1);
-    }
-    SNUG_TRY(nn_norm_run(&c, &n->norm, &x, &h, err));
-    if (s->head == MODEL_HEAD_NONE) {
-        out->item[out->count].name = "last_hidden_state";
-        out->item[out->count++].value = h;
-        goto done;
-    }
-    SNUG_TRY(nn_linear_run(&c, &n->head, &h, &logits, err)); /* [B, T, V] */
-    out->item[out->count].name = "logits";
-    out->item[out->count++].value = logits;
+    snug_status st = SNUG_OK;
+    SNUG_TRY(cfg_bool(config, "attention_bias", true, &s->decoder.qkv_bias, err));
+    SNUG_TRY(cfg_bool(config, "attention_out_bias", false, &s->decoder.o_bias, err));
 done:
     return st;
 }
 
-static const struct model_class classes[] = {
-    {"LlamaForCausalLM", MODEL_HEAD_CAUSAL_LM},
-    {"LlamaModel", MODEL_HEAD_NONE},
-    {NULL, MODEL_HEAD_NONE},
+static snug_status ernie45(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_status st = cfg_bool(config, "use_bias", false, &s->mlp_bias, err);
+    s->decoder.qkv_bias = s->decoder.o_bias = s->mlp_bias;
+    return st;
+}
+
+static snug_status hunyuan(snug_json config, model_shape *s, snug_err *err)
+{
+    (void)config;
+    (void)err;
+    s->decoder.head_norm = NN_HEADS_EACH;
+    s->decoder.norm_after_turn = true;
+    s->decoder.q_norm = "self_attn.query_layernorm";
+    s->decoder.k_norm = "self_attn.key_layernorm";
+    return SNUG_OK;
+}
+
+snug_status decoder_granite(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_status    st = SNUG_OK;
+    model_decoder *d = &s->decoder;
+    double         embed, residual, attention, logits;
+    SNUG_TRY(cfg_real(config, "embedding_multiplier", 1.0, -1e6, 1e6, &embed, err));
+    SNUG_TRY(cfg_real(config, "residual_multiplier", 1.0, -1e6, 1e6, &residual, err));
+    SNUG_TRY(cfg_real(config, "attention_multiplier", 1.0, 1e-6, 1e6, &attention, err));
+    SNUG_TRY(cfg_real(config, "logits_scaling", 1.0, 1e-6, 1e6, &logits, err));
+    d->embed_scale = (float)embed;
+    d->residual_scale = (float)residual;
+    d->attention_scale = (float)attention;
+    d->logit_scale = (float)(1.0 / logits);
+done:
+    return st;
+}
+
+static const decoder_family
+    llama_family = {.dflt = {32000, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-6, .theta = 1e4}},
+    mistral_family = {{32000, 4096, 14336, 32, 32, 8, 0, 131072, .eps = 1e-6, .theta = 1e4},
+                      mistral},
+    ministral3_family = {{131072, 4096, 14336, 34, 32, 8, 128, 262144, .eps = 1e-5, .theta = 1e6},
+                         ministral3},
+    qwen2_family = {{151936, 4096, 22016, 32, 32, 32, 0, 32768, .eps = 1e-6, .theta = 1e4}, qwen2},
+    qwen3_family = {{151936, 4096, 22016, 32, 32, 32, 128, 32768, .eps = 1e-6, .theta = 1e4},
+                    qwen3},
+    smollm3_family = {{128256, 2048, 11008, 36, 16, 4, 0, 32768, .eps = 1e-6, .theta = 2e6,
+                       .tied = true},
+                      smollm3},
+    seed_family = {{155136, 4096, 27648, 64, 80, 8, 128, 524288, .eps = 1e-6, .theta = 1e4},
+                   seed_oss},
+    ernie_family = {{103424, 1024, 3072, 18, 16, 2, 128, 131072, .eps = 1e-5, .theta = 5e5,
+                     .tied = true, .interleaved = true},
+                    ernie45},
+    hunyuan_family = {{290943, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5, .theta = 1e4},
+                      hunyuan},
+    granite_family = {{32000, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-6, .theta = 1e4},
+                      decoder_granite};
+
+const model_arch arch_llama[] = {
+    DECODER_ROW("llama", Llama, llama_family),
+    DECODER_ROW("mistral", Mistral, mistral_family),
+    DECODER_ROW("ministral3", Ministral3, ministral3_family),
+    DECODER_ROW("qwen2", Qwen2, qwen2_family),
+    DECODER_ROW("qwen3", Qwen3, qwen3_family),
+    DECODER_ROW("smollm3", SmolLM3, smollm3_family),
+    DECODER_ROW("seed_oss", SeedOss, seed_family),
+    DECODER_ROW("ernie4_5", Ernie4_5, ernie_family),
+    DECODER_ROW("hunyuan_v1_dense", HunYuanDenseV1, hunyuan_family),
+    DECODER_ROW("granite", Granite, granite_family),
+    {0},
 };
-
-const model_arch arch_llama = {.model_type = "llama",
-                               .prefix = "model.",
-                               .classes = classes,
-                               .parse = parse,
-                               .bind = bind,
-                               .forward = forward};
