@@ -7,7 +7,7 @@
  * Truth:   tensor_dequantize gives the bits of the PyPI package gguf (goldens in
  *          tests/golden/tensor/); any bytes are a valid block, so nothing here can fail on a file.
  */
-#include "tensor/quant_unpack.h"
+#include "tensor/quant_inline.h"
 
 #include <math.h>
 

@@ -11,10 +11,11 @@
 
 enum { QUANT_ELEMS_MAX = 256, QUANT_SUBS_MAX = 16 };
 
+/* scale and min are neighbours on a line of their own: the SIMD forms turn sixteen blocks at once. */
 typedef struct quant_block {
-    float   d, dmin;
+    _Alignas(64) uint8_t q[QUANT_ELEMS_MAX];
     int16_t scale[QUANT_SUBS_MAX], min[QUANT_SUBS_MAX];
-    uint8_t q[QUANT_ELEMS_MAX];
+    float   d, dmin;
 } quant_block;
 
 typedef struct quant_kind {

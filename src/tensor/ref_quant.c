@@ -10,7 +10,7 @@
  *          with a the step of the input's block and the inner sums in whole numbers, which are
  *          exact in any order; then the bias is added. Nothing else rounds, so tiles, lanes,
  * threads and instruction sets cannot show in the result. */
-#include "tensor/quant_int.h"
+#include "tensor/quant_inline.h"
 
 #include <math.h>
 
@@ -36,39 +36,9 @@ void quant_acts_place(const quant_kind *kind, size_t rows, size_t k, void *memor
     out->sums = (int16_t *)(void *)p;
 }
 
-/* The largest |x| as the bits of a float: whole-number order puts infinity and NaN on top. */
-static uint32_t largest(const float *x, size_t n)
-{
-    uint32_t best = 0, bits;
-    for (size_t i = 0; i < n; i++) {
-        memcpy(&bits, x + i, sizeof bits);
-        bits &= 0x7fffffffu;
-        best = bits > best ? bits : best;
-    }
-    return best;
-}
-
 void quant_acts_row(const quant_kind *kind, const float *x, const quant_acts *a, size_t row)
 {
-    int8_t *q = a->q + row * a->k;
-    for (size_t b = 0; b < a->blocks; b++) {
-        const float *in = x + b * kind->elems;
-        int8_t      *out = q + b * kind->elems;
-        uint32_t     bits = largest(in, kind->elems);
-        float        most, inverse;
-        memcpy(&most, &bits, sizeof most);
-        bool odd = bits >= 0x7f800000u, tiny = most < QUANT_TINY;
-        a->d[row * a->blocks + b] = odd ? NAN : tiny ? 0.0f : most / 127.0f;
-        inverse = odd || tiny ? 0.0f : 127.0f / most;
-        for (size_t i = 0; i < kind->elems; i++)
-            out[i] = odd ? 0 : (int8_t)nearbyintf(in[i] * inverse);
-    }
-    for (size_t s = 0; s < a->subs; s++) {
-        int sum = 0;
-        for (size_t i = 0; i < kind->sub; i++) sum += q[s * kind->sub + i];
-        a->sums[row * a->subs + s] = (int16_t)sum;
-        a->zero[row * a->subs + s] = -(int)kind->offset * sum;
-    }
+    quant_acts_row_inline(kind->elems, kind->sub, kind->offset, x, a, row);
 }
 
 typedef struct quant_job {

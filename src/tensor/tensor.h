@@ -18,7 +18,7 @@
 
 /* X(constant, name, elements per block, bytes per block). A block of more than one element is
  * quantized: it lies along the last dimension, which must hold whole blocks, at any address. The
- * layouts are ggml's (quant_unpack.h spells them out). */
+ * layouts are ggml's (quant_inline.h spells them out). */
 #define TENSOR_DTYPE_LIST(X)                                                                       \
     X(F32, "F32", 1, 4)                                                                            \
     X(F16, "F16", 1, 2) X(BF16, "BF16", 1, 2) X(I32, "I32", 1, 4) X(I64, "I64", 1, 8)              \

@@ -197,19 +197,19 @@ typedef struct linear_case {
     size_t rows, k, n;
 } linear_case;
 
-/* Runs linear on one backend. The rows of w lie k2 elements apart and start `shift` bytes into the
- * memory, those of x and out have gaps. */
+/* Runs linear on one backend. The rows of w start `shift` bytes into the memory and, for an odd
+ * shift, lie a block further apart than they are long; an even one ends with the memory. */
 static void run_linear(const char *backend, tensor_dtype t, const linear_case *c, const float *x,
                        const uint8_t *w, size_t row_bytes, size_t shift, const float *bias,
                        float *out)
 {
     tensor_dev *d = open_named(backend);
     tensor      tx, tw, tb, to;
-    size_t      block = tensor_dtype_block(t), gap = 3;
-    uint8_t    *bytes = snug_zalloc(c->n * (row_bytes + tensor_dtype_bytes(t)) + shift);
+    size_t      block = shift % 2 * tensor_dtype_block(t), gap = 3;
+    size_t      pitch = row_bytes + tensor_dtype_size(t, block);
+    uint8_t    *bytes = snug_zalloc(c->n * pitch + shift);
     for (size_t n = 0; n < c->n; n++)
-        memcpy(bytes + shift + n * (row_bytes + tensor_dtype_bytes(t)), w + n * row_bytes,
-               row_bytes);
+        memcpy(bytes + shift + n * pitch, w + n * row_bytes, row_bytes);
     assert_int_equal(
         tensor_new_from(d, t, TENSOR_DIMS(c->n, c->k + block), bytes + shift, true, &tw, NULL),
         SNUG_OK);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tensor/quant_unpack.h - bytes of a block to quant_block, one function per type, as inline code:
- * quant.c compiles it for any CPU, the SIMD files again with their instructions.
+/* tensor/quant_inline.h - bytes of a block to quant_block, one function per type, and inputs to 8 bits,
+ * as inline code: compiled once for any CPU and again by the SIMD files with their instructions.
  *
  * The layouts (little endian; d, m, dmin are F16; nibbles low first):
  *   Q4_0   d qs[16]                 byte j: elements j (low), j + 16 (high); value q - 8
@@ -14,9 +14,10 @@
  *   Q4_K   d dmin sc[12] qs[128]    per 64 elements 32 bytes: low nibbles first, then high
  *   Q5_K   d dmin sc[12] qh[32] qs[128]   bit g of qh[l] is bit 4 of element 32 g + l
  *   Q6_K   ql[128] qh[64] sc[16] d  per 128: nibbles of 64 bytes, two bits each of 32; q - 32 */
-#ifndef SNUG_TENSOR_QUANT_UNPACK_H
-#define SNUG_TENSOR_QUANT_UNPACK_H
+#ifndef SNUG_TENSOR_QUANT_INLINE_H
+#define SNUG_TENSOR_QUANT_INLINE_H
 
+#include <math.h>
 #include <string.h>
 #if defined(__F16C__)
 #include <immintrin.h>
@@ -176,6 +177,46 @@ QUANT_INLINE void quant_unpack_inline(tensor_dtype t, const uint8_t *p, quant_bl
     case TENSOR_Q5_K: unpack_q5_k(p, b); break;
     case TENSOR_Q6_K: unpack_q6_k(p, b); break;
     default: break;
+    }
+}
+
+/* ---- inputs ---- */
+
+/* The largest |x| as the bits of a float: whole-number order puts infinity and NaN on top. */
+QUANT_INLINE uint32_t quant_largest(const float *x, size_t n)
+{
+    uint32_t best = 0, bits;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= 0x7fffffffu;
+        best = bits > best ? bits : best;
+    }
+    return best;
+}
+
+QUANT_INLINE void quant_acts_row_inline(size_t elems, size_t sub, int offset, const float *x,
+                                        const quant_acts *a, size_t row)
+{
+    int8_t *q = a->q + row * a->k;
+    for (size_t b = 0; b < a->blocks; b++) {
+        const float *in = x + b * elems;
+        int8_t      *out = q + b * elems;
+        uint32_t     bits = quant_largest(in, elems);
+        float        most, inverse;
+        memcpy(&most, &bits, sizeof most);
+        bool odd = bits >= 0x7f800000u, tiny = most < QUANT_TINY;
+        a->d[row * a->blocks + b] = odd ? NAN : tiny ? 0.0f : most / 127.0f;
+        inverse = tiny ? 0.0f : 127.0f / most;
+        if (odd)
+            memset(out, 0, elems);
+        else
+            for (size_t i = 0; i < elems; i++) out[i] = (int8_t)(int)nearbyintf(in[i] * inverse);
+    }
+    for (size_t s = 0; s < a->subs; s++) {
+        int sum = 0;
+        for (size_t i = 0; i < sub; i++) sum += q[s * sub + i];
+        a->sums[row * a->subs + s] = (int16_t)sum;
+        a->zero[row * a->subs + s] = -offset * sum;
     }
 }
 
