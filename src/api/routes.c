@@ -556,7 +556,6 @@ NOT_HERE(n_compare, "comparing revisions");
 NOT_HERE(n_space, "running Spaces");
 NOT_HERE(n_boards, "leaderboards");
 NOT_HERE(n_people, "profiles of users and organisations");
-NOT_HERE(n_collections, "collections");
 NOT_HERE(n_settings, "account settings");
 NOT_HERE(n_jobs, "jobs");
 NOT_HERE(n_buckets, "buckets");
@@ -589,7 +588,6 @@ static const http_route not_here_routes[] = {
     NO_ALL(R "leaderboard/{rest...}", n_boards),
     NO_ALL("/api/users/{rest...}", n_people),
     NO_ALL("/api/organizations/{rest...}", n_people),
-    NO_ALL("/api/collections/{rest...}", n_collections),
     NO_ALL("/api/settings/{rest...}", n_settings),
     NO_ALL("/api/jobs/{rest...}", n_jobs),
     NO_ALL("/api/scheduled-jobs/{rest...}", n_jobs),

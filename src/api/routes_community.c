@@ -44,6 +44,17 @@ static const http_param p_repo_rev[] = {
     {"rest", "path", "string", "branch", true, false}, P_END};
 static const http_param p_none[] = {P_END};
 static const http_param p_page[] = {P_LIMIT, P_CURSOR, P_END};
+#define P_SLUG_NS {"ns", "path", "string", "owner of the collection", true, false}
+#define P_SLUG {"slug", "path", "string", "title and id of the collection", true, false}
+static const http_param p_collections[] = {
+    {"owner", "query", "string", "a user or an organization", false, true},
+    {"item", "query", "string", "models/ns/name, papers/id, ...", false, true},
+    {"sort", "query", "string", "lastModified, trending or upvotes", false, false},
+    {"q", "query", "string", "part of the title", false, false},
+    P_LIMIT, P_CURSOR, P_END};
+static const http_param p_slug[] = {P_SLUG_NS, P_SLUG, P_END};
+static const http_param p_slug_item[] = {
+    P_SLUG_NS, P_SLUG, {"item", "path", "string", "id of the item", true, false}, P_END};
 static const http_param p_user[] = {
     {"user", "path", "string", "name of a user", true, false}, P_END};
 static const http_param p_user_page[] = {
@@ -100,6 +111,24 @@ static const char s_lfs_share[] =
     "{\"type\":\"object\",\"required\":[\"target\",\"files\"],"
     "\"properties\":{\"target\":{\"type\":\"object\"},"
     "\"files\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}}";
+
+static const char s_collection[] =
+    "{\"type\":\"object\",\"required\":[\"title\"],"
+    "\"properties\":{\"title\":{\"type\":\"string\"},\"namespace\":{\"type\":\"string\"},"
+    "\"description\":{\"type\":\"string\"},\"private\":{\"type\":\"boolean\"}}}";
+static const char s_collection_edit[] =
+    "{\"type\":\"object\",\"properties\":{\"title\":{\"type\":\"string\"},"
+    "\"description\":{\"type\":\"string\"},\"private\":{\"type\":\"boolean\"},"
+    "\"position\":{\"type\":\"integer\"},\"theme\":{\"enum\":[\"orange\",\"blue\","
+    "\"green\",\"purple\",\"pink\",\"indigo\"]}}}";
+static const char s_item[] =
+    "{\"type\":\"object\",\"required\":[\"item\"],\"properties\":{\"item\":{"
+    "\"type\":\"object\",\"required\":[\"id\",\"type\"],\"properties\":{"
+    "\"id\":{\"type\":\"string\"},\"type\":{\"enum\":[\"model\",\"dataset\",\"space\","
+    "\"paper\",\"collection\"]}}},\"note\":{\"type\":\"string\"}}}";
+static const char s_item_edit[] =
+    "{\"type\":\"object\",\"properties\":{\"position\":{\"type\":\"integer\"},"
+    "\"note\":{\"type\":\"string\"}}}";
 
 static const http_doc d_talks = {
     "listDiscussions", "discussions", "Discussions and pull requests, newest first.",
@@ -213,6 +242,34 @@ static const http_doc d_tags = {
     "listTags", "repos", "Tags in use, by kind.",
     "", p_none, NULL, s_object, NULL, 0, ""};
 
+static const http_doc d_collections = {
+    "listCollections", "collections", "Collections, latest change first.",
+    "", p_collections, NULL, s_array, NULL, 0, "400"};
+static const http_doc d_collection = {
+    "getCollection", "collections", "A collection with its items.",
+    "", p_slug, NULL, s_object, NULL, 0, "404"};
+static const http_doc d_collection_new = {
+    "createCollection", "collections", "Makes a collection.",
+    "write", p_none, s_collection, s_object, NULL, 0, "400 401 403 409"};
+static const http_doc d_collection_edit = {
+    "editCollection", "collections", "Changes what a collection says of itself.",
+    "write", p_slug, s_collection_edit, s_object, NULL, 0, "400 401 403 404"};
+static const http_doc d_collection_drop = {
+    "deleteCollection", "collections", "Deletes a collection.",
+    "write", p_slug, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_collection_group = {
+    "setCollectionGroup", "collections", "Resource groups: there are none, so only null is taken.",
+    "write", p_slug, s_object, s_object, NULL, 0, "400 401 403 404 501"};
+static const http_doc d_item = {
+    "addItem", "collections", "Puts an item at the end of a collection.",
+    "write", p_slug, s_item, s_object, NULL, 0, "400 401 403 404 409"};
+static const http_doc d_item_edit = {
+    "editItem", "collections", "Moves an item or changes its note.",
+    "write", p_slug_item, s_item_edit, s_object, NULL, 0, "400 401 403 404"};
+static const http_doc d_item_drop = {
+    "dropItem", "collections", "Takes an item out.",
+    "write", p_slug_item, NULL, s_object, NULL, 0, "401 403 404"};
+
 #define T "{type:models|datasets|spaces}"
 #define R "/api/" T "/{ns}/{name}/"
 
@@ -272,6 +329,20 @@ static const http_route upkeep_routes[] = {
     {HTTP_GET, "/api/datasets-tags-by-type", api_tags_by_type, 0, &d_tags, NULL},
 };
 
+#define SLUG "/api/collections/{ns}/{slug}"
+static const http_route collection_routes[] = {
+    {HTTP_GET, "/api/collections", api_list_collections, 0, &d_collections, NULL},
+    {HTTP_POST, "/api/collections", api_create_collection, ROUTE_WRITE, &d_collection_new, NULL},
+    {HTTP_GET, SLUG, api_get_collection, 0, &d_collection, NULL},
+    {HTTP_PATCH, SLUG, api_edit_collection, ROUTE_WRITE, &d_collection_edit, NULL},
+    {HTTP_DELETE, SLUG, api_drop_collection, ROUTE_WRITE, &d_collection_drop, NULL},
+    {HTTP_POST, SLUG "/resource-group",
+     api_collection_group, ROUTE_WRITE, &d_collection_group, NULL},
+    {HTTP_POST, SLUG "/items", api_add_item, ROUTE_WRITE, &d_item, NULL},
+    {HTTP_PATCH, SLUG "/items/{item}", api_edit_item, ROUTE_WRITE, &d_item_edit, NULL},
+    {HTTP_DELETE, SLUG "/items/{item}", api_drop_item, ROUTE_WRITE, &d_item_drop, NULL},
+};
+
 /* clang-format on */
 
 const api_table api_community_tables[] = {
@@ -279,5 +350,6 @@ const api_table api_community_tables[] = {
     {social_routes, COUNT(social_routes)},
     {gating_routes, COUNT(gating_routes)},
     {upkeep_routes, COUNT(upkeep_routes)},
+    {collection_routes, COUNT(collection_routes)},
     {NULL, 0},
 };

@@ -243,4 +243,62 @@ snug_status hub_list_tags(hub *h, hub_type type, snug_arena *a, hub_tag **out, s
                           snug_err *err) SNUG_MUST_USE;
 bool        hub_task_known(snug_slice id); /* pipeline tags */
 
+/* ---- collections ---- */
+typedef enum hub_item_kind { HUB_ITEM_REPO, HUB_ITEM_COLLECTION, HUB_ITEM_PAPER } hub_item_kind;
+typedef struct hub_item {
+    snug_slice           key, note;
+    hub_item_kind        kind;
+    snug_slice           target; /* id of a paper, slug of a collection */
+    const hub_repo_info *repo;   /* HUB_ITEM_REPO */
+    int64_t              position;
+} hub_item;
+typedef struct hub_collection {
+    int64_t    row;
+    snug_slice slug; /* "ns/title-in-words-<24 hex>" */
+    snug_slice ns, title, description, theme;
+    bool       is_private;
+    int64_t    position, updated_ms;
+    hub_item  *items; /* those the reader may see */
+    size_t     item_count;
+} hub_collection;
+typedef struct hub_collection_query {
+    const snug_slice *owners, *items; /* items: "models/ns/name", "papers/id" */
+    size_t            owner_count, item_count;
+    snug_slice        text, cursor;
+    size_t            limit;
+} hub_collection_query;
+/* What is asked to change; a NULL pointer leaves it. */
+typedef struct hub_collection_edit {
+    const snug_slice *title, *description, *theme;
+    const bool       *is_private;
+    const int64_t    *position;
+} hub_collection_edit;
+
+/* Latest change first, with the first items of each. *next is empty on the last page. */
+snug_status hub_list_collections(hub *h, const hub_actor *who, const hub_collection_query *q,
+                                 snug_arena *a, hub_collection **out, size_t *count,
+                                 snug_slice *next, snug_err *err) SNUG_MUST_USE;
+/* By any slug it ever had. A private one is absent for those outside its namespace. */
+snug_status hub_find_collection(hub *h, const hub_actor *who, snug_slice slug, snug_arena *a,
+                                hub_collection *out, snug_err *err) SNUG_MUST_USE;
+/* SNUG_ECONFLICT when the owner has one of that title; *out is then the one there is. */
+snug_status hub_create_collection(hub *h, const hub_actor *who, snug_slice ns, snug_slice title,
+                                  snug_slice description, bool is_private, snug_arena *a,
+                                  hub_collection *out, snug_err *err) SNUG_MUST_USE;
+snug_status hub_edit_collection(hub *h, const hub_actor *who, snug_slice slug,
+                                const hub_collection_edit *e, snug_arena *a, hub_collection *out,
+                                snug_err *err) SNUG_MUST_USE;
+snug_status hub_drop_collection(hub *h, const hub_actor *who, snug_slice slug,
+                                snug_err *err) SNUG_MUST_USE;
+/* type: "model", "dataset", "space", "paper", "collection". SNUG_ECONFLICT: it is in already. */
+snug_status hub_add_item(hub *h, const hub_actor *who, snug_slice slug, snug_slice type,
+                         snug_slice id, snug_slice note, snug_arena *a, hub_collection *out,
+                         snug_err *err) SNUG_MUST_USE;
+/* position_or_null: its place among all items, from 0. */
+snug_status hub_edit_item(hub *h, const hub_actor *who, snug_slice slug, snug_slice key,
+                          const snug_slice *note_or_null, const int64_t *position_or_null,
+                          snug_err *err) SNUG_MUST_USE;
+snug_status hub_drop_item(hub *h, const hub_actor *who, snug_slice slug, snug_slice key,
+                          snug_err *err) SNUG_MUST_USE;
+
 #endif

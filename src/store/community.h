@@ -212,4 +212,53 @@ typedef struct store_tag {
 snug_status store_list_tags(db_txn *tx, snug_arena *a, int type, size_t limit, store_tag **out,
                             size_t *count, snug_err *err) SNUG_MUST_USE;
 
+/* ---- collections ---- */
+typedef struct store_collection {
+    int64_t    id;
+    snug_slice key; /* 24 hex digits: the end of every slug it ever had */
+    snug_slice ns, title, description, theme;
+    bool       is_private;
+    int64_t    position, created_ms, updated_ms;
+} store_collection;
+enum { STORE_ITEM_REPO, STORE_ITEM_COLLECTION, STORE_ITEM_PAPER };
+typedef struct store_item {
+    int64_t    id, collection_id;
+    snug_slice key; /* 24 hex digits */
+    int        kind;
+    snug_slice target; /* row of a repository, key of a collection, id of a paper */
+    snug_slice note;
+    int64_t    position;
+} store_item;
+enum { STORE_ITEMS_MAX = 1000, STORE_PICK_MAX = 8 };
+snug_status store_add_collection(db_txn *tx, const store_collection *c, int64_t *id,
+                                 snug_err *err) SNUG_MUST_USE;
+snug_status store_find_collection(db_txn *tx, snug_arena *a, snug_slice key, store_collection *out,
+                                  bool *found, snug_err *err) SNUG_MUST_USE;
+/* By owner and title, as they are written. */
+snug_status store_same_collection(db_txn *tx, snug_arena *a, snug_slice ns, snug_slice title,
+                                  store_collection *out, bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_set_collection(db_txn *tx, const store_collection *c,
+                                 snug_err *err) SNUG_MUST_USE;
+snug_status store_drop_collection(db_txn *tx, const store_collection *c,
+                                  snug_err *err) SNUG_MUST_USE;
+typedef struct store_collection_query {
+    store_reader who;
+    snug_slice   owners[STORE_PICK_MAX], targets[STORE_PICK_MAX]; /* any of them; empty: all */
+    size_t       owner_count, target_count;
+    snug_slice   text; /* part of the title */
+    bool         has_after;
+    int64_t      after_ms, after_id;
+    size_t       limit;
+} store_collection_query;
+/* Latest change first. */
+snug_status store_list_collections(db_txn *tx, snug_arena *a, const store_collection_query *q,
+                                   store_collection **out, size_t *count,
+                                   snug_err *err) SNUG_MUST_USE;
+/* Goes to the end. SNUG_ECONFLICT when it is there already. */
+snug_status store_add_item(db_txn *tx, store_item *i, snug_err *err) SNUG_MUST_USE;
+snug_status store_set_item(db_txn *tx, const store_item *i, snug_err *err) SNUG_MUST_USE;
+snug_status store_drop_item(db_txn *tx, int64_t id, snug_err *err) SNUG_MUST_USE;
+snug_status store_list_items(db_txn *tx, snug_arena *a, int64_t collection, store_item **out,
+                             size_t *count, snug_err *err) SNUG_MUST_USE;
+
 #endif

@@ -33,6 +33,10 @@ static inline db_val store_bool(bool b) { return db_int(b ? 1 : 0); }
 #define STORE_OWN(key)                                                                             \
     "(r.ns_key = " key " OR r.ns_key IN (SELECT o.name_key FROM orgs o JOIN org_members m ON "     \
     "m.org_id = o.id JOIN users u ON u.id = m.user_id WHERE u.name_key = " key "))"
+/* The same of any column that holds a lower-case namespace. */
+#define STORE_OWN_NS(column, key)                                                                  \
+    "(" column " = " key " OR " column " IN (SELECT o.name_key FROM orgs o JOIN org_members m ON " \
+    "m.org_id = o.id JOIN users u ON u.id = m.user_id WHERE u.name_key = " key "))"
 /* Repositories `r` a reader may know of: $sees as in store_list, $key his name. */
 #define STORE_SEEN(sees, key)                                                                      \
     "(r.visibility = 0 OR " sees " >= 2 OR (" sees                                                 \

@@ -311,3 +311,48 @@ def test_own_repos_and_tags(api, bob):
         list(bob.list_user_repos(namespace="ada"))
     tags = api.get_dataset_tags()
     assert "license:mit" in [t["id"] for t in tags["license"]]
+
+
+def test_collections(api, bob):
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api.create_repo("ada/in-collection")
+    api.create_repo("ada/hidden-item", private=True)
+    c = api.create_collection(title="Good Ones, 2nd", description="Worth it")
+    assert c.slug.startswith("ada/good-ones-2nd-") and c.title == "Good Ones, 2nd" and c.owner["name"] == "ada"
+    assert api.create_collection(title="Good Ones, 2nd", exists_ok=True).slug == c.slug
+    with pytest.raises(HfHubHTTPError) as e:
+        api.create_collection(title="Good Ones, 2nd")
+    assert e.value.response.status_code == 409
+    c = api.add_collection_item(c.slug, item_id="ada/in-collection", item_type="model", note="first")
+    c = api.add_collection_item(c.slug, item_id="2307.09288", item_type="paper")
+    c = api.add_collection_item(c.slug, item_id="ada/hidden-item", item_type="model")
+    assert [(i.item_id, i.item_type, i.note) for i in c.items] == [
+        ("ada/in-collection", "model", "first"), ("2307.09288", "paper", None), ("ada/hidden-item", "model", None)]
+    api.add_collection_item(c.slug, item_id="2307.09288", item_type="paper", exists_ok=True)
+    with pytest.raises(HfHubHTTPError):
+        api.add_collection_item(c.slug, item_id="ada/nothing-here", item_type="model")
+    api.update_collection_item(c.slug, c.items[1].item_object_id, note="read me", position=0)
+    seen = bob.get_collection(c.slug)
+    assert [(i.item_id, i.note) for i in seen.items] == [("2307.09288", "read me"), ("ada/in-collection", "first")]
+    with pytest.raises(HfHubHTTPError) as e:
+        bob.update_collection_metadata(c.slug, title="mine")
+    assert e.value.response.status_code == 403
+    old = c.slug
+    new = api.update_collection_metadata(c.slug, title="Better", theme="blue", position=1)
+    assert new.slug.startswith("ada/better-") and new.theme == "blue" and new.position == 1
+    assert api.get_collection(old).slug == new.slug  # an old address still leads there
+    assert [x.slug for x in bob.list_collections(owner="ada")] == [new.slug]
+    assert [x.slug for x in bob.list_collections(item="models/ada/in-collection")] == [new.slug]
+    assert list(bob.list_collections(item="models/ada/hidden-item")) == []
+    api.delete_collection_item(new.slug, new.items[0].item_object_id)
+    assert len(api.get_collection(new.slug).items) == 2
+    api.update_collection_metadata(new.slug, private=True)
+    with pytest.raises(HfHubHTTPError) as e:
+        bob.get_collection(new.slug)
+    assert e.value.response.status_code == 404
+    assert list(bob.list_collections(owner="ada")) == []
+    api.delete_repo("ada/in-collection")
+    assert "ada/in-collection" not in [i.item_id for i in api.get_collection(new.slug).items]
+    api.delete_collection(new.slug)
+    api.delete_collection(new.slug, missing_ok=True)
