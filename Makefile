@@ -66,7 +66,8 @@ openapi: all ## the OpenAPI document of this build
 	@$(BUILD)/snug openapi
 
 docs: all ## regenerate the documents made from tables
-	@$(BUILD)/snug help --markdown >docs/cli.md && $(BUILD)/snug config --markdown >docs/config.md
+	@$(BUILD)/snug help --markdown >docs/cli.md && $(BUILD)/snug config --markdown >docs/config.md \
+	  && $(BUILD)/snug openapi --markdown >docs/api-status.md
 
 hooks: ## pre-commit: lint of what changed and the fast tests
 	@printf '#!/bin/sh\nmake lint && make test M=base\n' >.git/hooks/pre-commit && chmod +x .git/hooks/pre-commit

@@ -32,6 +32,9 @@ void api_app_deinit(api_app *app);
 /* All families, ready for http_server_opts: a NULL-ended list and the lengths beside it. */
 void api_tables(const http_route *const **tables, const size_t **sizes);
 
+/* Every endpoint with its state as a Markdown page: docs/api-status.md. */
+void api_status_put(snug_buf *b);
+
 /* For http_server_opts.on_error: {"error": ...} with X-Error-Code and X-Error-Message. */
 void api_on_error(http_req *rq, http_res *rs, const snug_err *err);
 /* For http_server_opts.on_reply: what browsers may read from other origins. */

@@ -87,15 +87,22 @@ static snug_status run_openapi(cli *c, const cli_args *a, snug_err *err)
 {
     const http_route *const *tables;
     const size_t            *sizes;
-    (void)a;
     serve_tables(c->arena, &tables, &sizes);
     SNUG_AUTO(snug_buf) b = snug_buf_init(OPENAPI_MAX);
-    http_openapi_put(tables, sizes, &b);
+    if (cli_flag_given(a, "markdown"))
+        api_status_put(&b);
+    else
+        http_openapi_put(tables, sizes, &b);
     snug_status st = snug_buf_check(&b, "the document", err);
-    if (st == SNUG_OK) cli_print_json(&b);
+    if (st == SNUG_OK && cli_flag_given(a, "markdown"))
+        cli_print("%s", snug_buf_cstr(&b));
+    else if (st == SNUG_OK)
+        cli_print_json(&b);
     return st;
 }
 
+static const cli_flag openapi_flags[] = {
+    {"markdown", NULL, "a table of the endpoints and their state instead"}, {NULL, NULL, NULL}};
 static const char *const openapi_examples[] = {
     "snug openapi > openapi.json", "keep the description of the API",
     "snug openapi | jq '.paths | keys'", "list the endpoints", NULL};
@@ -105,6 +112,7 @@ const cli_command cli_cmd_openapi = {
     .args = "",
     .summary = "print the description of the HTTP API",
     .help = "Prints the OpenAPI 3.1 document made from the route tables of this build.",
+    .flags = openapi_flags,
     .examples = openapi_examples,
     .exits = "0",
     .run = run_openapi,

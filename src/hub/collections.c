@@ -319,6 +319,7 @@ snug_status hub_create_collection(hub *h, const hub_actor *who, snug_slice ns, s
                           .is_private = is_private,
                           .created_ms = snug_now_ms()};
 
+    SNUG_TRY(hub_need_voice(h, who, err));
     SNUG_TRY(check_text(c.ns, 1, HUB_NAME_MAX, "namespace", err));
     SNUG_TRY(need_keeper(h, who, c.ns, err));
     SNUG_TRY(hub_check_name(c.ns, "namespace", err));
