@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: measures this build and its peers in one run and prints one JSON object.
 
-    bench/run.py [part...]     parts: hub, or the name of a bench_* program; default all
+    bench/run.py [part...]     parts: hub, xet, or the name of a bench_* program; default all
 
 Every figure is a median of several rounds, ours and the peer's taken in turn; ratios are what counts."""
 
@@ -237,9 +237,97 @@ def hub():
     return result
 
 
+HASH = """
+import hf_xet, sys, time
+start = time.perf_counter()
+info = hf_xet.hash_files([sys.argv[1]])[0]
+print(time.perf_counter() - start, info.hash)
+"""
+TRANSFER = """
+import sys, time
+from huggingface_hub import HfApi, hf_hub_download
+start = time.perf_counter()
+if sys.argv[1] == "up":
+    HfApi().upload_file(path_or_fileobj=sys.argv[3], path_in_repo="big.bin", repo_id=sys.argv[2])
+else:
+    hf_hub_download(sys.argv[2], "big.bin", local_dir=sys.argv[3])
+print(time.perf_counter() - start)
+"""
+
+
+def xet(python):
+    """Chunk and hash against the hf_xet wheel; uploads, downloads and plain HTTP of a file stored in chunks
+    against the same file stored whole."""
+    folder = Path(tempfile.mkdtemp(prefix="snug-bench-"))
+    server, result = None, {}
+    try:
+        source = folder / "source"
+        write_file(source, 1)
+        ours, theirs = [], []
+        for _ in range(3):
+            p = subprocess.run(["taskset", "-c", "0", BUILD / "bench" / "bench_xet_chunk", source], capture_output=True,
+                               text=True, check=True)
+            ours.append(json.loads(p.stdout))
+            p = subprocess.run(["taskset", "-c", "0", python, "-c", HASH, source], capture_output=True, text=True, check=True)
+            seconds, name = p.stdout.split()
+            assert name == ours[-1]["file_hash"], name
+            theirs.append(SIZE / MB / float(seconds))
+        ours, theirs = statistics.median(x["mb_per_s"] for x in ours), statistics.median(theirs)
+        result["chunk_and_hash"] = {"mb_per_s": round(ours), "hf_xet_mb_per_s": round(theirs),
+                                    "ratio": round(ours / theirs, 3), "threads": 1}
+        server = Server(folder / "hub")
+        server.add_user("ada", admin=True)
+        token = server.add_token("ada")
+        rates = {}
+        for kind in ("lfs", "xet"):
+            assert server.request("POST", "/api/repos/create", {"name": kind}, token)[0] == 200
+            write_file(source, 2 if kind == "lfs" else 3)
+            env = dict(os.environ, HF_ENDPOINT=server.url, HF_TOKEN=token, HF_HOME=str(folder / f"home-{kind}"),
+                       HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_XET="1" if kind == "lfs" else "0")
+            for way, place in (("up", source), ("down", folder / f"got-{kind}")):
+                p = subprocess.run([python, "-c", TRANSFER, way, f"ada/{kind}", place], env=env, capture_output=True, text=True)
+                assert p.returncode == 0, p.stderr[-2000:]
+                rates[kind, way] = SIZE / MB / float(p.stdout)
+            shutil.rmtree(folder / f"got-{kind}")
+        plain = {kind: SIZE / MB / median(lambda k=kind: fetch(server.port, f"/ada/{k}/resolve/main/big.bin"), 3)
+                 for kind in ("lfs", "xet")}
+        for way, name in (("up", "upload"), ("down", "download")):
+            result[name] = {"xet_mb_per_s": round(rates["xet", way]), "lfs_mb_per_s": round(rates["lfs", way]),
+                            "ratio": round(rates["xet", way] / rates["lfs", way], 3)}
+        result["reconstruction"] = {"mb_per_s": round(plain["xet"]), "sendfile_mb_per_s": round(plain["lfs"]),
+                                    "ratio": round(plain["xet"] / plain["lfs"], 3)}
+        result["resident_mb"] = round(resident_mb(server.proc.pid), 1)
+    finally:
+        if server:
+            server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def peers():
+    """A Python that has the peers of bench/requirements.txt, or None where the registry is out of reach."""
+    wanted = ROOT / "bench" / "requirements.txt"
+    venv = ROOT / ".venv-bench"
+    stamp = venv / f"ready-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:16]}"
+    python = venv / "bin" / "python"
+    if not stamp.exists():
+        try:
+            subprocess.run([sys.executable, "-m", "venv", venv], check=True, capture_output=True)
+            subprocess.run([python, "-m", "pip", "install", "-q", "-r", wanted], check=True, capture_output=True)
+            stamp.touch()
+        except subprocess.CalledProcessError:
+            return None
+    return str(python)
+
+
 def main():
     wanted = sys.argv[1:]
     out = {"cpus": os.cpu_count(), "bytes": SIZE}
+    python = peers()
+    if python:
+        os.environ["SNUG_BENCH_PYTHON"] = python
+    else:
+        out["skipped"] = "the Python peers of bench/requirements.txt could not be installed"
     for program in sorted((BUILD / "bench").glob("bench_*")):
         name = program.name.removeprefix("bench_")
         if not os.access(program, os.X_OK) or program.is_dir() or (wanted and name not in wanted):
@@ -251,6 +339,8 @@ def main():
             out[name] = {"error": (p.stderr or p.stdout)[-400:]}
     if not wanted or "hub" in wanted:
         out["hub"] = hub()
+    if python and (not wanted or "xet" in wanted):
+        out["xet"] = xet(python)
     json.dump(out, sys.stdout, indent=2)
     print()
 

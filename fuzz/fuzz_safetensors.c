@@ -22,9 +22,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (t->size >= 8) codec_to_f32(t->dtype, data + st.data_offset + t->offset, 0, 1, &f);
         }
         SNUG_ASSERT(sum == st.data_size);
-        if (codec_safetensors_write_header(st.tensors, st.count, st.metadata, &out, &err) == SNUG_OK) {
+        if (codec_safetensors_write_header(st.tensors, st.count, st.metadata, &out, &err) ==
+            SNUG_OK) {
             uint64_t file = out.len + st.data_size;
-            SNUG_ASSERT(codec_safetensors_parse(a, snug_buf_slice(&out), file, &again, &err) == SNUG_OK);
+            SNUG_ASSERT(codec_safetensors_parse(a, snug_buf_slice(&out), file, &again, &err) ==
+                        SNUG_OK);
             SNUG_ASSERT(again.count == st.count);
         }
         snug_buf_deinit(&out);

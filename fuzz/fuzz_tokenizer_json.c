@@ -10,9 +10,11 @@ static void decode(const tok *t, const tok_ids *ids)
     snug_buf    whole = snug_buf_init(1 << 22), stream = snug_buf_init(1 << 22);
     tok_stream *s = tok_stream_new(t, false);
     snug_status st = tok_decode(t, ids->ids, ids->count, false, &whole, NULL), other = SNUG_OK;
-    for (size_t i = 0; i < ids->count && other == SNUG_OK; i++) other = tok_stream_push(s, ids->ids[i], &stream, NULL);
+    for (size_t i = 0; i < ids->count && other == SNUG_OK; i++)
+        other = tok_stream_push(s, ids->ids[i], &stream, NULL);
     if (other == SNUG_OK) other = tok_stream_end(s, &stream, NULL);
-    if (st == SNUG_OK && other == SNUG_OK) SNUG_ASSERT(snug_eq(snug_buf_slice(&whole), snug_buf_slice(&stream)));
+    if (st == SNUG_OK && other == SNUG_OK)
+        SNUG_ASSERT(snug_eq(snug_buf_slice(&whole), snug_buf_slice(&stream)));
     tok_stream_free(s);
     snug_buf_deinit(&whole);
     snug_buf_deinit(&stream);
@@ -27,17 +29,19 @@ static void use(const tok *t, snug_slice text)
         for (size_t i = 0; i < ids.count; i++) SNUG_ASSERT(ids.end[i] <= text.len + 4096);
         decode(t, &ids);
     }
-    if (tok_encode_windows(t, text, &text, TOK_ADD_SPECIAL, &tr, &w, NULL) == SNUG_OK) SNUG_ASSERT(w.count > 0);
+    if (tok_encode_windows(t, text, &text, TOK_ADD_SPECIAL, &tr, &w, NULL) == SNUG_OK)
+        SNUG_ASSERT(w.count > 0);
     tok_windows_deinit(&w);
     tok_ids_deinit(&ids);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    snug_slice all = snug_slice_of(data, size), json = all, text = SNUG_LIT("Hello  w\xc3\xb6rld's <s> 12\n\xe6\xbc\xa2");
-    size_t     nul = snug_index(all, '\0');
-    snug_err   err = {0};
-    tok       *t = NULL;
+    snug_slice all = snug_slice_of(data, size), json = all,
+               text = SNUG_LIT("Hello  w\xc3\xb6rld's <s> 12\n\xe6\xbc\xa2");
+    size_t   nul = snug_index(all, '\0');
+    snug_err err = {0};
+    tok     *t = NULL;
     if (nul != SIZE_MAX) {
         json = snug_sub(all, 0, nul);
         text = snug_sub(all, nul + 1, size);

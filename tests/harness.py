@@ -93,6 +93,10 @@ class Server:
         assert re.fullmatch(r"hf_[A-Za-z0-9]{34}", token), token
         return token
 
+    def snug(self, *args):
+        """A command on the data folder beside the running server."""
+        return snug(*args, "--data", self.data).stdout
+
     def request(self, method, path, body=None, token=None, headers=None, timeout=60):
         """One exchange on a fresh connection: (status, headers, body)."""
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)

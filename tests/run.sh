@@ -58,10 +58,11 @@ unit() { # unit [label]
 }
 
 venv() { # the Python clients, in a virtual environment of their own
-  local stamp=.venv/ready-$(sha256sum tests/clients/requirements.txt | cut -c1-16)
+  local stamp=.venv/ready-$(cat tests/clients/requirements*.txt | sha256sum | cut -c1-16)
   [ -e "$stamp" ] && return 0
   python3 -m venv .venv >/dev/null 2>&1 &&
     .venv/bin/pip install -q --disable-pip-version-check -r tests/clients/requirements.txt >"$build/pip.log" 2>&1 &&
+    .venv/bin/pip install -q --disable-pip-version-check --no-deps -r tests/clients/requirements-alone.txt >>"$build/pip.log" 2>&1 &&
     touch "$stamp"
 }
 
@@ -99,6 +100,11 @@ PY
   add $counts
 }
 
+clients() { # as installed, then with Xet switched off
+  python_part "stock clients" tests/clients
+  SNUG_TEST_TRANSFER=lfs python_part "stock clients without Xet" tests/clients/test_huggingface_hub.py
+}
+
 lint() {
   say "lint"
   if BUILD=$build tools/lint.sh --fast; then add 1 0 0; else add 0 1 0; fi
@@ -107,11 +113,11 @@ lint() {
 case "$what" in
   "")
     unit; [ -z "$sanitize" ] && lint
-    python_part "stock clients" tests/clients
+    clients
     [ -z "$sanitize" ] && python_part "pages in a browser" tests/pages
     python_part "torture" tests/torture
     ;;
-  clients) python_part "stock clients" tests/clients ;;
+  clients) clients ;;
   pages) python_part "pages in a browser" tests/pages ;;
   torture) python_part "torture" tests/torture ;;
   lint) lint ;;

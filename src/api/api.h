@@ -10,6 +10,7 @@
 #include "hub/hub.h"
 
 typedef struct api_cache api_cache; /* rendered answers, see cache.c */
+typedef struct api_jobs  api_jobs;  /* answers made while they are sent, see send.c */
 
 /* What the handlers get as their table's app. */
 typedef struct api_app {
@@ -17,9 +18,11 @@ typedef struct api_app {
     const http_route *const *tables; /* NULL-ended, all of the server: for the OpenAPI document */
     const size_t            *table_sizes;
     api_cache               *cache;
+    api_jobs                *jobs;
     uint64_t                 lfs_multipart_min; /* larger objects go in parts when the client can */
     uint64_t                 lfs_part_size;     /* a multiple of 4096 writes fastest */
     size_t                   commit_line_max;   /* bytes of one line of a commit */
+    snug_pool               *fetches; /* threads that run git for those who clone and fetch */
 } api_app;
 
 /* Fills an app with defaults. `tables` may be set later, before the server starts. */

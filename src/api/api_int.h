@@ -7,6 +7,9 @@
 
 #include "api/api.h"
 
+#define ZLIB_CONST
+#include <zlib.h>
+
 enum {
     API_JSON_MAX = 64 << 20, /* bytes of one JSON answer */
     API_CURSOR_MAX = 8192,
@@ -16,10 +19,16 @@ enum {
     API_PREUPLOAD_MAX = 1000,
     API_LFS_BATCH_MAX = 1000,
     API_COMMIT_LINE_MAX = 32 << 20,
-    API_GIT_BLOB_MAX = 64 << 20 /* a file kept in git itself, served from memory */
+    API_FETCHES_MAX = 16,          /* git fetches served at a time ... */
+    API_FETCHES_WAIT_MAX = 256,    /* ... and waiting for their turn */
+    API_FETCH_BODY_MAX = 16 << 20, /* what a fetch asks, as sent ... */
+    API_FETCH_ASK_MAX = 64 << 20,  /* ... and inflated */
+    API_REFS_MAX = 64 << 20,       /* bytes of one list of refs */
+    API_GIT_BLOB_MAX = 64 << 20    /* a file kept in git itself, served from memory */
 };
 #define API_COMMIT_BODY_MAX (UINT64_C(4) << 30)
 #define API_LFS_OBJECT_MAX (UINT64_C(1) << 40)
+#define API_PACK_MAX (UINT64_C(8) << 30) /* one push */
 
 /* ---- call.c: one request ---- */
 typedef struct api_call {
@@ -105,6 +114,27 @@ void      api_lines_deinit(api_lines *l);
 snug_status api_lines_feed(api_lines *l, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
 snug_status api_lines_end(api_lines *l, snug_err *err) SNUG_MUST_USE;
 
+/* ---- gunzip.c: a request body that may be compressed ---- */
+typedef struct api_gunzip {
+    snug_status (*pull)(void *arg, void *p, size_t n, size_t *got, snug_err *err);
+    void         *arg;
+    z_stream      z;
+    bool          on, ended;
+    uint64_t      left; /* bytes that may still come out */
+    unsigned char in[16 << 10];
+} api_gunzip;
+/* `encoding` is the Content-Encoding header: gzip, or nothing. At most `max` bytes come out. */
+snug_status api_gunzip_init(api_gunzip *g, snug_slice encoding, uint64_t max,
+                            snug_status (*pull)(void *, void *, size_t, size_t *, snug_err *),
+                            void *arg, snug_err *err) SNUG_MUST_USE;
+void        api_gunzip_deinit(api_gunzip *g);
+/* The same shape as its source. SNUG_EINVAL for broken data, SNUG_ELIMIT for too much of it. */
+snug_status api_gunzip_read(void *gunzip, void *p, size_t n, size_t *got,
+                            snug_err *err) SNUG_MUST_USE;
+
+/* ---- git.c ---- */
+bool api_is_git(http_req *rq); /* a path of git's own protocol: errors are plain text */
+
 /* ---- render.c: a repository as JSON ---- */
 enum {
     API_SHAPE_INFO = 1u,
@@ -139,7 +169,78 @@ bool api_cache_get(api_cache *c, snug_slice key, uint64_t epoch, snug_buf *out);
 void api_cache_put(api_cache *c, snug_slice key, uint64_t epoch, snug_slice body);
 
 /* ---- tree.c ---- */
-void api_put_entry(snug_json_out *o, const vcs_entry *e, const vcs_commit *last);
+/* xet NULL: the entry has no Xet name. */
+void api_put_entry(snug_json_out *o, const vcs_entry *e, const xet_hash *xet,
+                   const vcs_commit *last);
+
+/* ---- send.c ---- */
+api_jobs *api_jobs_new(void);
+void      api_jobs_free(api_jobs *j); /* waits for them: stop the server first */
+/* Runs it in a thread of its own; false when too many are running. */
+bool api_jobs_start(api_jobs *j, void (*run)(void *), void *arg) SNUG_MUST_USE;
+/* The object as an answer, with Range, HEAD and conditions; its tag is the SHA-256. */
+snug_status api_send_object(api_app *app, http_req *rq, http_res *rs, const hub_object *o,
+                            snug_slice media, snug_err *err) SNUG_MUST_USE;
+
+/* ---- resolve.c ---- */
+/* Files of a gated repository are for those let in. */
+snug_status api_need_open_gate(api_call *c, snug_err *err) SNUG_MUST_USE;
+
+/* ---- xet.c ---- */
+typedef struct api_ticket {
+    snug_slice cas_url, token, expires, refresh; /* expires: unix seconds */
+} api_ticket;
+/* rev empty: for a pull request about to be opened. */
+snug_status api_new_ticket(api_call *c, hub_role scope, snug_slice rev, api_ticket *out,
+                           snug_err *err) SNUG_MUST_USE;
+snug_slice  api_cas_url(api_call *c);
+typedef struct api_xet_names {
+    char       hash[65];
+    snug_slice refresh, reconstruction; /* addresses */
+} api_xet_names;
+void api_name_xet(api_call *c, snug_slice commit, const xet_hash *file, api_xet_names *out);
+/* X-Xet-Hash and the links by which a client fetches the chunks itself. */
+void        api_set_xet_links(api_call *c, snug_slice commit, const xet_hash *file);
+snug_status api_read_ticket(http_req *rq, hub_role need, snug_arena *a, hub_ticket *out,
+                            snug_err *err) SNUG_MUST_USE;
+/* The ticket, and {hash} of the path unless NULL. */
+snug_status api_xet_begin(http_req *rq, hub_role need, hub_ticket *t, xet_hash *hash,
+                          snug_err *err) SNUG_MUST_USE;
+
+/* "<" becomes "&lt;" and so on. */
+void api_html_escape(snug_buf *b, snug_slice s);
+
+/* ---- routes_community.c ---- */
+typedef struct api_table {
+    const http_route *rows; /* NULL: the end */
+    size_t            count;
+} api_table;
+extern const api_table api_community_tables[];
+
+http_handler api_list_discussions, api_open_discussion, api_get_discussion, api_comment;
+http_handler api_rename_discussion, api_discussion_status, api_merge_pull;
+http_handler api_edit_comment, api_hide_comment;
+http_handler api_like, api_likers, api_user_likes, api_user_overview, api_followers, api_following;
+http_handler api_org_overview, api_org_followers, api_org_members, api_follow, api_avatar;
+
+http_handler api_list_access, api_handle_access, api_grant_access, api_ask_access;
+
+http_handler api_super_squash, api_duplicate, api_lfs_files, api_lfs_files_batch;
+http_handler api_lfs_files_share, api_own_repos, api_tags_by_type;
+
+/* ---- repos.c ---- */
+/* "ns/name" of a body. */
+snug_status api_need_full_id(snug_json body, const char *key, hub_type type, hub_repo_id *out,
+                             snug_err *err) SNUG_MUST_USE;
+/* `visibility` wins over the older `private`; neither given: the default. */
+snug_status api_read_visibility(snug_json body, hub_visibility dflt, hub_visibility *out,
+                                snug_err *err) SNUG_MUST_USE;
+/* The answer to making a repository, and to finding it there already. */
+snug_status api_reply_created(api_call *c, const hub_repo_info *made, snug_err *err) SNUG_MUST_USE;
+snug_status api_reply_exists(api_call *c, hub_repo_id id, const snug_err *err) SNUG_MUST_USE;
+
+/* ---- social.c ---- */
+void api_put_avatar(api_call *c, snug_json_out *o, snug_slice name);
 
 /* ---- handlers; what each answers is in routes.c ---- */
 http_handler api_whoami, api_auth_check, api_auth_check_write;
@@ -149,8 +250,13 @@ http_handler api_tree, api_paths_info, api_refs, api_commits;
 http_handler api_create_branch, api_delete_branch, api_create_tag, api_delete_tag;
 http_handler api_preupload, api_commit, api_validate_yaml;
 http_handler api_resolve, api_raw;
-http_handler api_lfs_batch, api_lfs_verify, api_lfs_locks;
+http_handler api_lfs_batch, api_lfs_verify;
+http_handler api_lock_create, api_lock_list, api_lock_verify, api_lock_remove;
 http_handler api_lfs_put, api_lfs_put_part, api_lfs_complete, api_lfs_get;
+http_handler api_xet_read_token, api_xet_write_token, api_xorb_post, api_xorb_head;
+http_handler api_xet_file_head, api_chunk_get, api_shard_post, api_shard_post_v2;
+http_handler api_reconstruct_v1, api_reconstruct_v2, api_reconstruct_many, api_xorb_bytes;
+http_handler api_git_refs, api_git_fetch, api_git_push;
 http_handler api_health, api_metrics, api_openapi, api_telemetry, api_agent_harnesses, api_tasks;
 http_handler api_not_here;
 

@@ -17,14 +17,10 @@ static snug_status take_op(void *arg, const api_op *op, snug_err *err)
     bool        renames = op->old_path.len > 0 && !snug_eq(op->old_path, op->path);
 
     switch (op->kind) {
-    case API_OP_HEADER:
-        return hub_draft_header(d, op->summary, op->description, op->parent, err);
-    case API_OP_DELETE_FILE:
-        return hub_draft_delete(d, op->path, false, err);
-    case API_OP_DELETE_FOLDER:
-        return hub_draft_delete(d, op->path, true, err);
-    case API_OP_COPY:
-        return hub_draft_copy(d, op->src_path, op->src_rev, op->path, err);
+    case API_OP_HEADER: return hub_draft_header(d, op->summary, op->description, op->parent, err);
+    case API_OP_DELETE_FILE: return hub_draft_delete(d, op->path, false, err);
+    case API_OP_DELETE_FOLDER: return hub_draft_delete(d, op->path, true, err);
+    case API_OP_COPY: return hub_draft_copy(d, op->src_path, op->src_rev, op->path, err);
     case API_OP_FILE:
         if (op->content.ptr == NULL) return hub_draft_move(d, op->old_path, op->path, err);
         if (renames) SNUG_TRY(hub_draft_delete(d, op->old_path, false, err));
@@ -55,11 +51,14 @@ done:
     return st;
 }
 
-static snug_status refuse_pull_request(api_call *c, snug_err *err)
+static bool proposes(const api_call *c) { return http_req_query_bool(c->rq, "create_pr", false); }
+
+static snug_status land(api_call *c, hub_draft *d, snug_slice rev, int64_t *num,
+                        hub_commit_result *made, snug_err *err)
 {
-    if (!http_req_query_bool(c->rq, "create_pr", false)) return SNUG_OK;
-    return snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented",
-                          "not implemented here: pull requests; commit to a branch of your own");
+    if (proposes(c))
+        return hub_propose_draft(c->hub, &c->who, &c->info->id, rev, d, num, made, err);
+    return hub_apply_draft(c->hub, &c->who, &c->info->id, rev, d, made, err);
 }
 
 snug_status api_commit(http_req *rq, http_res *rs, snug_err *err)
@@ -70,24 +69,30 @@ snug_status api_commit(http_req *rq, http_res *rs, snug_err *err)
     snug_slice        rev;
     hub_draft        *d = NULL;
     hub_commit_result made;
+    int64_t           num = 0;
     char              hex[41];
     snug_buf          b = snug_buf_init(API_JSON_MAX);
     snug_json_out     o = snug_json_out_init(&b);
 
-    SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_WRITE, &here, err));
+    SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
-    SNUG_TRY(refuse_pull_request(&c, err));
     SNUG_TRY(api_path_rev(&c, &rev, err));
+    SNUG_TRY(hub_check_upload(c.hub, &c.who, c.info, rev, proposes(&c), err));
     api_close_repo(&c); /* the body may take minutes */
     SNUG_TRY(hub_draft_new(c.hub, &d, err));
     SNUG_TRY(read_ops(&c, d, err));
-    SNUG_TRY(hub_apply_draft(c.hub, &c.who, &c.info->id, rev, d, &made, err));
+    SNUG_TRY(land(&c, d, rev, &num, &made, err));
     vcs_oid_hex(&made.oid, hex);
     snug_jo_begin_object(&o);
     snug_jo_kbool(&o, "success", true);
     snug_jo_kcstr(&o, "commitOid", hex);
     snug_jo_key(&o, "commitUrl");
     snug_jo_strf(&o, "%.*s/commit/%s", SNUG_SLICE(api_repo_url(&c, &c.info->id)), hex);
+    if (num > 0) {
+        snug_jo_key(&o, "pullRequestUrl");
+        snug_jo_strf(&o, "%.*s/discussions/%lld", SNUG_SLICE(api_repo_url(&c, &c.info->id)),
+                     (long long)num);
+    }
     snug_jo_kcstr(&o, "hookOutput", "");
     snug_jo_end_object(&o);
     SNUG_TRY(api_reply_json(&c, &b, err));
@@ -169,12 +174,12 @@ snug_status api_preupload(http_req *rq, http_res *rs, snug_err *err)
     snug_buf            b = snug_buf_init(API_JSON_MAX);
     snug_json_out       o = snug_json_out_init(&b);
 
-    SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_WRITE, &here, err));
+    SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
-    SNUG_TRY(refuse_pull_request(&c, err));
+    SNUG_TRY(api_path_rev(&c, &rev, err));
+    SNUG_TRY(hub_check_upload(c.hub, &c.who, c.info, rev, proposes(&c), err));
     SNUG_TRY(api_read_json(&c, &body, err));
     SNUG_TRY(read_wishes(&c, body, &files, &n, err));
-    SNUG_TRY(api_path_rev(&c, &rev, err));
     SNUG_TRY(hub_preupload(c.repo, rev, snug_json_str_or(body, "gitAttributes", SNUG_EMPTY),
                            snug_json_str_or(body, "gitIgnore", SNUG_EMPTY), files, n, &commit,
                            err));

@@ -30,6 +30,11 @@ static bool is_lfs(http_req *rq)
 
 static void set_challenge(http_req *rq, http_res *rs)
 {
+    if (api_is_git(rq)) { /* git knows no Bearer */
+        http_set_header(rs, "WWW-Authenticate",
+                        SNUG_LIT("Basic realm=\"Authentication required\", charset=\"UTF-8\""));
+        return;
+    }
     if (is_lfs(rq)) {
         http_set_header(rs, "LFS-Authenticate", SNUG_LIT("Basic realm=\"Git LFS\""));
         http_set_header(rs, "WWW-Authenticate",
@@ -38,6 +43,14 @@ static void set_challenge(http_req *rq, http_res *rs)
     }
     http_set_header(rs, "WWW-Authenticate",
                     SNUG_LIT("Bearer realm=\"Authentication required\", charset=\"UTF-8\""));
+}
+
+/* Somebody typed a password: an account's does not work here. */
+static const char *git_login(http_req *rq, const char *msg)
+{
+    if (http_req_header(rq, "Authorization").ptr == NULL) return msg;
+    return "These credentials are not valid here. Give an access token as the password (the user "
+           "name does not matter); the password of an account is not accepted.";
 }
 
 void api_on_error(http_req *rq, http_res *rs, const snug_err *err)
@@ -56,6 +69,10 @@ void api_on_error(http_req *rq, http_res *rs, const snug_err *err)
     if (err->status == SNUG_EBUSY || err->status == SNUG_ERATE)
         http_set_header(rs, "Retry-After", SNUG_LIT("1"));
 
+    if (api_is_git(rq)) { /* git shows it behind "remote:" */
+        http_reply_text(rs, status, status == 401 ? git_login(rq, msg) : msg);
+        goto done;
+    }
     snug_jo_begin_object(&o);
     snug_jo_kcstr(&o, "error", msg);
     if (is_lfs(rq)) { /* what git-lfs prints */
@@ -67,6 +84,7 @@ void api_on_error(http_req *rq, http_res *rs, const snug_err *err)
         http_reply_bytes(rs, SNUG_LIT("application/vnd.git-lfs+json"), &b);
     else
         http_reply_json(rs, &b);
+done:
     snug_buf_deinit(&b);
 }
 
@@ -87,11 +105,6 @@ void api_on_reply(http_req *rq, http_res *rs)
 snug_status api_not_here(http_req *rq, http_res *rs, snug_err *err)
 {
     (void)rs;
-    snug_slice path = http_req_path(rq);
-    if (snug_find(path, SNUG_LIT("/xet-")) != SIZE_MAX)
-        return snug_fail_code(
-            err, SNUG_EUNSUPPORTED, "NotImplemented",
-            "Xet transfers are not implemented here: set HF_HUB_DISABLE_XET=1 and try again");
     const http_doc *doc = http_req_route(rq)->doc;
     return snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented", "not implemented here: %s",
                           doc->summary);

@@ -4,6 +4,31 @@
  * For:     routes.c. */
 #include "api/api_int.h"
 
+static snug_status put_orgs(api_call *c, snug_json_out *o, snug_err *err)
+{
+    static const char *const roles[] = {"none", "read", "write", "admin"};
+    hub_org                 *orgs;
+    size_t                   count;
+    snug_status              st = hub_list_orgs(c->hub, c->who.user_id, c->a, &orgs, &count, err);
+    if (st != SNUG_OK) return st;
+    snug_jo_key(o, "orgs");
+    snug_jo_begin_array(o);
+    for (size_t i = 0; i < count; i++) {
+        snug_jo_begin_object(o);
+        snug_jo_kcstr(o, "type", "org");
+        snug_jo_key(o, "id");
+        snug_jo_strf(o, "%024llx", (unsigned long long)orgs[i].id);
+        snug_jo_kstr(o, "name", orgs[i].name);
+        snug_jo_kstr(o, "fullname", orgs[i].fullname);
+        snug_jo_kbool(o, "isEnterprise", false);
+        snug_jo_kcstr(o, "roleInOrg", roles[orgs[i].role]);
+        api_put_avatar(c, o, orgs[i].name);
+        snug_jo_end_object(o);
+    }
+    snug_jo_end_array(o);
+    return SNUG_OK;
+}
+
 snug_status api_whoami(http_req *rq, http_res *rs, snug_err *err)
 {
     snug_status   st = SNUG_OK;
@@ -24,10 +49,8 @@ snug_status api_whoami(http_req *rq, http_res *rs, snug_err *err)
     snug_jo_kbool(&o, "canPay", false);
     snug_jo_kbool(&o, "isPro", false);
     snug_jo_kbool(&o, "isAdmin", c.who.is_admin);
-    snug_jo_kcstr(&o, "avatarUrl", "");
-    snug_jo_key(&o, "orgs");
-    snug_jo_begin_array(&o);
-    snug_jo_end_array(&o);
+    api_put_avatar(&c, &o, c.who.name);
+    SNUG_TRY(put_orgs(&c, &o, err));
     snug_jo_key(&o, "auth");
     snug_jo_begin_object(&o);
     snug_jo_kcstr(&o, "type", "access_token");

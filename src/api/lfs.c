@@ -99,11 +99,12 @@ static snug_status read_grant(http_req *rq, const char *action, grant *g, snug_e
 /* ---- batch ---- */
 
 typedef struct batch {
-    bool      upload, multipart; /* multipart: the client can */
-    bool      all_in_parts;      /* git's agent cannot mix */
-    bool      used_parts;
-    size_t    count;
-    snug_json objects;
+    bool       upload, multipart, xet; /* multipart, xet: the client can */
+    bool       all_in_parts;           /* git's agent cannot mix */
+    bool       used_parts;
+    size_t     count;
+    snug_json  objects;
+    snug_slice ref; /* what is written to; empty when the client does not say */
 } batch;
 
 static snug_status read_batch(api_call *c, batch *b, snug_err *err)
@@ -123,8 +124,11 @@ static snug_status read_batch(api_call *c, batch *b, snug_err *err)
         SNUG_FAIL(err, SNUG_ECONFLICT, "\"hash_algo\" must be \"sha256\"");
     transfers = snug_json_get(doc, "transfers");
     for (snug_json_iter it = snug_json_iter_of(transfers); snug_json_next(&it);) {
-        if (snug_json_to_str(it.value, &one) && snug_eq_str(one, "multipart")) b->multipart = true;
+        if (!snug_json_to_str(it.value, &one)) continue;
+        if (snug_eq_str(one, "multipart")) b->multipart = true;
+        if (snug_eq_str(one, "xet")) b->xet = b->upload;
     }
+    b->ref = snug_json_str_or(snug_json_get(doc, "ref"), "name", SNUG_EMPTY);
     b->objects = snug_json_get(doc, "objects");
     b->count = snug_json_count(b->objects);
     if (!snug_json_is(b->objects, SNUG_JSON_ARRAY))
@@ -177,18 +181,48 @@ done:
     return st;
 }
 
+/* The client cuts the object into chunks itself and brings those to the deduplicating store. */
+static snug_status put_xet_upload(api_call *c, const batch *b, snug_json_out *o, snug_err *err)
+{
+    snug_status   st = SNUG_OK;
+    api_ticket    t;
+    unsigned char random[16];
+    char          session[33];
+
+    SNUG_TRY(api_new_ticket(c, HUB_ROLE_WRITE, b->ref, &t, err));
+    snug_random(random, sizeof random);
+    snug_hex(random, sizeof random, session);
+    snug_jo_key(o, "actions");
+    snug_jo_begin_object(o);
+    snug_jo_key(o, "upload");
+    snug_jo_begin_object(o);
+    snug_jo_kstr(o, "href", t.refresh);
+    snug_jo_key(o, "header");
+    snug_jo_begin_object(o);
+    snug_jo_kstr(o, "X-Xet-Cas-Url", t.cas_url);
+    snug_jo_kstr(o, "X-Xet-Access-Token", t.token);
+    snug_jo_kstr(o, "X-Xet-Token-Expiration", t.expires);
+    snug_jo_kcstr(o, "X-Xet-Session-Id", session);
+    snug_jo_end_object(o);
+    snug_jo_end_object(o);
+    snug_jo_end_object(o);
+done:
+    return st;
+}
+
 static snug_status put_upload(api_call *c, batch *b, const blob_id *oid, uint64_t size,
                               snug_json_out *o, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    uint64_t    have = 0;
+    hub_object  have;
     grant       g = {.action = "put", .row = c->info->row, .oid = *oid, .size = size};
     bool        large = size > c->app->lfs_multipart_min || (b->all_in_parts && size > 0);
 
-    if (hub_has_lfs(c->hub, g.row, oid, &have) && blob_exists(hub_blobs(c->hub), oid, &have)) {
-        if (have != size) put_object_error(o, 422, "the object is stored with another size");
+    if (hub_find_object(c->hub, g.row, oid, c->a, &have, NULL) == SNUG_OK) {
+        if (have.size != size) put_object_error(o, 422, "the object is stored with another size");
         goto done; /* no actions at all: it is here */
     }
+    if (b->xet) return put_xet_upload(c, b, o, err);
     snug_jo_kbool(o, "authenticated", true);
     snug_jo_key(o, "actions");
     snug_jo_begin_object(o);
@@ -218,15 +252,15 @@ done:
 static snug_status put_download(api_call *c, const blob_id *oid, snug_json_out *o, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    uint64_t    size = 0;
+    hub_object  have;
     grant       g = {
               .action = "get", .row = c->info->row, .oid = *oid, .expires_ms = hours_from_now(GET_HOURS)};
 
-    if (!hub_has_lfs(c->hub, g.row, oid, NULL) || !blob_exists(hub_blobs(c->hub), oid, &size)) {
+    if (hub_find_object(c->hub, g.row, oid, c->a, &have, NULL) != SNUG_OK) {
         put_object_error(o, 404, "Object does not exist on this server");
         goto done;
     }
-    g.size = size;
+    g.size = have.size;
     snug_jo_kbool(o, "authenticated", true);
     snug_jo_key(o, "actions");
     snug_jo_begin_object(o);
@@ -291,7 +325,7 @@ static snug_status put_batch(api_call *c, batch *b, snug_buf *out, snug_err *err
     snug_jo_end_array(&list);
     SNUG_TRY(snug_buf_check(&objects, "the batch", err));
     snug_jo_begin_object(&o);
-    snug_jo_kcstr(&o, "transfer", b->used_parts ? "multipart" : "basic");
+    snug_jo_kcstr(&o, "transfer", b->xet ? "xet" : b->used_parts ? "multipart" : "basic");
     snug_jo_kcstr(&o, "hash_algo", "sha256");
     snug_jo_key(&o, "objects");
     snug_jo_raw(&o, snug_buf_slice(&objects));
@@ -312,10 +346,10 @@ snug_status api_lfs_batch(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
     SNUG_TRY(read_batch(&c, &b, err));
-    if (b.upload) { /* ask again for the right to write, in hub's own words */
-        api_close_repo(&c);
-        SNUG_TRY(hub_open_repo(c.hub, &c.who, &c.info->id, HUB_ROLE_WRITE, c.a, &c.repo, err));
-    }
+    if (b.upload) /* without a ref the objects are for a pull request about to be opened */
+        SNUG_TRY(hub_check_upload(c.hub, &c.who, c.info, b.ref, b.ref.len == 0, err));
+    else
+        SNUG_TRY(api_need_open_gate(&c, err));
     api_close_repo(&c);
     choose_transfer(&c, &b);
     SNUG_TRY(put_batch(&c, &b, &out, err));
@@ -326,7 +360,7 @@ done:
     return st;
 }
 
-/* ---- verify, locks ---- */
+/* ---- verify ---- */
 
 snug_status api_lfs_verify(http_req *rq, http_res *rs, snug_err *err)
 {
@@ -335,7 +369,8 @@ snug_status api_lfs_verify(http_req *rq, http_res *rs, snug_err *err)
     bool        here;
     snug_json   body;
     snug_slice  text;
-    uint64_t    size, have = 0;
+    uint64_t    size;
+    hub_object  have;
     blob_id     oid;
 
     SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
@@ -345,21 +380,15 @@ snug_status api_lfs_verify(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(snug_json_need_u64(body, "size", &size, err));
     if (!blob_id_parse(text, &oid))
         SNUG_FAIL(err, SNUG_EPAYLOAD, "\"oid\" must be 64 lowercase hexadecimal digits");
-    if (!hub_has_lfs(c.hub, c.info->row, &oid, NULL) || !blob_exists(hub_blobs(c.hub), &oid, &have))
+    if (hub_find_object(c.hub, c.info->row, &oid, c.a, &have, NULL) != SNUG_OK)
         SNUG_FAIL(err, SNUG_ENOTFOUND, "Object does not exist on this server");
-    if (have != size)
-        SNUG_FAIL(err, SNUG_EPAYLOAD, "the object has %" PRIu64 " bytes, not %" PRIu64, have, size);
+    if (have.size != size)
+        SNUG_FAIL(err, SNUG_EPAYLOAD, "the object has %" PRIu64 " bytes, not %" PRIu64, have.size,
+                  size);
     http_reply_static(rs, lfs_media(), SNUG_LIT("{}"));
 done:
     api_done(&c);
     return st;
-}
-
-/* git-lfs takes this for "no locking here" and goes on. */
-snug_status api_lfs_locks(http_req *rq, http_res *rs, snug_err *err)
-{
-    (void)rq, (void)rs;
-    return snug_fail(err, SNUG_ENOTFOUND, "File locking is not supported");
 }
 
 /* ---- bytes ---- */
@@ -483,21 +512,20 @@ done:
 snug_status api_lfs_get(http_req *rq, http_res *rs, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    hub        *h = ((api_app *)http_req_app(rq))->hub;
+    api_app    *app = http_req_app(rq);
     grant       g;
-    char        hex[65];
+    hub_object  o;
 
     SNUG_TRY(read_grant(rq, "get", &g, err));
-    blob_id_hex(&g.oid, hex);
     /* The repository may have gone, or let go of the object, since this was signed. */
-    int fd = hub_has_lfs(h, g.row, &g.oid, NULL) ? blob_open_fd(hub_blobs(h), &g.oid) : -1;
-    if (fd < 0) SNUG_FAIL(err, SNUG_ENOTFOUND, "Object does not exist on this server");
+    st = hub_find_object(app->hub, g.row, &g.oid, http_req_arena(rq), &o, err);
+    if (st == SNUG_ENOTFOUND) SNUG_FAIL(err, st, "Object does not exist on this server");
+    if (st != SNUG_OK) goto done;
     http_set_header(rs, "X-Content-Type-Options", SNUG_LIT("nosniff"));
     http_set_header(rs, "Content-Security-Policy", SNUG_LIT("default-src 'none'; sandbox"));
-    http_reply_content(rq, rs, SNUG_LIT("application/octet-stream"),
-                       snug_arena_printf(http_req_arena(rq), "\"%s\"", hex), fd, NULL, g.size);
+    SNUG_TRY(api_send_object(app, rq, rs, &o, SNUG_LIT("application/octet-stream"), err));
     if (http_req_header(rq, "Range").ptr == NULL && !http_req_is_head(rq))
-        hub_count_download(h, g.row);
+        hub_count_download(app->hub, g.row);
 done:
     return st;
 }

@@ -105,7 +105,7 @@ done:
 static bool passes_gate(http_req *rq, const hub_repo_info *info)
 {
     if (http_req_query(rq, "gated", 0).ptr == NULL) return true;
-    return info->gated == http_req_query_bool(rq, "gated", false);
+    return (info->gated != HUB_GATE_NONE) == http_req_query_bool(rq, "gated", false);
 }
 
 /* One repository, opened only when a wanted key lies in its files. One that went away meanwhile is

@@ -14,14 +14,20 @@ void api_app_init(api_app *app, hub *h)
 {
     *app = (api_app){.hub = h,
                      .cache = api_cache_new(),
+                     .jobs = api_jobs_new(),
                      .lfs_multipart_min = UINT64_C(2) << 30,
                      .lfs_part_size = 64 << 20,
-                     .commit_line_max = API_COMMIT_LINE_MAX};
+                     .commit_line_max = API_COMMIT_LINE_MAX,
+                     .fetches = snug_pool_new("git", API_FETCHES_MAX, API_FETCHES_WAIT_MAX)};
     api_tables(&app->tables, &app->table_sizes);
 }
 
 void api_app_deinit(api_app *app)
 {
+    api_jobs_free(app->jobs);
+    app->jobs = NULL;
+    snug_pool_free(app->fetches); /* the server has stopped: nobody reads what they write */
+    app->fetches = NULL;
     api_cache_free(app->cache);
     app->cache = NULL;
 }

@@ -49,7 +49,7 @@ done:
 
 /* ---- commits ---- */
 
-static void html_escape(snug_buf *b, snug_slice s)
+void api_html_escape(snug_buf *b, snug_slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
         switch (s.ptr[i]) {
@@ -77,7 +77,7 @@ static void html_escape(snug_buf *b, snug_slice s)
 static void put_html(snug_json_out *o, const char *key, snug_slice text)
 {
     SNUG_AUTO(snug_buf) b = snug_buf_init(1 << 20);
-    html_escape(&b, text);
+    api_html_escape(&b, text);
     snug_jo_kstr(o, key, snug_buf_slice(&b));
 }
 

@@ -75,8 +75,8 @@ static snug_status put_private(api_render *r, snug_json_out *o, snug_err *err)
 static snug_status put_gated(api_render *r, snug_json_out *o, snug_err *err)
 {
     (void)err;
-    if (r->info->gated)
-        snug_jo_kcstr(o, "gated", "manual");
+    if (r->info->gated != HUB_GATE_NONE)
+        snug_jo_kcstr(o, "gated", r->info->gated == HUB_GATE_AUTO ? "auto" : "manual");
     else
         snug_jo_kbool(o, "gated", false);
     return SNUG_OK;
@@ -182,6 +182,13 @@ static snug_status put_subdomain(api_render *r, snug_json_out *o, snug_err *err)
 }
 
 /* Keys clients may ask for and for which there is never a value here. */
+static snug_status put_xet_enabled(api_render *r, snug_json_out *o, snug_err *err)
+{
+    (void)r, (void)err;
+    snug_jo_kbool(o, "xetEnabled", true); /* clients of 2025 ask before they use it */
+    return SNUG_OK;
+}
+
 static snug_status put_nothing(api_render *r, snug_json_out *o, snug_err *err)
 {
     (void)r, (void)o, (void)err;
@@ -396,8 +403,10 @@ static bool read_range(api_render *r, const vcs_entry *e, snug_slice whole, uint
                        char *out)
 {
     if (e->lfs.is_lfs) {
-        blob_id id = {e->lfs.oid};
-        return blob_read_at(hub_blobs(r->hub), &id, off, out, n, NULL) == SNUG_OK;
+        blob_id    id = {e->lfs.oid};
+        hub_object o;
+        return hub_find_object(r->hub, r->info->row, &id, r->a, &o, NULL) == SNUG_OK &&
+               hub_read_object(r->hub, &o, off, out, n, NULL) == SNUG_OK;
     }
     if (off > whole.len || n > whole.len - off) return false;
     memcpy(out, whole.ptr + off, n);
@@ -513,7 +522,7 @@ static const key_row rows[] = {
     {"trendingScore", ALL, LIST, false, put_trending},
     {"usedStorage", ALL, INFO, false, put_used},
     {"widgetData", M, INFO, false, put_widget},
-    {"xetEnabled", ALL, 0, false, put_nothing},
+    {"xetEnabled", ALL, 0, false, put_xet_enabled},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 _Static_assert(ROWS <= 64, "expand is a 64-bit set");

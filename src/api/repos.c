@@ -107,8 +107,8 @@ static snug_status read_type(snug_json body, hub_type *out, snug_err *err)
 }
 
 /* `visibility` wins over the older `private`; neither given: the default. */
-static snug_status read_visibility(snug_json body, hub_visibility dflt, hub_visibility *out,
-                                   snug_err *err)
+snug_status api_read_visibility(snug_json body, hub_visibility dflt, hub_visibility *out,
+                                snug_err *err)
 {
     bool       is_private;
     snug_slice text = snug_json_str_or(body, "visibility", SNUG_EMPTY);
@@ -172,7 +172,7 @@ static void put_created(api_call *c, const hub_repo_id *id, const char *oid24, c
 
 /* The conflict carries the url too: `exist_ok` reads it from there. Spelled as it exists, if the
  * caller may know. */
-static snug_status reply_exists(api_call *c, hub_repo_id id, const snug_err *err)
+snug_status api_reply_exists(api_call *c, hub_repo_id id, const snug_err *err)
 {
     hub_repo_id now;
     bool        moved = false;
@@ -184,6 +184,13 @@ static snug_status reply_exists(api_call *c, hub_repo_id id, const snug_err *err
     http_reply_json(c->rs, &b);
     snug_buf_deinit(&b);
     return SNUG_OK;
+}
+
+snug_status api_reply_created(api_call *c, const hub_repo_info *made, snug_err *err)
+{
+    SNUG_AUTO(snug_buf) b = snug_buf_init(API_JSON_MAX);
+    put_created(c, &made->id, made->oid24, NULL, &b);
+    return api_reply_json(c, &b, err);
 }
 
 /* JS may send first files along: [{path, content, encoding?}]. */
@@ -228,13 +235,13 @@ snug_status api_create_repo(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(api_read_json(&c, &body, err));
     SNUG_TRY(read_type(body, &want.id.type, err));
     SNUG_TRY(read_name(&c, body, want.id.type, &want.id, err));
-    SNUG_TRY(read_visibility(body, HUB_PUBLIC, &want.visibility, err));
+    SNUG_TRY(api_read_visibility(body, HUB_PUBLIC, &want.visibility, err));
     want.license = snug_json_str_or(body, "license", SNUG_EMPTY);
     want.sdk = snug_json_str_or(body, "sdk", SNUG_EMPTY);
     if (want.id.type == HUB_SPACE) SNUG_TRY(check_sdk(want.sdk, err));
     st = hub_create_repo(c.hub, &c.who, &want, c.a, &made, err);
     if (st == SNUG_ECONFLICT) {
-        st = reply_exists(&c, want.id, err);
+        st = api_reply_exists(&c, want.id, err);
         goto done;
     }
     if (st != SNUG_OK) goto done;
@@ -266,8 +273,8 @@ done:
     return st;
 }
 
-static snug_status need_full_id(snug_json body, const char *key, hub_type type, hub_repo_id *out,
-                                snug_err *err)
+snug_status api_need_full_id(snug_json body, const char *key, hub_type type, hub_repo_id *out,
+                             snug_err *err)
 {
     snug_slice  name, ns;
     snug_status st = snug_json_need_str(body, key, &name, err);
@@ -289,8 +296,8 @@ snug_status api_move_repo(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(api_begin(&c, rq, rs, err));
     SNUG_TRY(api_read_json(&c, &body, err));
     SNUG_TRY(read_type(body, &type, err));
-    SNUG_TRY(need_full_id(body, "fromRepo", type, &from, err));
-    SNUG_TRY(need_full_id(body, "toRepo", type, &to, err));
+    SNUG_TRY(api_need_full_id(body, "fromRepo", type, &from, err));
+    SNUG_TRY(api_need_full_id(body, "toRepo", type, &to, err));
     SNUG_TRY(hub_move_repo(c.hub, &c.who, &from, &to, err));
     put_created(&c, &to, NULL, NULL, &b);
     SNUG_TRY(api_reply_json(&c, &b, err));
@@ -304,12 +311,26 @@ static const char *visibility_name(hub_visibility v)
     return v == HUB_PUBLIC ? "public" : v == HUB_PRIVATE ? "private" : "internal";
 }
 
-static bool asks_for_gate(snug_json body)
+/* "auto", "manual" or false; absent and null leave it as it is. */
+static snug_status read_gate(snug_json body, hub_gate *gate, snug_err *err)
 {
-    bool      off;
-    snug_json gated = snug_json_get(body, "gated");
-    if (snug_json_is(gated, SNUG_JSON_ABSENT) || snug_json_is(gated, SNUG_JSON_NULL)) return false;
-    return !(snug_json_to_bool(gated, &off) && !off);
+    bool       on;
+    snug_slice text;
+    snug_json  v = snug_json_get(body, "gated");
+    if (snug_json_is(v, SNUG_JSON_ABSENT) || snug_json_is(v, SNUG_JSON_NULL)) return SNUG_OK;
+    if (snug_json_to_bool(v, &on) && !on) {
+        *gate = HUB_GATE_NONE;
+        return SNUG_OK;
+    }
+    if (snug_json_to_str(v, &text) && snug_eq_str(text, "auto")) {
+        *gate = HUB_GATE_AUTO;
+        return SNUG_OK;
+    }
+    if (snug_json_to_str(v, &text) && snug_eq_str(text, "manual")) {
+        *gate = HUB_GATE_MANUAL;
+        return SNUG_OK;
+    }
+    return snug_fail(err, SNUG_EINVAL, "\"gated\" must be \"auto\", \"manual\" or false");
 }
 
 snug_status api_put_settings(http_req *rq, http_res *rs, snug_err *err)
@@ -325,16 +346,19 @@ snug_status api_put_settings(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_WRITE, &here, err));
     if (!here) goto done;
     SNUG_TRY(api_read_json(&c, &body, err));
-    if (asks_for_gate(body))
-        SNUG_TRY(snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented",
-                                "not implemented here: gated repositories"));
-    SNUG_TRY(read_visibility(body, c.info->visibility, &want, err));
+    hub_gate gate = c.info->gated;
+    SNUG_TRY(read_gate(body, &gate, err));
+    SNUG_TRY(api_read_visibility(body, c.info->visibility, &want, err));
+    if (gate != c.info->gated) SNUG_TRY(hub_set_gate(c.hub, &c.who, &c.info->id, gate, err));
     if (want != c.info->visibility)
         SNUG_TRY(hub_set_visibility(c.hub, &c.who, &c.info->id, want, err));
     snug_jo_begin_object(&o);
     snug_jo_kbool(&o, "private", want != HUB_PUBLIC);
     snug_jo_kcstr(&o, "visibility", visibility_name(want));
-    snug_jo_kbool(&o, "gated", false);
+    if (gate == HUB_GATE_NONE)
+        snug_jo_kbool(&o, "gated", false);
+    else
+        snug_jo_kcstr(&o, "gated", gate == HUB_GATE_AUTO ? "auto" : "manual");
     snug_jo_end_object(&o);
     SNUG_TRY(api_reply_json(&c, &b, err));
 done:

@@ -107,15 +107,35 @@ static void set_safety(http_res *rs)
     http_set_header(rs, "Cross-Origin-Resource-Policy", SNUG_LIT("cross-origin"));
 }
 
-static snug_status fail_gated(api_call *c, snug_err *err)
+snug_status api_need_open_gate(api_call *c, snug_err *err)
 {
     const hub_repo_id *id = &c->info->id;
+    bool               open;
+    hub_access_request mine = {.status = HUB_ACCESS_NONE};
+    snug_status        st = hub_may_pass_gate(c->hub, &c->who, c->info, &open, err);
+    if (st != SNUG_OK || open) return st;
     if (c->who.user_id == 0)
         return snug_fail_code(
             err, SNUG_EUNAUTH, "GatedRepo",
             "Access to %s %s/%s is restricted. You must have access to it and be authenticated to "
             "access it. Please log in.",
             hub_type_name(id->type), id->ns, id->name);
+    st = hub_find_access(c->hub, &c->who, c->info, c->a, &mine, err);
+    if (st != SNUG_OK) return st;
+    if (mine.status == HUB_ACCESS_PENDING) {
+        char since[25];
+        snug_time_iso(mine.created_ms, since);
+        return snug_fail_code(
+            err, SNUG_EFORBIDDEN, "GatedRepo",
+            "Your request to access %s %s/%s is pending since %s: its authors have "
+            "not answered yet. Visit %.*s",
+            hub_type_name(id->type), id->ns, id->name, since, SNUG_SLICE(api_repo_url(c, id)));
+    }
+    if (mine.status == HUB_ACCESS_REJECTED)
+        return snug_fail_code(err, SNUG_EFORBIDDEN, "GatedRepo",
+                              "Your request to access %s %s/%s was rejected by its authors%s%.*s",
+                              hub_type_name(id->type), id->ns, id->name,
+                              mine.reason.len > 0 ? ": " : "", SNUG_SLICE(mine.reason));
     return snug_fail_code(err, SNUG_EFORBIDDEN, "GatedRepo",
                           "Access to %s %s/%s is restricted and you are not in the authorized "
                           "list. Visit %.*s to ask "
@@ -131,24 +151,55 @@ static bool is_download(http_req *rq)
     return !http_req_is_head(rq) && (range.ptr == NULL || snug_eq_str(range, "bytes=0-"));
 }
 
-static snug_status reply_object(api_call *c, const vcs_entry *e, snug_err *err)
+/* A client that fetches chunks itself asks for the name of the file in place of its bytes. */
+static bool wants_file_info(http_req *rq)
 {
-    char     hex[65];
-    uint64_t size = 0;
-    blob_id  id = {e->lfs.oid};
+    return snug_find(http_req_header(rq, "Accept"),
+                     SNUG_LIT("application/vnd.xet-fileinfo+json")) != SIZE_MAX;
+}
+
+static void reply_file_info(api_call *c, snug_slice commit, const hub_object *o, const char *etag)
+{
+    SNUG_AUTO(snug_buf) b = snug_buf_init(API_CURSOR_MAX);
+    snug_json_out j = snug_json_out_init(&b);
+    api_xet_names names;
+    api_name_xet(c, commit, &o->file, &names);
+    snug_jo_begin_object(&j);
+    snug_jo_kcstr(&j, "hash", names.hash);
+    snug_jo_kstr(&j, "refreshUrl", names.refresh);
+    snug_jo_kstr(&j, "reconstructionUrl", names.reconstruction);
+    snug_jo_key(&j, "etag");
+    snug_jo_strf(&j, "\"%s\"", etag);
+    snug_jo_ku64(&j, "size", o->size);
+    snug_jo_end_object(&j);
+    http_set_headerf(c->rs, "ETag", "\"%s\"", etag);
+    http_reply_bytes(c->rs, SNUG_LIT("application/vnd.xet-fileinfo+json"), &b);
+}
+
+static snug_status reply_object(api_call *c, const vcs_entry *e, snug_slice commit, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    hub_object  o;
+    blob_id     id = {e->lfs.oid};
+    char        hex[65];
 
     blob_id_hex(&id, hex);
-    if (!hub_has_lfs(c->hub, c->info->row, &id, NULL) ||
-        !blob_exists(hub_blobs(c->hub), &id, &size))
+    st = hub_find_object(c->hub, c->info->row, &id, c->a, &o, err);
+    if (st == SNUG_ENOTFOUND)
         return snug_fail_code(err, SNUG_ENOTFOUND, "EntryNotFound",
                               "The object %s of this file is not stored here", hex);
-    int fd = blob_open_fd(hub_blobs(c->hub), &id);
-    if (fd < 0) return snug_fail(err, SNUG_EIO, "The object %s cannot be opened", hex);
+    if (st != SNUG_OK) return st;
     http_set_headerf(c->rs, "X-Linked-Etag", "\"%s\"", hex);
-    http_set_headerf(c->rs, "X-Linked-Size", "%" PRIu64, size);
-    snug_slice etag = snug_arena_printf(c->a, "\"%s\"", hex);
-    http_reply_content(c->rq, c->rs, media_of(e->path), etag, fd, NULL, size);
-    return SNUG_OK;
+    http_set_headerf(c->rs, "X-Linked-Size", "%" PRIu64, o.size);
+    if (o.is_named && o.size > 0) {
+        api_set_xet_links(c, commit, &o.file);
+        http_set_header(c->rs, "Vary", SNUG_LIT("Accept"));
+        if (wants_file_info(c->rq)) {
+            reply_file_info(c, commit, &o, hex);
+            return SNUG_OK;
+        }
+    }
+    return api_send_object(c->app, c->rq, c->rs, &o, media_of(e->path), err);
 }
 
 static snug_status reply_git_blob(api_call *c, const vcs_entry *e, snug_slice media, snug_err *err)
@@ -178,7 +229,7 @@ static snug_status serve(http_req *rq, http_res *rs, bool raw, snug_err *err)
 
     SNUG_TRY(api_open(&c, rq, rs, HUB_ROLE_READ, &here, err));
     if (!here) goto done;
-    if (c.info->gated && !hub_can_write(&c.who, c.info)) SNUG_TRY(fail_gated(&c, err));
+    SNUG_TRY(api_need_open_gate(&c, err));
     SNUG_TRY(api_path_file(&c, &commit, &path, err));
     vcs_oid_hex(&commit, hex);
     http_set_header(rs, "X-Repo-Commit",
@@ -196,7 +247,7 @@ static snug_status serve(http_req *rq, http_res *rs, bool raw, snug_err *err)
                         ? SNUG_LIT("public, max-age=0, must-revalidate")
                         : SNUG_LIT("private, no-cache"));
     if (e.lfs.is_lfs && !raw)
-        SNUG_TRY(reply_object(&c, &e, err));
+        SNUG_TRY(reply_object(&c, &e, snug_str(hex), err));
     else
         SNUG_TRY(reply_git_blob(&c, &e,
                                 raw ? SNUG_LIT("text/plain; charset=utf-8") : media_of(path), err));

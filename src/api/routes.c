@@ -77,7 +77,39 @@ static const http_param p_typed_file[] = {
     {"Range", "header", "string", "bytes=first-last", false, false},
     P_END};
 static const http_param p_web_repo[] = {P_NS, P_NAME, P_END};
+static const http_param p_git[] = {
+    P_NS, P_NAME,
+    {"service", "query", "string", "git-upload-pack or git-receive-pack", true, false},
+    {"Git-Protocol", "header", "string", "version=2", false, false},
+    P_END};
+static const http_param p_git_typed[] = {
+    {"type", "path", "string", "datasets or spaces", true, false}, P_NS, P_NAME,
+    {"service", "query", "string", "git-upload-pack or git-receive-pack", true, false},
+    {"Git-Protocol", "header", "string", "version=2", false, false},
+    P_END};
+#define P_LOCKS                                                                                    \
+    {"path", "query", "string", "only this path", false, false},                                   \
+        {"id", "query", "string", "only this lock", false, false}
+#define P_LOCK {"id", "path", "integer", "number of the lock", true, false}
+static const http_param p_locks[] = {P_NS, P_NAME, P_LOCKS, P_LIMIT, P_CURSOR, P_END};
+static const http_param p_locks_typed[] = {
+    {"type", "path", "string", "datasets or spaces", true, false}, P_NS, P_NAME, P_LOCKS,
+    P_LIMIT, P_CURSOR, P_END};
+static const http_param p_lock[] = {P_NS, P_NAME, P_LOCK, P_END};
+static const http_param p_lock_typed[] = {
+    {"type", "path", "string", "datasets or spaces", true, false}, P_NS, P_NAME, P_LOCK, P_END};
 static const http_param p_rest[] = {{"rest", "path", "string", "anything", true, false}, P_END};
+#define P_REALM {"realm", "path", "string", "part of casUrl", true, false}
+#define P_PREFIX {"prefix", "path", "string", "default", true, false}
+static const http_param p_cas[] = {P_REALM, P_END};
+static const http_param p_cas_file[] = {
+    P_REALM, {"hash", "path", "string", "file", true, false},
+    {"Range", "header", "string", "bytes=first-last", false, false},
+    P_END};
+static const http_param p_cas_many[] = {
+    P_REALM, {"file_id", "query", "string", "file", false, true}, P_END};
+static const http_param p_cas_hash[] = {
+    P_REALM, P_PREFIX, {"hash", "path", "string", "64 hexadecimal digits", true, false}, P_END};
 static const http_param p_blob[] = {
     {"row", "path", "integer", "repository", true, false},
     {"oid", "path", "string", "SHA-256", true, false},
@@ -149,6 +181,9 @@ static const char s_batch[] =
     "\"items\":{\"type\":\"object\",\"required\":[\"oid\",\"size\"],"
     "\"properties\":{\"oid\":{\"type\":\"string\"},"
     "\"size\":{\"type\":\"integer\"}}}}}}";
+static const char s_lock[] =
+    "{\"type\":\"object\",\"required\":[\"path\"],\"properties\":{\"path\":{\"type\":\"string\"},"
+    "\"ref\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"}}}}}";
 static const char s_pointer[] =
     "{\"type\":\"object\",\"required\":[\"oid\",\"size\"],"
     "\"properties\":{\"oid\":{\"type\":\"string\"},"
@@ -251,8 +286,29 @@ static const http_doc d_verify_typed = {
     "lfsVerifyTyped", "lfs", "The same for a dataset or space.",
     "read", p_repo, s_pointer, s_object, "application/vnd.git-lfs+json", 0, "401 404 422"};
 static const http_doc d_locks = {
-    "lfsLocks", "lfs", "File locking: not supported.",
-    "", p_rest, NULL, NULL, NULL, 0, "404"};
+    "lfsLocks", "lfs", "File locks of a repository.",
+    "", p_locks, NULL, s_object, "application/vnd.git-lfs+json", 0, "400 401 404"};
+static const http_doc d_locks_typed = {
+    "lfsLocksTyped", "lfs", "The same for a dataset or space.",
+    "", p_locks_typed, NULL, s_object, "application/vnd.git-lfs+json", 0, "400 401 404"};
+static const http_doc d_lock_add = {
+    "lfsLock", "lfs", "Locks a file; 409 with the lock there is.",
+    "write", p_web_repo, s_lock, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404 409 422"};
+static const http_doc d_lock_add_typed = {
+    "lfsLockTyped", "lfs", "The same for a dataset or space.",
+    "write", p_repo, s_lock, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404 409 422"};
+static const http_doc d_lock_verify = {
+    "lfsVerifyLocks", "lfs", "Own locks and those of others, before a push.",
+    "write", p_web_repo, s_object, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404"};
+static const http_doc d_lock_verify_typed = {
+    "lfsVerifyLocksTyped", "lfs", "The same for a dataset or space.",
+    "write", p_repo, s_object, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404"};
+static const http_doc d_lock_del = {
+    "lfsUnlock", "lfs", "Removes a lock.",
+    "write", p_lock, s_object, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404"};
+static const http_doc d_lock_del_typed = {
+    "lfsUnlockTyped", "lfs", "The same for a dataset or space.",
+    "write", p_lock_typed, s_object, s_object, "application/vnd.git-lfs+json", 0, "400 401 403 404"};
 static const http_doc d_lfs_put = {
     "lfsPut", "lfs", "Stores an object by a signed address.",
     "", p_blob, NULL, NULL, "application/octet-stream", API_LFS_OBJECT_MAX, "403 422"};
@@ -265,6 +321,70 @@ static const http_doc d_lfs_done = {
 static const http_doc d_lfs_get = {
     "lfsGet", "lfs", "Fetches an object by a signed address.",
     "", p_blob, NULL, NULL, NULL, 0, "403 404 416"};
+
+static const http_doc d_xet_read = {
+    "xetReadToken", "xet", "A token and address for fetching chunks.",
+    "", p_repo_rev, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_xet_write = {
+    "xetWriteToken", "xet", "A token and address for bringing chunks.",
+    "write", p_repo_rev, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_xorb = {
+    "putXorb", "xet", "Stores a container of chunks; every hash is checked.",
+    "write", p_cas_hash, NULL, s_object, "application/octet-stream", XET_XORB_BODY_MAX,
+    "400 401 403 413"};
+static const http_doc d_xorb_head = {
+    "headXorb", "xet", "The stored size of a container of chunks.",
+    "read", p_cas_hash, NULL, NULL, NULL, 0, "400 401 404"};
+static const http_doc d_chunk = {
+    "findChunk", "xet", "A shard that says where this chunk is stored.",
+    "read", p_cas_hash, NULL, NULL, NULL, 0, "400 401 404"};
+static const http_doc d_shard = {
+    "putShard", "xet", "Registers which files are made of which chunks.",
+    "write", p_cas, NULL, s_object, "application/octet-stream", XET_SHARD_MAX, "400 401 403 413"};
+static const http_doc d_shard2 = {
+    "putShardStreamed", "xet", "The same; progress comes line by line.",
+    "write", p_cas, NULL, s_object, "application/octet-stream", XET_SHARD_MAX, "400 401 403 413"};
+static const http_doc d_rec1 = {
+    "reconstructV1", "xet", "Which stored bytes make up a file.",
+    "read", p_cas_file, NULL, s_object, NULL, 0, "400 401 404 416"};
+static const http_doc d_rec2 = {
+    "reconstruct", "xet", "Which stored bytes make up a file, newer shape.",
+    "read", p_cas_file, NULL, s_object, NULL, 0, "400 401 404 416"};
+static const http_doc d_rec_many = {
+    "reconstructMany", "xet", "The same for several files.",
+    "read", p_cas_many, NULL, s_object, NULL, 0, "400 401 404"};
+static const http_doc d_cas_file = {
+    "headFile", "xet", "The size of a file.",
+    "read", p_cas_file, NULL, NULL, NULL, 0, "400 401 404"};
+static const http_doc d_cas_bytes = {
+    "xorbBytes", "xet", "Part of a container of chunks by a signed address.",
+    "", p_cas_file, NULL, NULL, NULL, 0, "403 404 416"};
+static const http_doc d_cas_telemetry = {
+    "casTelemetry", "xet", "Accepted and forgotten.",
+    "", p_cas, NULL, NULL, NULL, MIB(1), ""};
+
+static const http_doc d_git_refs = {
+    "gitRefs", "git", "git's smart HTTP: the refs, for git-upload-pack or git-receive-pack.",
+    "", p_git, NULL, NULL, NULL, 0, "400 401 403 404"};
+static const http_doc d_git_refs_typed = {
+    "gitRefsTyped", "git", "The same for a dataset or space.",
+    "", p_git_typed, NULL, NULL, NULL, 0, "400 401 403 404"};
+static const http_doc d_git_fetch = {
+    "gitUploadPack", "git", "What `git clone` and `git fetch` ask for.",
+    "", p_web_repo, NULL, NULL, "application/x-git-upload-pack-request", API_FETCH_BODY_MAX,
+    "400 401 404 413"};
+static const http_doc d_git_fetch_typed = {
+    "gitUploadPackTyped", "git", "The same for a dataset or space.",
+    "", p_repo, NULL, NULL, "application/x-git-upload-pack-request", API_FETCH_BODY_MAX,
+    "400 401 404 413"};
+static const http_doc d_git_push = {
+    "gitReceivePack", "git", "What `git push` brings.",
+    "write", p_web_repo, NULL, NULL, "application/x-git-receive-pack-request", API_PACK_MAX,
+    "400 401 403 404 413"};
+static const http_doc d_git_push_typed = {
+    "gitReceivePackTyped", "git", "The same for a dataset or space.",
+    "write", p_repo, NULL, NULL, "application/x-git-receive-pack-request", API_PACK_MAX,
+    "400 401 403 404 413"};
 
 static const http_doc d_health = {
     "health", "server", "Whether the server answers.",
@@ -341,14 +461,22 @@ static const http_route lfs_routes[] = {
     {HTTP_POST, "/{ns}/{name}/info/lfs/objects/verify", api_lfs_verify, 0, &d_verify, NULL},
     {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/objects/verify",
      api_lfs_verify, 0, &d_verify_typed, NULL},
-    {HTTP_GET, "/{ns}/{name}/info/lfs/locks/{rest...}",
-     api_lfs_locks, ROUTE_HIDDEN | ROUTE_INLINE, &d_locks, NULL},
-    {HTTP_POST, "/{ns}/{name}/info/lfs/locks/{rest...}",
-     api_lfs_locks, ROUTE_HIDDEN, &d_locks, NULL},
-    {HTTP_GET, "/" W "/{ns}/{name}/info/lfs/locks/{rest...}",
-     api_lfs_locks, ROUTE_HIDDEN | ROUTE_INLINE, &d_locks, NULL},
-    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/locks/{rest...}",
-     api_lfs_locks, ROUTE_HIDDEN, &d_locks, NULL},
+    {HTTP_GET, "/{ns}/{name}/info/lfs/locks",
+     api_lock_list, 0, &d_locks, NULL},
+    {HTTP_GET, "/" W "/{ns}/{name}/info/lfs/locks",
+     api_lock_list, 0, &d_locks_typed, NULL},
+    {HTTP_POST, "/{ns}/{name}/info/lfs/locks",
+     api_lock_create, ROUTE_WRITE, &d_lock_add, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/locks",
+     api_lock_create, ROUTE_WRITE, &d_lock_add_typed, NULL},
+    {HTTP_POST, "/{ns}/{name}/info/lfs/locks/verify",
+     api_lock_verify, 0, &d_lock_verify, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/locks/verify",
+     api_lock_verify, 0, &d_lock_verify_typed, NULL},
+    {HTTP_POST, "/{ns}/{name}/info/lfs/locks/{id}/unlock",
+     api_lock_remove, ROUTE_WRITE, &d_lock_del, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/info/lfs/locks/{id}/unlock",
+     api_lock_remove, ROUTE_WRITE, &d_lock_del_typed, NULL},
     {HTTP_PUT, "/api/lfs/put/{row}/{oid}",
      api_lfs_put, ROUTE_WRITE | ROUTE_STREAM_BODY | ROUTE_HIDDEN, &d_lfs_put, NULL},
     {HTTP_PUT, "/api/lfs/part/{row}/{oid}/{part}",
@@ -356,6 +484,56 @@ static const http_route lfs_routes[] = {
     {HTTP_POST, "/api/lfs/complete/{row}/{oid}",
      api_lfs_complete, ROUTE_WRITE | ROUTE_HIDDEN, &d_lfs_done, NULL},
     {HTTP_GET, "/api/lfs/get/{row}/{oid}", api_lfs_get, ROUTE_HIDDEN, &d_lfs_get, NULL},
+};
+
+#define CAS "/api/xet/{realm}"
+#define UP (ROUTE_WRITE | ROUTE_STREAM_BODY)
+/* Without a version, in the plural and in the singular: clients before September 2025. */
+#define XORB(path, flags) \
+    {HTTP_POST, CAS path "/{prefix}/{hash}", api_xorb_post, UP | (flags), &d_xorb, NULL}, \
+    {HTTP_PUT, CAS path "/{prefix}/{hash}", api_xorb_post, UP | ROUTE_HIDDEN, &d_xorb, NULL}, \
+    {HTTP_GET, CAS path "/{prefix}/{hash}", api_xorb_head, (flags), &d_xorb_head, NULL}
+#define SHARD(path, flags) \
+    {HTTP_POST, CAS path "/{prefix}/{hash}", api_shard_post, UP | (flags), &d_shard, NULL}, \
+    {HTTP_PUT, CAS path "/{prefix}/{hash}", api_shard_post, UP | ROUTE_HIDDEN, &d_shard, NULL}
+
+static const http_route xet_routes[] = {
+    {HTTP_GET, "/api/" T "/{ns}/{name}/xet-read-token/{rest...}",
+     api_xet_read_token, 0, &d_xet_read, NULL},
+    {HTTP_GET, "/api/" T "/{ns}/{name}/xet-write-token/{rest...}",
+     api_xet_write_token, 0, &d_xet_write, NULL},
+    XORB("/v1/xorbs", 0),
+    XORB("/xorbs", ROUTE_HIDDEN),
+    XORB("/xorb", ROUTE_HIDDEN),
+    {HTTP_POST, CAS "/v1/shards", api_shard_post, UP, &d_shard, NULL},
+    {HTTP_POST, CAS "/v2/shards", api_shard_post_v2, UP, &d_shard2, NULL},
+    {HTTP_POST, CAS "/shards", api_shard_post, UP | ROUTE_HIDDEN, &d_shard, NULL},
+    SHARD("/shards", ROUTE_HIDDEN),
+    SHARD("/shard", ROUTE_HIDDEN),
+    {HTTP_GET, CAS "/v1/chunks/{prefix}/{hash}", api_chunk_get, 0, &d_chunk, NULL},
+    {HTTP_GET, CAS "/chunks/{prefix}/{hash}", api_chunk_get, ROUTE_HIDDEN, &d_chunk, NULL},
+    {HTTP_GET, CAS "/chunk/{prefix}/{hash}", api_chunk_get, ROUTE_HIDDEN, &d_chunk, NULL},
+    {HTTP_GET, CAS "/v2/reconstructions/{hash}", api_reconstruct_v2, 0, &d_rec2, NULL},
+    {HTTP_GET, CAS "/v1/reconstructions/{hash}", api_reconstruct_v1, 0, &d_rec1, NULL},
+    {HTTP_GET, CAS "/reconstructions/{hash}", api_reconstruct_v1, ROUTE_HIDDEN, &d_rec1, NULL},
+    {HTTP_GET, CAS "/reconstruction/{hash}", api_reconstruct_v1, ROUTE_HIDDEN, &d_rec1, NULL},
+    {HTTP_GET, CAS "/v1/reconstructions", api_reconstruct_many, 0, &d_rec_many, NULL},
+    {HTTP_POST, CAS "/v1/reconstructions", api_reconstruct_many, ROUTE_HIDDEN, &d_rec_many, NULL},
+    {HTTP_GET, CAS "/v1/files/{hash}", api_xet_file_head, 0, &d_cas_file, NULL},
+    {HTTP_GET, CAS "/files/{hash}", api_xet_file_head, ROUTE_HIDDEN, &d_cas_file, NULL},
+    {HTTP_GET, CAS "/bytes/{hash}", api_xorb_bytes, ROUTE_HIDDEN, &d_cas_bytes, NULL},
+    {HTTP_POST, CAS "/v1/telemetry", api_telemetry, ROUTE_HIDDEN, &d_cas_telemetry, NULL},
+};
+
+static const http_route git_routes[] = {
+    {HTTP_GET, "/{ns}/{name}/info/refs", api_git_refs, 0, &d_git_refs, NULL},
+    {HTTP_GET, "/" W "/{ns}/{name}/info/refs", api_git_refs, 0, &d_git_refs_typed, NULL},
+    {HTTP_POST, "/{ns}/{name}/git-upload-pack", api_git_fetch, 0, &d_git_fetch, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/git-upload-pack", api_git_fetch, 0, &d_git_fetch_typed, NULL},
+    {HTTP_POST, "/{ns}/{name}/git-receive-pack",
+     api_git_push, ROUTE_WRITE | ROUTE_STREAM_BODY, &d_git_push, NULL},
+    {HTTP_POST, "/" W "/{ns}/{name}/git-receive-pack",
+     api_git_push, ROUTE_WRITE | ROUTE_STREAM_BODY, &d_git_push_typed, NULL},
 };
 
 static const http_route server_routes[] = {
@@ -374,13 +552,6 @@ static const http_route server_routes[] = {
 
 #define NOT_HERE(name, what) \
     static const http_doc name = {"", "", what, "", p_none, NULL, NULL, NULL, 0, "501"}
-NOT_HERE(n_discussions, "discussions and pull requests");
-NOT_HERE(n_likes, "likes");
-NOT_HERE(n_access, "access requests");
-NOT_HERE(n_lfs_files, "administration of LFS files");
-NOT_HERE(n_squash, "squashing history");
-NOT_HERE(n_duplicate, "duplicating repositories");
-NOT_HERE(n_xet, "Xet transfers");
 NOT_HERE(n_compare, "comparing revisions");
 NOT_HERE(n_space, "running Spaces");
 NOT_HERE(n_boards, "leaderboards");
@@ -391,7 +562,7 @@ NOT_HERE(n_jobs, "jobs");
 NOT_HERE(n_buckets, "buckets");
 NOT_HERE(n_kernels, "kernel repositories");
 NOT_HERE(n_papers, "papers");
-NOT_HERE(n_tags, "the dictionary of tags");
+NOT_HERE(n_tags, "searching Spaces by meaning");
 NOT_HERE(n_oauth, "OAuth");
 
 #define NO(verb, pattern, doc) {verb, pattern, api_not_here, ROUTE_INLINE | ROUTE_HIDDEN, &doc, \
@@ -404,15 +575,6 @@ NOT_HERE(n_oauth, "OAuth");
 #define R "/api/" T "/{ns}/{name}/"
 
 static const http_route not_here_routes[] = {
-    NO_ALL(R "discussions/{rest...}", n_discussions),
-    NO_ALL(R "like/{rest...}", n_likes),
-    NO_ALL(R "likers/{rest...}", n_likes),
-    NO_ALL(R "user-access-request/{rest...}", n_access),
-    NO_ALL(R "lfs-files/{rest...}", n_lfs_files),
-    NO_ALL(R "super-squash/{rest...}", n_squash),
-    NO_ALL(R "duplicate/{rest...}", n_duplicate),
-    NO_ALL(R "xet-read-token/{rest...}", n_xet),
-    NO_ALL(R "xet-write-token/{rest...}", n_xet),
     NO_ALL(R "compare/{rest...}", n_compare),
     NO_ALL(R "secrets/{rest...}", n_space),
     NO_ALL(R "variables/{rest...}", n_space),
@@ -436,22 +598,43 @@ static const http_route not_here_routes[] = {
     NO_ALL("/api/papers/{rest...}", n_papers),
     NO_ALL("/api/daily_papers/{rest...}", n_papers),
     NO_ALL("/oauth/{rest...}", n_oauth),
-    NO(HTTP_GET, "/api/models-tags-by-type", n_tags),
-    NO(HTTP_GET, "/api/datasets-tags-by-type", n_tags),
     NO(HTTP_GET, "/api/spaces/semantic-search", n_tags),
 };
 
 /* clang-format on */
 
+enum { TABLES_MAX = 32 };
+
+static const api_table own_tables[] = {
+    {identity_routes, COUNT(identity_routes)},
+    {repo_routes, COUNT(repo_routes)},
+    {file_routes, COUNT(file_routes)},
+    {history_routes, COUNT(history_routes)},
+    {commit_routes, COUNT(commit_routes)},
+    {lfs_routes, COUNT(lfs_routes)},
+    {xet_routes, COUNT(xet_routes)},
+    {git_routes, COUNT(git_routes)},
+    {server_routes, COUNT(server_routes)},
+    {not_here_routes, COUNT(not_here_routes)},
+    {NULL, 0},
+};
+
 void api_tables(const http_route *const **tables, const size_t **sizes)
 {
-    static const http_route *const all[] = {identity_routes, repo_routes, file_routes,
-        history_routes,
-                                            commit_routes, lfs_routes, server_routes,
-                                                not_here_routes, NULL};
-    static const size_t counts[] = {COUNT(identity_routes), COUNT(repo_routes), COUNT(file_routes),
-                                    COUNT(history_routes), COUNT(commit_routes), COUNT(lfs_routes),
-                                    COUNT(server_routes), COUNT(not_here_routes)};
+    static const http_route *all[TABLES_MAX + 1];
+    static size_t            counts[TABLES_MAX];
+    size_t                   n = 0;
+
+    for (const api_table *t = own_tables; t->rows != NULL; t++, n++) {
+        SNUG_ASSERT(n < TABLES_MAX);
+        all[n] = t->rows;
+        counts[n] = t->count;
+    }
+    for (const api_table *t = api_community_tables; t->rows != NULL; t++, n++) {
+        SNUG_ASSERT(n < TABLES_MAX);
+        all[n] = t->rows;
+        counts[n] = t->count;
+    }
     *tables = all;
     *sizes = counts;
 }

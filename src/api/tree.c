@@ -17,7 +17,8 @@ static void put_last(snug_json_out *o, const vcs_commit *last)
     snug_jo_end_object(o);
 }
 
-void api_put_entry(snug_json_out *o, const vcs_entry *e, const vcs_commit *last)
+void api_put_entry(snug_json_out *o, const vcs_entry *e, const xet_hash *xet,
+                   const vcs_commit *last)
 {
     char hex[65];
     bool is_dir = e->kind == VCS_DIR || e->kind == VCS_SUBMODULE;
@@ -33,6 +34,10 @@ void api_put_entry(snug_json_out *o, const vcs_entry *e, const vcs_commit *last)
         snug_jo_ku64(o, "size", e->lfs.size);
         snug_jo_ku64(o, "pointerSize", e->lfs.pointer_size);
         snug_jo_end_object(o);
+    }
+    if (xet != NULL) {
+        xet_hash_text(xet, hex);
+        snug_jo_kcstr(o, "xetHash", hex);
     }
     snug_jo_kstr(o, "path", e->path);
     if (last != NULL) put_last(o, last);
@@ -54,7 +59,13 @@ static snug_status put_entries(api_call *c, const vcs_oid *commit, const vcs_ent
         SNUG_TRY(vcs_last_commits(c->git, commit, paths, n, c->a, last, err));
     }
     snug_jo_begin_array(o);
-    for (size_t i = 0; i < n; i++) api_put_entry(o, &list[i], last != NULL ? &last[i] : NULL);
+    for (size_t i = 0; i < n; i++) {
+        xet_hash xet;
+        blob_id  oid = {list[i].lfs.oid};
+        bool     has = list[i].lfs.is_lfs && list[i].lfs.size > 0 &&
+                   hub_find_xet_hash(c->hub, c->info->row, &oid, &xet);
+        api_put_entry(o, &list[i], has ? &xet : NULL, last != NULL ? &last[i] : NULL);
+    }
     snug_jo_end_array(o);
 done:
     return st;

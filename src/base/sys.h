@@ -50,6 +50,7 @@ void snug_log_request(const char *id_borrowed); /* NULL: none. Thread-local */
     X(BLOB_BYTES_WRITTEN, COUNTER, "snug_blob_bytes_written_total", "Blob bytes stored")           \
     X(BLOBS_REJECTED, COUNTER, "snug_blobs_rejected_total", "Uploads whose hash or size was false")\
     X(COMMITS, COUNTER, "snug_commits_total", "Commits made over the API")                         \
+    X(PUSHES, COUNTER, "snug_pushes_total", "Git pushes that moved a ref")                         \
     X(COMMIT_CONFLICTS, COUNTER, "snug_commit_conflicts_total", "Commits refused as stale")        \
     X(DB_QUERIES, COUNTER, "snug_db_queries_total", "SQL statements run")                          \
     X(DB_WRITES_WAITING, GAUGE, "snug_db_writers_waiting", "Threads waiting to write")             \

@@ -147,6 +147,7 @@ static const char *long_form(const char *word)
 {
     if (strcmp(word, "-h") == 0) return "--help";
     if (strcmp(word, "-q") == 0) return "--quiet";
+    if (strcmp(word, "-o") == 0) return "--out";
     return word;
 }
 

@@ -203,7 +203,8 @@ __attribute__((target("avx2"))) static void bf16_to_f32_avx2(const unsigned char
 static void f16_to_f32(const unsigned char *src, uint64_t n, float *out)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) { /* every CPU with AVX2 has F16C, which clang 14 cannot ask for */
+    if (__builtin_cpu_supports(
+            "avx2")) { /* every CPU with AVX2 has F16C, which clang 14 cannot ask for */
         f16_to_f32_f16c(src, n, out);
         return;
     }

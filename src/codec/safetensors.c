@@ -29,15 +29,17 @@ snug_status codec_safetensors_header_size(snug_slice first8, uint64_t file_size,
                                           snug_err *err)
 {
     if (file_size < 8 || first8.len < 8) {
-        return snug_fail(err, SNUG_ECORRUPT,
-                         "a safetensors file starts with 8 bytes of header size; there are only %" PRIu64,
-                         file_size < 8 ? file_size : (uint64_t)first8.len);
+        return snug_fail(
+            err, SNUG_ECORRUPT,
+            "a safetensors file starts with 8 bytes of header size; there are only %" PRIu64,
+            file_size < 8 ? file_size : (uint64_t)first8.len);
     }
     snug_rd  r = snug_rd_init(first8);
     uint64_t n = snug_rd_u64le(&r);
     if (n > CODEC_ST_HEADER_MAX) {
-        return snug_fail(err, SNUG_ECORRUPT, "header of %" PRIu64 " bytes is larger than the limit of %d",
-                         n, CODEC_ST_HEADER_MAX);
+        return snug_fail(err, SNUG_ECORRUPT,
+                         "header of %" PRIu64 " bytes is larger than the limit of %d", n,
+                         CODEC_ST_HEADER_MAX);
     }
     if (n > file_size - 8) {
         return snug_fail(err, SNUG_ECORRUPT,
@@ -102,11 +104,13 @@ static snug_status tensor_size(const codec_tensor *t, uint64_t *out, snug_err *e
     for (unsigned d = 0; d < t->rank; d++) over |= __builtin_mul_overflow(bits, t->shape[d], &bits);
     over |= __builtin_mul_overflow(bits, codec_dtype_bits(t->dtype), &bits);
     if (over) {
-        return snug_fail(err, SNUG_ECORRUPT, "tensor \"%.*s\": its shape has more elements than 64 bits count",
+        return snug_fail(err, SNUG_ECORRUPT,
+                         "tensor \"%.*s\": its shape has more elements than 64 bits count",
                          SNUG_SLICE(shown(t->name)));
     }
     if (bits % 8 != 0) {
-        return snug_fail(err, SNUG_ECORRUPT, "tensor \"%.*s\": its %s elements do not fill whole bytes",
+        return snug_fail(err, SNUG_ECORRUPT,
+                         "tensor \"%.*s\": its %s elements do not fill whole bytes",
                          SNUG_SLICE(shown(t->name)), codec_dtype_name(t->dtype));
     }
     *out = bits / 8;
@@ -170,18 +174,19 @@ static snug_status check_tiling(const codec_safetensors *st, snug_err *err)
     for (size_t i = 0; i < st->count; i++) {
         const codec_tensor *t = &st->tensors[i];
         if (t->offset != at) {
-            return snug_fail(err, SNUG_ECORRUPT,
-                             "tensor \"%.*s\" starts at byte %" PRIu64 " of the data, %s at %" PRIu64,
-                             SNUG_SLICE(shown(t->name)), t->offset,
-                             t->offset < at ? "inside another that ends" : "after a hole that starts",
-                             at);
+            return snug_fail(
+                err, SNUG_ECORRUPT,
+                "tensor \"%.*s\" starts at byte %" PRIu64 " of the data, %s at %" PRIu64,
+                SNUG_SLICE(shown(t->name)), t->offset,
+                t->offset < at ? "inside another that ends" : "after a hole that starts", at);
         }
         at = t->offset + t->size; /* cannot wrap: offset + size was read as one u64 */
     }
     if (at == st->data_size) return SNUG_OK;
     if (at > st->data_size) {
         return snug_fail(err, SNUG_ECORRUPT,
-                         "the file is cut off: tensors need %" PRIu64 " bytes of data, there are %" PRIu64,
+                         "the file is cut off: tensors need %" PRIu64
+                         " bytes of data, there are %" PRIu64,
                          at, st->data_size);
     }
     return snug_fail(err, SNUG_ECORRUPT, "%" PRIu64 " bytes follow the last tensor",
@@ -235,12 +240,14 @@ snug_status codec_safetensors_parse(snug_arena *a, snug_slice head, uint64_t fil
     snug_status r = codec_safetensors_header_size(head, file_size, &n, err);
     if (r != SNUG_OK) return r;
     if (head.len - 8 < n) {
-        return snug_fail(err, SNUG_ECORRUPT, "header of %" PRIu64 " bytes, of which only %zu were read",
-                         n, head.len - 8);
+        return snug_fail(err, SNUG_ECORRUPT,
+                         "header of %" PRIu64 " bytes, of which only %zu were read", n,
+                         head.len - 8);
     }
     snug_slice json = snug_sub(head, 8, (size_t)n);
     if (json.len == 0 || json.ptr[0] != '{') {
-        return snug_fail(err, SNUG_ECORRUPT, "the header must be a JSON object that starts with '{'");
+        return snug_fail(err, SNUG_ECORRUPT,
+                         "the header must be a JSON object that starts with '{'");
     }
     r = snug_json_parse(a, json, &opts, &root, err);
     if (r != SNUG_OK) {
@@ -265,8 +272,10 @@ const codec_tensor *codec_safetensors_find(const codec_safetensors *st, snug_sli
         const codec_tensor *t = &st->tensors[st->by_name[mid]];
         int                 c = snug_cmp(name, t->name);
         if (c == 0) return t;
-        if (c < 0) high = mid;
-        else low = mid + 1;
+        if (c < 0)
+            high = mid;
+        else
+            low = mid + 1;
     }
     return NULL;
 }
@@ -285,7 +294,8 @@ static snug_status lay_out(codec_tensor *tensors, size_t count, snug_err *err)
         codec_tensor *t = &tensors[i];
         SNUG_ASSERT(t->rank <= CODEC_ST_RANK_MAX);
         if (!snug_utf8_valid(t->name) || snug_eq_str(t->name, "__metadata__")) {
-            SNUG_FAIL(err, SNUG_EINVAL, "a tensor cannot be named \"%.*s\"", SNUG_SLICE(shown(t->name)));
+            SNUG_FAIL(err, SNUG_EINVAL, "a tensor cannot be named \"%.*s\"",
+                      SNUG_SLICE(shown(t->name)));
         }
         SNUG_TRY(tensor_size(t, &t->size, err));
         t->offset = at;
@@ -328,7 +338,8 @@ snug_status codec_safetensors_write_header(codec_tensor *tensors, size_t count, 
     snug_json_out o = snug_json_out_init(&text);
     snug_status   st = lay_out(tensors, count, err);
 
-    if (st == SNUG_OK && !snug_json_is(metadata, SNUG_JSON_ABSENT)) st = check_metadata(metadata, err);
+    if (st == SNUG_OK && !snug_json_is(metadata, SNUG_JSON_ABSENT))
+        st = check_metadata(metadata, err);
     if (st != SNUG_OK) return st;
     snug_jo_begin_object(&o);
     if (!snug_json_is(metadata, SNUG_JSON_ABSENT)) {
@@ -337,7 +348,8 @@ snug_status codec_safetensors_write_header(codec_tensor *tensors, size_t count, 
     }
     for (size_t i = 0; i < count; i++) put_tensor(&o, &tensors[i]);
     snug_jo_end_object(&o);
-    while (text.len % 8 != 0 && !text.full) snug_buf_putc(&text, ' '); /* 8 + N is a multiple of 8 */
+    while (text.len % 8 != 0 && !text.full)
+        snug_buf_putc(&text, ' '); /* 8 + N is a multiple of 8 */
     st = snug_buf_check(&text, "safetensors header", err);
     if (st != SNUG_OK) return st;
     for (unsigned i = 0; i < 8; i++) snug_buf_putc(out, (char)(text.len >> (8 * i) & 255));

@@ -85,8 +85,10 @@ static snug_status add_child(reader *r, node *n, size_t line)
     node *parent = r->stack[r->depth - 1];
     cell *c = SNUG_NEW(r->scratch, cell);
     c->child = n;
-    if (parent->last == NULL) parent->first = c;
-    else parent->last->next = c;
+    if (parent->last == NULL)
+        parent->first = c;
+    else
+        parent->last->next = c;
     parent->last = c;
     parent->count++;
     return SNUG_OK;
@@ -131,8 +133,9 @@ static snug_status read_tag(reader *r, const yaml_char_t *tag, node *n)
     }
     snug_slice t = snug_str((const char *)tag);
     bool       core = snug_starts_with(t, "tag:yaml.org,2002:"); /* written as "!!" */
-    return snug_fail(r->err, SNUG_EINVAL, "line %zu: the tag %s%.*s is not allowed: cards hold plain data",
-                     n->line, core ? "!!" : "", SNUG_SLICE(snug_sub(t, core ? 18 : 0, KEY_SHOWN_MAX)));
+    return snug_fail(r->err, SNUG_EINVAL,
+                     "line %zu: the tag %s%.*s is not allowed: cards hold plain data", n->line,
+                     core ? "!!" : "", SNUG_SLICE(snug_sub(t, core ? 18 : 0, KEY_SHOWN_MAX)));
 }
 
 static snug_status on_scalar(reader *r, const yaml_event_t *ev)
@@ -141,8 +144,8 @@ static snug_status on_scalar(reader *r, const yaml_event_t *ev)
     n->kind = NODE_SCALAR;
     n->line = line_of(r, ev->start_mark);
     n->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    n->text = snug_arena_dup(r->scratch,
-                             snug_slice_of(ev->data.scalar.value, ev->data.scalar.length));
+    n->text =
+        snug_arena_dup(r->scratch, snug_slice_of(ev->data.scalar.value, ev->data.scalar.length));
     snug_status st = read_tag(r, ev->data.scalar.tag, n);
     if (st == SNUG_OK) st = set_anchor(r, ev->data.scalar.anchor, n);
     return st == SNUG_OK ? add_child(r, n, n->line) : st;
@@ -198,7 +201,10 @@ static snug_status on_event(reader *r, const yaml_event_t *ev)
         return on_start(r, NODE_MAPPING, ev->data.mapping_start.tag, ev->data.mapping_start.anchor,
                         line);
     case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT: r->stack[--r->depth]->open = false; return SNUG_OK;
+    case YAML_MAPPING_END_EVENT:
+        SNUG_ASSERT(r->depth > 0 && r->stack[r->depth - 1] != NULL); /* libyaml pairs them */
+        r->stack[--r->depth]->open = false;
+        return SNUG_OK;
     default: return SNUG_OK; /* stream and document marks */
     }
 }
@@ -219,7 +225,8 @@ static snug_status read_nodes(reader *r, snug_slice yaml)
     snug_status   st = SNUG_OK;
     bool          more = true, ended = false;
 
-    if (yaml_parser_initialize(&p) == 0) return snug_fail(r->err, SNUG_ENOMEM, "no memory for YAML");
+    if (yaml_parser_initialize(&p) == 0)
+        return snug_fail(r->err, SNUG_ENOMEM, "no memory for YAML");
     yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING); /* or a NUL early on would mean UTF-16 */
     yaml_parser_set_input_string(&p, (const unsigned char *)yaml.ptr, yaml.len);
     while (more && st == SNUG_OK) {
@@ -268,7 +275,8 @@ static bool put_integer(snug_json_out *o, snug_slice s)
 {
     int64_t  i;
     uint64_t u;
-    if (s.len > 2 && s.len < NUMBER_TEXT_MAX && s.ptr[0] == '0' && (s.ptr[1] == 'x' || s.ptr[1] == 'o')) {
+    if (s.len > 2 && s.len < NUMBER_TEXT_MAX && s.ptr[0] == '0' &&
+        (s.ptr[1] == 'x' || s.ptr[1] == 'o')) {
         char  text[NUMBER_TEXT_MAX];
         char *end;
         memcpy(text, s.ptr + 2, s.len - 2);
@@ -284,9 +292,12 @@ static bool put_integer(snug_json_out *o, snug_slice s)
         return true;
     }
     if (s.len > 1 && s.ptr[0] == '+') s = snug_sub(s, 1, s.len);
-    if (snug_parse_u64(s, &u)) snug_jo_u64(o, u);
-    else if (snug_parse_i64(s, &i)) snug_jo_i64(o, i);
-    else return false;
+    if (snug_parse_u64(s, &u))
+        snug_jo_u64(o, u);
+    else if (snug_parse_i64(s, &i))
+        snug_jo_i64(o, i);
+    else
+        return false;
     return true;
 }
 
@@ -327,14 +338,20 @@ static void put_scalar(snug_json_out *o, const node *n)
 {
     static const char *const yes[] = {"true", "True", "TRUE", NULL};
     static const char *const no[] = {"false", "False", "FALSE", NULL};
-    static const char *const unreal[] = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf",
-                                         "-.Inf", "-.INF", ".nan", ".NaN", ".NAN", NULL};
-    bool resolve = n->tag != TAG_STR && (n->plain || n->tag == TAG_RESOLVE);
-    if (!resolve) snug_jo_str(o, n->text);
-    else if (is_null(n) || is_any(n->text, unreal)) snug_jo_null(o);
-    else if (is_any(n->text, yes)) snug_jo_bool(o, true);
-    else if (is_any(n->text, no)) snug_jo_bool(o, false);
-    else if (!put_integer(o, n->text) && !put_real(o, n->text)) snug_jo_str(o, n->text);
+    static const char *const unreal[] = {".inf",  ".Inf",  ".INF",  "+.inf", "+.Inf",
+                                         "+.INF", "-.inf", "-.Inf", "-.INF", ".nan",
+                                         ".NaN",  ".NAN",  NULL};
+    bool                     resolve = n->tag != TAG_STR && (n->plain || n->tag == TAG_RESOLVE);
+    if (!resolve)
+        snug_jo_str(o, n->text);
+    else if (is_null(n) || is_any(n->text, unreal))
+        snug_jo_null(o);
+    else if (is_any(n->text, yes))
+        snug_jo_bool(o, true);
+    else if (is_any(n->text, no))
+        snug_jo_bool(o, false);
+    else if (!put_integer(o, n->text) && !put_real(o, n->text))
+        snug_jo_str(o, n->text);
 }
 
 /* ---- step 2: mappings ---- */
@@ -353,8 +370,8 @@ typedef struct entries {
 static snug_status count_work(reader *r, size_t line)
 {
     if (++r->unfolded <= CODEC_YAML_NODES_MAX) return SNUG_OK;
-    return snug_fail(r->err, SNUG_ELIMIT, "line %zu: YAML aliases unfold to more than %d values", line,
-                     CODEC_YAML_NODES_MAX);
+    return snug_fail(r->err, SNUG_ELIMIT, "line %zu: YAML aliases unfold to more than %d values",
+                     line, CODEC_YAML_NODES_MAX);
 }
 
 static snug_status add_entry(reader *r, entries *list, const node *key, const node *value)
@@ -370,15 +387,15 @@ static snug_status add_entry(reader *r, entries *list, const node *key, const no
         list->e = snug_realloc(list->e, cap * sizeof *list->e); /* cap is bounded by count_work */
         list->cap = cap;
     }
-    list->e[list->count] =
-        (entry){is_null(key) ? SNUG_LIT("null") : key->text, value, list->count};
+    list->e[list->count] = (entry){is_null(key) ? SNUG_LIT("null") : key->text, value, list->count};
     list->count++;
     return SNUG_OK;
 }
 
 static bool is_merge(const node *key)
 {
-    return key->kind == NODE_SCALAR && key->plain && key->tag == TAG_NONE && snug_eq_str(key->text, "<<");
+    return key->kind == NODE_SCALAR && key->plain && key->tag == TAG_NONE &&
+           snug_eq_str(key->text, "<<");
 }
 
 static snug_status collect(reader *r, const node *map, unsigned depth, entries *list);
@@ -400,7 +417,8 @@ static snug_status collect_merge(reader *r, const node *from, unsigned depth, en
         if (item->kind == NODE_MAPPING) {
             st = collect(r, item, depth + 1, list);
         } else {
-            st = snug_fail(r->err, SNUG_EINVAL, "line %zu: << wants a list of mappings only", item->line);
+            st = snug_fail(r->err, SNUG_EINVAL, "line %zu: << wants a list of mappings only",
+                           item->line);
         }
     }
     free(items);
@@ -498,7 +516,8 @@ static snug_status put_node(reader *r, const node *n, unsigned depth)
         }
         if (st == SNUG_OK) snug_jo_end_array(r->out);
     }
-    return st == SNUG_OK ? snug_buf_check(r->out->buf, "YAML with its aliases unfolded", r->err) : st;
+    return st == SNUG_OK ? snug_buf_check(r->out->buf, "YAML with its aliases unfolded", r->err)
+                         : st;
 }
 
 snug_status codec_yaml_parse_at(snug_arena *a, snug_slice yaml, size_t first_line, snug_json *out,
@@ -510,15 +529,18 @@ snug_status codec_yaml_parse_at(snug_arena *a, snug_slice yaml, size_t first_lin
     snug_status   st = SNUG_OK;
 
     if (yaml.len > CODEC_YAML_SIZE_MAX) {
-        return snug_fail(err, SNUG_ELIMIT, "YAML of %zu bytes is larger than the limit of %d", yaml.len,
-                         CODEC_YAML_SIZE_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "YAML of %zu bytes is larger than the limit of %d",
+                         yaml.len, CODEC_YAML_SIZE_MAX);
     }
-    if (snug_index(yaml, '\0') != SIZE_MAX) return snug_fail(err, SNUG_EINVAL, "YAML with a NUL byte in it");
+    if (snug_index(yaml, '\0') != SIZE_MAX)
+        return snug_fail(err, SNUG_EINVAL, "YAML with a NUL byte in it");
     if (!snug_utf8_valid(yaml)) return snug_fail(err, SNUG_EINVAL, "YAML that is not valid UTF-8");
     r.scratch = snug_arena_new();
     SNUG_TRY(read_nodes(&r, yaml.ptr == NULL ? SNUG_LIT("") : yaml));
-    if (r.root == NULL) snug_jo_null(&jo);
-    else SNUG_TRY(put_node(&r, r.root, 0));
+    if (r.root == NULL)
+        snug_jo_null(&jo);
+    else
+        SNUG_TRY(put_node(&r, r.root, 0));
     SNUG_TRY(snug_buf_check(&text, "YAML with its aliases unfolded", err));
     SNUG_TRY(snug_json_parse(a, snug_buf_slice(&text), NULL, out, err));
 done:

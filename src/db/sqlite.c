@@ -331,15 +331,22 @@ done:
     return st;
 }
 
+/* Back into the cache, or away when it was not from there. */
+static void release_statement(sqlite3_stmt *stmt, cached *slot)
+{
+    if (slot == NULL) {
+        (void)sqlite3_finalize(stmt);
+        return;
+    }
+    (void)sqlite3_reset(stmt);
+    (void)sqlite3_clear_bindings(stmt);
+    slot->busy = false;
+}
+
 static void detach_rows(sqlite_rows *r)
 {
-    if (r->slot != NULL) {
-        (void)sqlite3_reset(r->stmt);
-        (void)sqlite3_clear_bindings(r->stmt);
-        r->slot->busy = false;
-    } else {
-        (void)sqlite3_finalize(r->stmt);
-    }
+    release_statement(r->stmt, r->slot);
+    SNUG_ASSERT(r->tx != NULL); /* rows are detached once */
     if (r->prev != NULL)
         r->prev->next = r->next;
     else
@@ -462,6 +469,11 @@ static snug_status run_sqlite(db_txn *handle, db_query q, const db_val *args, si
 
     size_t columns = (size_t)sqlite3_column_count(stmt);
     SNUG_ASSERT(columns <= DB_COLUMNS_MAX);
+    st = bind_all(tx->c, stmt, args, n, err);
+    if (st != SNUG_OK) {
+        release_statement(stmt, slot);
+        return st;
+    }
     sqlite_rows *r = snug_zalloc(sizeof *r + DB_COLUMNS_MAX * sizeof r->vals[0]);
     r->base.driver = &db_sqlite;
     r->tx = tx;
@@ -469,14 +481,9 @@ static snug_status run_sqlite(db_txn *handle, db_query q, const db_val *args, si
     r->slot = slot;
     r->columns = columns;
     r->next = tx->open;
-    if (tx->open != NULL) tx->open->prev = r;
+    /* Rows leave the list before they are freed, which the analyzer does not follow. */
+    if (tx->open != NULL) tx->open->prev = r; /* NOLINT(clang-analyzer-unix.Malloc) */
     tx->open = r;
-    st = bind_all(tx->c, stmt, args, n, err);
-    if (st != SNUG_OK) {
-        detach_rows(r);
-        free(r);
-        return st;
-    }
     *out = &r->base;
     return SNUG_OK;
 }

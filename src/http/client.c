@@ -112,6 +112,7 @@ static handle *handle_take(http_client *c, const char *origin)
     while (*at != NULL && strcmp((*at)->origin, origin) != 0) at = &(*at)->next;
     if (*at == NULL && c->idle_count >= IDLE_HANDLES_MAX / 2) {
         at = &c->idle;
+        SNUG_ASSERT(*at != NULL); /* idle_count says so */
         while ((*at)->next != NULL) at = &(*at)->next;
     }
     if (*at != NULL) {

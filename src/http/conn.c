@@ -589,14 +589,14 @@ static enum MHD_Result body_call(http_conn *c, const char *data, size_t *size)
 /* Resumed before the body, resumed with the answer, or the body is complete. */
 static enum MHD_Result stream_call_locked(http_conn *c)
 {
-    bool ready = c->reply_ready, complete = c->body_eof;
+    bool ready = c->reply_ready;
     if (!ready && c->body_wanted && !c->body_started) {
         c->body_started = true; /* now libmicrohttpd asks for it, with 100 Continue if need be */
         snug_unlock(&c->lock);
         return MHD_YES;
     }
-    if (!ready && !complete) {
-        c->body_eof = complete = true;
+    if (!ready && !c->body_eof) {
+        c->body_eof = true;
         snug_cond_broadcast(&c->changed);
     }
     if (!ready) {

@@ -111,10 +111,16 @@ void http_reply_content(http_req *rq, http_res *rs, snug_slice media, snug_slice
 typedef struct http_stream http_stream;
 http_stream *http_stream_new(size_t ring_bytes);
 void         http_reply_stream(http_res *rs, snug_slice media, http_stream *s_borrowed);
-snug_status  http_stream_push(http_stream *s, snug_slice bytes, snug_err *err) SNUG_MUST_USE; /* SNUG_ECANCELED: client gone */
+/* SNUG_ECANCELED: the client went away. */
+snug_status  http_stream_push(http_stream *s, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
 void         http_stream_close(http_stream *s, bool ok); /* ok false: the connection is cut */
 bool         http_stream_gone(const http_stream *s);     /* the client went away */
 void         http_stream_unref(http_stream *s);
+/* As http_reply_content for content that is made while it is sent. NULL: no bytes are wanted (HEAD,
+ * 304, 416, nothing in it). Otherwise exactly [*first, *first + *len) must be pushed, by any thread;
+ * then close and unref. */
+http_stream *http_reply_content_stream(http_req *rq, http_res *rs, snug_slice media, snug_slice etag,
+                                       uint64_t size, size_t ring_bytes, uint64_t *first, uint64_t *len);
 /* One SSE frame; event NULL: "message". Heart-beats are sent by the server every 15 s. */
 snug_status  http_sse_push(http_stream *s, const char *event, snug_slice data, snug_err *err) SNUG_MUST_USE;
 

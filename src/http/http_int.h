@@ -117,6 +117,7 @@ struct http_res {
     snug_buf        buf;
     snug_slice      fixed;
     uint64_t        off, len;
+    bool            sized; /* a stream of exactly len bytes */
     http_stream    *stream;
     size_t          header_count, header_bytes;
     struct {
@@ -260,7 +261,8 @@ bool        http_media_compresses(snug_slice media);
 bool        http_compress(http_coding coding, snug_slice in, snug_buf *out);
 
 /* ---- streams (stream.c) ---- */
-struct MHD_Response *http_stream_response(http_stream *s);
+/* total: MHD_SIZE_UNKNOWN, or what the pusher promises. */
+struct MHD_Response *http_stream_response(http_stream *s, uint64_t total);
 void                 http_stream_ref(http_stream *s);
 void http_stream_attach(http_stream *s, struct MHD_Connection *mc, const http_limits *l, bool sse);
 void http_stream_set_gone(http_stream *s);

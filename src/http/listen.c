@@ -95,6 +95,7 @@ static snug_status note_address(http_server *s, const char *host, snug_err *err)
 {
     struct sockaddr_storage sa;
     socklen_t               n = sizeof sa;
+    memset(&sa, 0, sizeof sa);
     if (getsockname(s->listen_fd, generic(&sa), &n) != 0)
         return snug_fail_sys(err, errno, "getsockname");
     bool v6 = sa.ss_family == AF_INET6;

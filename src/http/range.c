@@ -108,10 +108,13 @@ static bool range_applies(const http_req *rq, snug_slice etag)
 }
 
 typedef struct content {
-    int        fd;
-    snug_buf  *bytes;
-    snug_slice media;
-    uint64_t   size;
+    int          fd;
+    snug_buf    *bytes;
+    snug_slice   media;
+    uint64_t     size;
+    size_t       ring;   /* 0: fd or bytes; else the content is made while it is sent: */
+    http_stream *stream; /* ... into this, made when the client wants bytes */
+    uint64_t     first, len;
 } content;
 
 static void content_drop(content *c)
@@ -122,10 +125,17 @@ static void content_drop(content *c)
 
 static void reply_part(http_req *rq, http_res *rs, content *c, uint64_t off, uint64_t len)
 {
-    if (rq->head) {
+    if (rq->head || (c->ring > 0 && len == 0)) {
         content_drop(c);
         http_res_drop(rs);
         rs->kind = HTTP_REPLY_SIZED;
+        rs->len = len;
+    } else if (c->ring > 0) {
+        c->stream = http_stream_new(c->ring);
+        c->first = off;
+        c->len = len;
+        http_reply_stream(rs, c->media, c->stream);
+        rs->sized = true;
         rs->len = len;
     } else if (c->fd >= 0) {
         http_reply_file(rs, c->fd, off, len);
@@ -162,17 +172,66 @@ static void reply_bad_range(http_req *rq, http_res *rs, content *c)
  * uploaded is never of these types, so downloads keep their bytes and their strong tags. */
 static bool page_may_compress(const http_req *rq, const content *c)
 {
-    if (c->fd >= 0 || http_req_header(rq, "Range").ptr != NULL || c->size <= HTTP_COMPRESS_MIN)
+    if (c->bytes == NULL || http_req_header(rq, "Range").ptr != NULL ||
+        c->size <= HTTP_COMPRESS_MIN)
         return false;
     return snug_starts_with(c->media, "text/html") || snug_starts_with(c->media, "text/css") ||
            snug_starts_with(c->media, "text/javascript");
 }
 
+/* Conditions, ranges, and the rest of an answer about content of a known size. */
+static void reply_content(http_req *rq, http_res *rs, snug_slice etag, content *c)
+{
+    bool page = page_may_compress(rq, c);
+    if (etag.len > 0) {
+        if (page && !snug_starts_with(etag, "W/")) {
+            http_set_headerf(rs, "ETag", "W/%.*s", SNUG_SLICE(etag));
+        } else {
+            http_set_header(rs, "ETag", etag);
+        }
+    }
+    http_set_header(rs, "Accept-Ranges", SNUG_LIT("bytes"));
+    if (page) http_set_header(rs, "Vary", SNUG_LIT("Accept-Encoding"));
+    snug_slice inm = http_req_header(rq, "If-None-Match");
+    if (inm.ptr != NULL && http_etag_matches(inm, etag)) {
+        reply_not_modified(rs, c);
+        return;
+    }
+    snug_slice range = http_req_header(rq, "Range");
+    uint64_t   first = 0, last = 0;
+    if (range.ptr != NULL && range_applies(rq, etag)) {
+        if (c->size == 0) {
+            http_set_header(rs, "Content-Range", SNUG_LIT("bytes */0"));
+        } else {
+            http_range_kind kind = http_parse_range(range, c->size, &first, &last);
+            if (kind == HTTP_RANGE_BAD) {
+                reply_bad_range(rq, rs, c);
+                return;
+            }
+            if (kind == HTTP_RANGE_ONE) {
+                reply_part(rq, rs, c, first, last - first + 1);
+                rs->status = 206;
+                http_set_headerf(rs, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
+                                 first, last, c->size);
+                return;
+            }
+        }
+    }
+    if (page) {
+        http_reply_bytes(rs, c->media, c->bytes);
+        rs->may_compress = true;
+        return;
+    }
+    reply_part(rq, rs, c, 0, c->size);
+}
+
 void http_reply_content(http_req *rq, http_res *rs, snug_slice media, snug_slice etag, int fd_owned,
                         snug_buf *bytes_taken, uint64_t size)
 {
-    content     c = {fd_owned, fd_owned >= 0 ? NULL : bytes_taken, snug_arena_dup(rq->arena, media),
-                     size};
+    content     c = {.fd = fd_owned,
+                     .bytes = fd_owned >= 0 ? NULL : bytes_taken,
+                     .media = snug_arena_dup(rq->arena, media),
+                     .size = size};
     struct stat sb;
     bool        sound = fd_owned >= 0
                             ? fstat(fd_owned, &sb) == 0 && sb.st_size >= 0 && (uint64_t)sb.st_size >= size
@@ -186,45 +245,18 @@ void http_reply_content(http_req *rq, http_res *rs, snug_slice media, snug_slice
         http_reply_error(rq, 500, &err);
         return;
     }
-    bool page = page_may_compress(rq, &c);
-    if (etag.len > 0) {
-        if (page && !snug_starts_with(etag, "W/")) {
-            http_set_headerf(rs, "ETag", "W/%.*s", SNUG_SLICE(etag));
-        } else {
-            http_set_header(rs, "ETag", etag);
-        }
-    }
-    http_set_header(rs, "Accept-Ranges", SNUG_LIT("bytes"));
-    if (page) http_set_header(rs, "Vary", SNUG_LIT("Accept-Encoding"));
-    snug_slice inm = http_req_header(rq, "If-None-Match");
-    if (inm.ptr != NULL && http_etag_matches(inm, etag)) {
-        reply_not_modified(rs, &c);
-        return;
-    }
-    snug_slice range = http_req_header(rq, "Range");
-    uint64_t   first = 0, last = 0;
-    if (range.ptr != NULL && range_applies(rq, etag)) {
-        if (size == 0) {
-            http_set_header(rs, "Content-Range", SNUG_LIT("bytes */0"));
-        } else {
-            http_range_kind kind = http_parse_range(range, size, &first, &last);
-            if (kind == HTTP_RANGE_BAD) {
-                reply_bad_range(rq, rs, &c);
-                return;
-            }
-            if (kind == HTTP_RANGE_ONE) {
-                reply_part(rq, rs, &c, first, last - first + 1);
-                rs->status = 206;
-                http_set_headerf(rs, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
-                                 first, last, size);
-                return;
-            }
-        }
-    }
-    if (page) {
-        http_reply_bytes(rs, c.media, bytes_taken);
-        rs->may_compress = true;
-        return;
-    }
-    reply_part(rq, rs, &c, 0, size);
+    reply_content(rq, rs, etag, &c);
+}
+
+http_stream *http_reply_content_stream(http_req *rq, http_res *rs, snug_slice media,
+                                       snug_slice etag, uint64_t size, size_t ring_bytes,
+                                       uint64_t *first, uint64_t *len)
+{
+    content c = {
+        .fd = -1, .media = snug_arena_dup(rq->arena, media), .size = size, .ring = ring_bytes};
+    SNUG_ASSERT(ring_bytes > 0);
+    reply_content(rq, rs, etag, &c);
+    *first = c.first;
+    *len = c.len;
+    return c.stream;
 }

@@ -24,7 +24,7 @@ void http_res_init(http_res *rs, http_req *rq)
     rs->rq = rq;
     rs->status = 0;
     rs->kind = HTTP_REPLY_NONE;
-    rs->may_compress = rs->close = rs->finished = false;
+    rs->may_compress = rs->close = rs->finished = rs->sized = false;
     rs->fd = -1;
     rs->media = SNUG_EMPTY;
     rs->buf = (snug_buf){0};
@@ -45,7 +45,7 @@ void http_res_drop(http_res *rs)
     }
     rs->fd = -1;
     rs->kind = HTTP_REPLY_NONE;
-    rs->may_compress = false;
+    rs->may_compress = rs->sized = false;
     rs->media = SNUG_EMPTY;
 }
 
@@ -294,6 +294,7 @@ static bool varies_by_encoding(const http_res *rs)
 {
     for (size_t i = 0; i < rs->header_count; i++) {
         if (snug_eq_nocase(snug_str(rs->headers[i].name), SNUG_LIT("Vary")) &&
+            rs->headers[i].value != NULL &&
             strcasestr(rs->headers[i].value, "accept-encoding") != NULL)
             return true;
     }
@@ -391,7 +392,7 @@ static struct MHD_Response *build_body(http_res *rs)
             http_res_drop(rs); /* its pusher learns that nobody reads */
             return endless_head();
         }
-        r = http_stream_response(rs->stream);
+        r = http_stream_response(rs->stream, rs->sized ? rs->len : MHD_SIZE_UNKNOWN);
         if (r != NULL) { /* the reference moved */
             rs->stream = NULL;
             rs->kind = HTTP_REPLY_EMPTY;

@@ -34,7 +34,13 @@ struct http_stream {
     struct MHD_Connection *mc;
 };
 
-enum { PUSH_TIMEOUT_MS = 30000, RING_MIN = 1024, RING_MAX = 16 << 20, READ_BLOCK = 16 << 10 };
+enum {
+    PUSH_TIMEOUT_MS = 30000,
+    RING_MIN = 1024,
+    RING_MAX = 16 << 20,
+    READ_BLOCK = 16 << 10,
+    READ_BLOCK_FILE = 128 << 10
+};
 
 http_stream *http_stream_new(size_t ring_bytes)
 {
@@ -201,10 +207,11 @@ static void response_freed(void *cls)
     http_stream_unref(s);
 }
 
-struct MHD_Response *http_stream_response(http_stream *s)
+struct MHD_Response *http_stream_response(http_stream *s, uint64_t total)
 {
-    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, READ_BLOCK, read_ring, s,
-                                             response_freed);
+    size_t block =
+        total == MHD_SIZE_UNKNOWN || total < READ_BLOCK_FILE ? READ_BLOCK : READ_BLOCK_FILE;
+    return MHD_create_response_from_callback(total, block, read_ring, s, response_freed);
 }
 
 void http_stream_attach(http_stream *s, struct MHD_Connection *mc, const http_limits *l, bool sse)

@@ -323,6 +323,7 @@ snug_status hub_check_password(hub *h, snug_slice name, snug_slice password, snu
     bool        found = false, ok;
     uint64_t    name_hash = hash_name(name);
     unsigned    wait = must_wait(h->argon, name_hash);
+    db_txn     *tx = NULL;
     char        dummy[crypto_pwhash_STRBYTES];
 
     if (wait > 0)
@@ -344,6 +345,9 @@ snug_status hub_check_password(hub *h, snug_slice name, snug_slice password, snu
                        .email = row.email,
                        .is_admin = row.is_admin,
                        .scope = HUB_ROLE_WRITE};
+    SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
+    SNUG_TRY(hub_load_orgs(tx, a, row.id, &out->orgs, err));
 done:
+    db_rollback(tx);
     return st;
 }

@@ -27,6 +27,9 @@ typedef struct landing {
     snug_arena      *a;
     snug_slice       rev, ref;
     vcs_oid          tip;
+    int64_t          pull;      /* the pull request whose ref `rev` is; 0: a branch */
+    bool             proposes;  /* the commit begins a pull request instead of moving the branch */
+    hub_new_pull     fresh;     /* ... this one */
     snug_slice      *lfs_paths; /* heap: paths that become pointers */
     size_t           lfs_count, lfs_cap;
 } landing;
@@ -193,17 +196,11 @@ static snug_status apply_ops(landing *l, vcs_draft *v, snug_err *err)
             note_lfs_path(l, op->path);
             SNUG_TRY(vcs_draft_put(v, op->path, &op->git_blob, err));
             break;
-        case DRAFT_FILE:
-            SNUG_TRY(vcs_draft_put(v, op->path, &op->git_blob, err));
-            break;
+        case DRAFT_FILE: SNUG_TRY(vcs_draft_put(v, op->path, &op->git_blob, err)); break;
         case DRAFT_DELETE:
-        case DRAFT_DELETE_FOLDER:
-            SNUG_TRY(vcs_draft_remove(v, op->path, err));
-            break;
+        case DRAFT_DELETE_FOLDER: SNUG_TRY(vcs_draft_remove(v, op->path, err)); break;
         case DRAFT_COPY:
-        case DRAFT_MOVE:
-            SNUG_TRY(apply_copy(l, v, op, err));
-            break;
+        case DRAFT_MOVE: SNUG_TRY(apply_copy(l, v, op, err)); break;
         }
     }
 done:
@@ -320,6 +317,20 @@ static snug_status fail_stale(snug_err *err)
         "The branch was updated since you opened this page. Please refresh and try again.");
 }
 
+/* What the commit goes on top of. A proposal may name any commit as its parent; a commit to a
+ * branch only the tip. */
+static snug_status find_tip(landing *l, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    SNUG_TRY(vcs_resolve_branch(l->git, l->rev, l->a, &l->ref, &l->tip, err));
+    if (l->proposes && l->d->parent.len > 0)
+        SNUG_TRY(vcs_resolve_rev(l->git, l->d->parent, &l->tip, err));
+    else if (!is_parent(l))
+        st = fail_stale(err);
+done:
+    return st;
+}
+
 /* One try on the tip as it is now. SNUG_ESTALE from the ref: it moved under us. */
 static snug_status try_once(landing *l, hub_commit_result *out, snug_err *err)
 {
@@ -327,22 +338,21 @@ static snug_status try_once(landing *l, hub_commit_result *out, snug_err *err)
     vcs_draft  *v = NULL;
     vcs_who     author;
 
-    SNUG_TRY(vcs_resolve_branch(l->git, l->rev, l->a, &l->ref, &l->tip, err));
-    if (!is_parent(l)) {
-        st = fail_stale(err);
-        goto done;
-    }
+    SNUG_TRY(find_tip(l, err));
     hub_who_of(l->who, l->a, &author);
     SNUG_TRY(vcs_draft_new(l->git, &l->tip, &v, err));
     SNUG_TRY(apply_ops(l, v, err));
     SNUG_TRY(cover_lfs(l, &v, &author, err));
     SNUG_TRY(vcs_draft_commit(v, message_of(l->d, l->a), &author, &out->oid, &out->unchanged, err));
-    if (out->unchanged) {
+    if (out->unchanged && !l->proposes) {
         out->oid = l->tip;
         goto done;
     }
     HUB_FAULT("hub.commit.before_ref", err, st);
-    SNUG_TRY(vcs_update_ref(l->git, l->ref, &l->tip, &out->oid, err));
+    if (l->proposes)
+        SNUG_TRY(vcs_update_ref(l->git, l->fresh.ref, NULL, &out->oid, err));
+    else
+        SNUG_TRY(vcs_update_ref(l->git, l->ref, &l->tip, &out->oid, err));
 done:
     vcs_draft_free(v);
     return st;
@@ -367,7 +377,10 @@ static void follow(landing *l)
     snug_err    err = {0};
 
     HUB_FAULT("hub.commit.after_ref", &err, st);
-    if (snug_eq_str(l->ref, "refs/heads/main"))
+    if (l->pull > 0) {
+        SNUG_TRY(hub_sync_pull_locked(l->h, &l->info, l->git, l->pull, &err));
+        hub_touch(l->h, &l->info.id);
+    } else if (snug_eq_str(l->ref, "refs/heads/main"))
         SNUG_TRY(hub_refresh_row_locked(l->h, l->info.row, l->git, snug_now_ms(), &err));
     else
         hub_touch(l->h, &l->info.id);
@@ -377,40 +390,95 @@ done:
     hub_mark_stale(l->h, l->info.row);
 }
 
-snug_status hub_apply_draft(hub *h, const hub_actor *who, const hub_repo_id *id, snug_slice rev,
-                            hub_draft *d, hub_commit_result *out, snug_err *err)
+/* May `who` write to where this goes? Called before the work and again under the lock. */
+static snug_status check_right(landing *l, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    landing     l = {.h = h, .who = who, .d = d, .a = snug_arena_new(), .rev = rev};
+    if (!hub_can_read(l->who, &l->info)) return hub_fail_absent(l->who, err);
+    SNUG_TRY(hub_need_writer(l->h, l->who, err));
+    if (l->pull > 0)
+        SNUG_TRY(hub_check_pull_push(l->h, l->who, &l->info, l->pull, err));
+    else if (!l->proposes && !hub_can_write(l->who, &l->info)) /* given away while we worked */
+        st = hub_fail_absent(l->who, err);
+done:
+    return st;
+}
+
+/* The pull request around the commit: a hidden row first, for its number; then the ref; then it
+ * shows. */
+static snug_status propose(landing *l, hub_commit_result *out, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    bool        reserved = false;
+
+    SNUG_TRY(find_tip(l, err));
+    SNUG_TRY(hub_reserve_pull(l->h, l->who, &l->info, l->d->summary, l->ref, &l->tip, l->a,
+                              &l->fresh, err));
+    reserved = true;
+    SNUG_TRY(land(l, out, err));
+    HUB_FAULT("hub.pull.after_ref", err, st);
+    SNUG_TRY(
+        hub_publish_pull(l->h, l->who, &l->info, l->git, &l->fresh, l->d->description, false, err));
+    reserved = false; /* it stands */
+    hub_touch(l->h, &l->info.id);
+done:
+    if (reserved) hub_forget_pull(l->h, l->git, &l->fresh);
+    return st;
+}
+
+static snug_status apply(landing *l, const hub_repo_id *id, hub_commit_result *out, snug_err *err)
+{
+    snug_status st = SNUG_OK;
     hub_repo   *repo = NULL;
     bool        locked = false, found;
 
     *out = (hub_commit_result){.unchanged = false};
-    SNUG_TRY(hub_open_repo(h, who, id, HUB_ROLE_WRITE, l.a, &repo, err));
-    if (d->summary.len == 0) SNUG_FAIL(err, SNUG_EINVAL, "A commit needs a summary");
-    l.info = repo->info;
-    l.git = repo->git;
-    SNUG_TRY(vcs_resolve_branch(l.git, rev, l.a, &l.ref, &l.tip, err)); /* before heavy work */
-    if (!is_parent(&l)) {
-        st = fail_stale(err);
-        goto done;
-    }
-    SNUG_TRY(put_blobs(&l, err));
-    SNUG_TRY(hub_lock_repo(h, l.info.row, err));
+    l->a = snug_arena_new();
+    l->pull = hub_pull_number(l->rev);
+    SNUG_TRY(hub_open_repo(l->h, l->who, id,
+                           l->proposes || l->pull > 0 ? HUB_ROLE_READ : HUB_ROLE_WRITE, l->a, &repo,
+                           err));
+    if (l->d->summary.len == 0) SNUG_FAIL(err, SNUG_EINVAL, "A commit needs a summary");
+    l->info = repo->info;
+    l->git = repo->git;
+    SNUG_TRY(find_tip(l, err)); /* before heavy work */
+    SNUG_TRY(check_right(l, err));
+    SNUG_TRY(put_blobs(l, err));
+    SNUG_TRY(hub_lock_repo(l->h, l->info.row, err));
     locked = true;
-    SNUG_TRY(hub_load_row(h, l.info.row, l.a, &l.info, &found, err));
-    if (!found || !hub_can_write(who, &l.info)) { /* deleted or given away while we worked */
-        st = hub_fail_absent(who, err);
+    SNUG_TRY(hub_load_row(l->h, l->info.row, l->a, &l->info, &found, err));
+    if (!found) { /* deleted while we worked */
+        st = hub_fail_absent(l->who, err);
         goto done;
     }
-    SNUG_TRY(land(&l, out, err));
-    if (out->unchanged) goto done;
+    SNUG_TRY(check_right(l, err));
+    if (l->proposes)
+        SNUG_TRY(propose(l, out, err));
+    else
+        SNUG_TRY(land(l, out, err));
+    if (out->unchanged && !l->proposes) goto done;
     snug_metric_add(SNUG_M_COMMITS, 1);
-    follow(&l);
+    if (!l->proposes) follow(l);
 done:
-    if (locked) hub_unlock_repo(h, l.info.row);
+    if (locked) hub_unlock_repo(l->h, l->info.row);
     hub_close_repo(repo);
-    free(l.lfs_paths);
-    snug_arena_free(l.a);
+    free(l->lfs_paths);
+    snug_arena_free(l->a);
+    return st;
+}
+
+snug_status hub_apply_draft(hub *h, const hub_actor *who, const hub_repo_id *id, snug_slice rev,
+                            hub_draft *d, hub_commit_result *out, snug_err *err)
+{
+    landing l = {.h = h, .who = who, .d = d, .rev = rev};
+    return apply(&l, id, out, err);
+}
+
+snug_status hub_propose_draft(hub *h, const hub_actor *who, const hub_repo_id *id, snug_slice rev,
+                              hub_draft *d, int64_t *num, hub_commit_result *out, snug_err *err)
+{
+    landing     l = {.h = h, .who = who, .d = d, .rev = rev, .proposes = true};
+    snug_status st = apply(&l, id, out, err);
+    if (st == SNUG_OK) *num = l.fresh.num;
     return st;
 }

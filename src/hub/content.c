@@ -189,7 +189,6 @@ snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t n
         moved = !vcs_oid_eq(&head, &info.head);
     } else if (st == SNUG_ENOTFOUND) { /* a push may have left other branches only */
         c.sdk = info.sdk;
-        st = SNUG_OK;
     } else {
         goto done;
     }

@@ -19,7 +19,7 @@ void hub_random_key(char out[33])
 }
 
 /* Like an object id of the platform: seconds, then random. */
-static void make_oid24(char out[25])
+void hub_random_id(char out[25])
 {
     unsigned char b[12];
     uint32_t      now = (uint32_t)(snug_now_ms() / 1000);
@@ -85,8 +85,9 @@ done:
 }
 
 static snug_status first_commit(hub *h, const hub_actor *who, const hub_new_repo *want,
-                                const char *key, snug_arena *a, snug_err *err)
+                                const char *key, int64_t row, snug_arena *a, snug_err *err)
 {
+    snug_slice  message = SNUG_LIT("initial commit");
     snug_status st = SNUG_OK;
     vcs_repo   *git = NULL;
     vcs_draft  *d = NULL;
@@ -97,9 +98,15 @@ static snug_status first_commit(hub *h, const hub_actor *who, const hub_new_repo
     SNUG_TRY(vcs_create_repo(h->vcs, snug_str(key), err));
     SNUG_TRY(vcs_acquire(h->vcs, snug_str(key), &git, err));
     SNUG_TRY(vcs_draft_new(git, NULL, &d, err));
-    SNUG_TRY(hub_put_template(git, d, want, err));
+    if (want->from != NULL) {
+        const hub_repo_id *id = &want->from->info.id;
+        message = snug_arena_printf(a, "Duplicate from %s/%s", id->ns, id->name);
+        SNUG_TRY(hub_put_copy(h, who, git, d, want->from, row, err));
+    } else {
+        SNUG_TRY(hub_put_template(git, d, want, err));
+    }
     hub_who_of(who, a, &author);
-    SNUG_TRY(vcs_draft_commit(d, SNUG_LIT("initial commit"), &author, &commit, &unchanged, err));
+    SNUG_TRY(vcs_draft_commit(d, message, &author, &commit, &unchanged, err));
     SNUG_TRY(vcs_update_ref(git, SNUG_LIT("refs/heads/main"), NULL, &commit, err));
 done:
     vcs_draft_free(d);
@@ -107,9 +114,10 @@ done:
     return st;
 }
 
-static snug_status make_live(hub *h, store_repo *row, const char *key, snug_err *err)
+static snug_status make_live(hub *h, const store_repo *made, const char *key, snug_err *err)
 {
     snug_status   st = SNUG_OK;
+    store_repo    row = *made; /* its new strings live here and in the arena only */
     snug_arena   *a = snug_arena_new();
     vcs_repo     *git = NULL;
     db_txn       *tx = NULL;
@@ -120,17 +128,17 @@ static snug_status make_live(hub *h, store_repo *row, const char *key, snug_err 
 
     SNUG_TRY(vcs_acquire(h->vcs, snug_str(key), &git, err));
     SNUG_TRY(vcs_resolve_rev(git, SNUG_LIT("refs/heads/main"), &head, err));
-    hub_info_of_row(row, &info);
+    hub_info_of_row(&row, &info);
     hub_read_content(git, &head, &info, a, &content);
     vcs_oid_hex(&head, hex);
-    row->head = snug_str(hex);
-    row->tags_json = content.tags_json;
-    row->card_json = content.card_json;
-    row->pipeline_tag = content.pipeline_tag;
-    row->library_name = content.library_name;
+    row.head = snug_str(hex);
+    row.tags_json = content.tags_json;
+    row.card_json = content.card_json;
+    row.pipeline_tag = content.pipeline_tag;
+    row.library_name = content.library_name;
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
-    SNUG_TRY(store_set_content(tx, row, content.keys, content.key_count, err));
-    SNUG_TRY(store_set_live(tx, row->id, err));
+    SNUG_TRY(store_set_content(tx, &row, content.keys, content.key_count, err));
+    SNUG_TRY(store_set_live(tx, row.id, err));
     st = db_end(tx, true, err);
     tx = NULL;
 done:
@@ -172,7 +180,7 @@ snug_status hub_create_repo(hub *h, const hub_actor *who, const hub_new_repo *wa
     if (mine.id.type != HUB_SPACE) mine.sdk = SNUG_EMPTY;
     SNUG_TRY(check_new(&mine, err));
     hub_random_key(key);
-    make_oid24(oid24);
+    hub_random_id(oid24);
     row = (store_repo){.type = (int)mine.id.type,
                        .ns = snug_str(mine.id.ns),
                        .name = snug_str(mine.id.name),
@@ -187,7 +195,7 @@ snug_status hub_create_repo(hub *h, const hub_actor *who, const hub_new_repo *wa
     SNUG_TRY(reserve(h, &row, &mine.id, err));
     reserved = true;
     HUB_FAULT("hub.create.after_row", err, st);
-    SNUG_TRY(first_commit(h, who, &mine, key, a, err));
+    SNUG_TRY(first_commit(h, who, &mine, key, row.id, a, err));
     HUB_FAULT("hub.create.after_git", err, st);
     SNUG_TRY(make_live(h, &row, key, err));
     hub_touch(h, &mine.id);

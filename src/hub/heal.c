@@ -8,6 +8,8 @@
  *   LIVE       missing                    marked disabled and logged: somebody lost a disk
  *   none       there                      moved to <data>/lost, never destroyed
  *
+ * Pull requests half made or half merged are ended by hub_heal_pulls (pulls.c).
+ *
  * For:     hub_open.
  * Owns:    <data>/lost.
  * Threads: hub_heal runs before there are others.
@@ -35,7 +37,6 @@ snug_status hub_reconcile_repo(hub *h, int64_t row, snug_err *err)
     st = vcs_resolve_rev(git, SNUG_LIT("refs/heads/main"), &head, err);
     if (st != SNUG_OK && st != SNUG_ENOTFOUND) goto done;
     if (st == SNUG_OK && vcs_oid_eq(&head, &info.head)) goto done;
-    st = SNUG_OK;
     SNUG_TRY(hub_refresh_row_locked(h, row, git, snug_now_ms(), err));
     snug_metric_add(SNUG_M_RECONCILED, 1);
     snug_log(SNUG_INFO, "hub.reconciled", "repo=%s/%s", info.id.ns, info.id.name);
@@ -181,5 +182,6 @@ static snug_status heal_folders(hub *h, snug_err *err)
 snug_status hub_heal(hub *h, snug_err *err)
 {
     snug_status st = heal_rows(h, err);
+    if (st == SNUG_OK) st = hub_heal_pulls(h, err);
     return st == SNUG_OK ? heal_folders(h, err) : st;
 }

@@ -115,6 +115,7 @@ static void make_parts(hub *h)
     h->locks = hub_locks_new();
     h->stats = hub_stats_new();
     h->argon = hub_argon_new();
+    h->xorbs = hub_xorbs_new();
 }
 
 snug_status hub_open(const hub_opts *o, hub **out, snug_err *err)
@@ -156,6 +157,7 @@ void hub_close(hub *h)
     hub_tokens_free(h->tokens);
     hub_stats_free(h->stats);
     hub_argon_free(h->argon);
+    hub_xorbs_free(h->xorbs);
     if (h->vcs != NULL) vcs_close(h->vcs);
     blob_close(h->blobs);
     db_close(h->db);
@@ -168,6 +170,7 @@ void hub_close(hub *h)
 }
 
 blob_store *hub_blobs(hub *h) { return h->blobs; }
+vcs        *hub_vcs(hub *h) { return h->vcs; }
 
 /* ---- capabilities ---- */
 

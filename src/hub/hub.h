@@ -12,6 +12,7 @@
 #include "blob/blob.h"
 #include "db/db.h"
 #include "vcs/vcs.h"
+#include "xet/xet.h"
 
 typedef struct hub hub;
 
@@ -29,6 +30,7 @@ typedef struct hub_opts {
 snug_status hub_open(const hub_opts *o, hub **out, snug_err *err) SNUG_MUST_USE;
 void        hub_close(hub *h);
 blob_store *hub_blobs(hub *h);
+vcs        *hub_vcs(hub *h);
 
 /* ---- names ---- */
 typedef enum hub_type { HUB_MODEL, HUB_DATASET, HUB_SPACE, HUB_TYPE_COUNT } hub_type;
@@ -58,6 +60,7 @@ typedef struct hub_actor {
     hub_role   scope; /* what the token allows: READ or WRITE */
     snug_slice token_name;
     int64_t    token_created_ms;
+    snug_slice orgs; /* hub_role_in() reads it */
 } hub_actor;
 
 typedef struct hub_user {
@@ -108,13 +111,17 @@ typedef enum hub_visibility {
     HUB_INTERNAL
 } hub_visibility; /* internal: any signed-in user */
 
+/* Who reads the files of a repository everyone sees: all, who asks, whom a writer lets in. */
+typedef enum hub_gate { HUB_GATE_NONE, HUB_GATE_AUTO, HUB_GATE_MANUAL } hub_gate;
+
 typedef struct hub_repo_info {
     int64_t        row;
     hub_repo_id    id;
     char           oid24[25]; /* "_id" of the API: 24 hex */
     char           key[33];   /* names its git folder */
     hub_visibility visibility;
-    bool           gated, disabled;
+    hub_gate       gated; /* 0: files are open to all who see it */
+    bool           disabled;
     snug_slice     sdk;  /* Spaces */
     vcs_oid        head; /* of main */
     int64_t        created_ms, modified_ms;
@@ -142,6 +149,7 @@ typedef struct hub_new_repo {
     hub_repo_id    id;
     hub_visibility visibility;
     snug_slice     sdk, license; /* may be empty */
+    hub_repo      *from;         /* begins with these files instead of a template; may be NULL */
 } hub_new_repo;
 /* Makes the repository with its first commit. SNUG_ECONFLICT "You already created this model repo"
  * (also for ids that differ in case only). SNUG_EFORBIDDEN for a foreign namespace. */
@@ -207,6 +215,17 @@ snug_status hub_after_ref_change(hub *h, const hub_repo_id *id, snug_err *err) S
 /* Heals the row of one repository from its refs; called for all at start-up. */
 snug_status hub_reconcile_repo(hub *h, int64_t row, snug_err *err) SNUG_MUST_USE;
 
+/* ---- git push: the same rules for what comes by git's own protocol ---- */
+/* May `who` push anything here? Writers may, and authors of pull requests that are open. */
+snug_status hub_check_push(hub *h, const hub_actor *who, hub_repo *r, snug_err *err) SNUG_MUST_USE;
+/* Refuses the refs he cannot move by a push; asked before the pack is read. */
+void hub_check_push_refs(hub *h, const hub_actor *who, const hub_repo_info *info, vcs_push *p);
+/* Looks at everything new (raw files too large for git, LFS objects that are missing, bad paths),
+ * keeps it, moves each ref by compare-and-swap, and lets the row follow. What is refused is
+ * SNUG_OK: the push says why, ref by ref and in lines for the person. */
+snug_status hub_apply_push(hub *h, const hub_actor *who, const hub_repo_id *id, vcs_push *p,
+                           snug_err *err) SNUG_MUST_USE;
+
 typedef struct hub_preupload_file {
     snug_slice path, sample;
     uint64_t   size; /* in */
@@ -227,6 +246,110 @@ snug_status hub_sign(hub *h, snug_slice what, int64_t expires_ms, char sig[65],
                      snug_err *err) SNUG_MUST_USE;
 bool        hub_sign_ok(hub *h, snug_slice what, int64_t expires_ms, snug_slice sig);
 
+/* ---- objects: the bytes behind an LFS pointer, in whichever form they are stored ---- */
+typedef struct hub_object {
+    blob_id   oid;
+    uint64_t  size;
+    bool      is_blob;    /* stored whole: blob_open_fd gives it */
+    bool      is_xet;     /* deduplicated: made of these terms */
+    bool      is_named;   /* ... and readers of this repository may be told so: */
+    xet_hash  file;
+    xet_term *terms;      /* in the arena */
+    size_t    term_count; /* 0 for an empty file */
+} hub_object;
+/* The object as it may be read through this repository: SNUG_ENOTFOUND when it is not linked to it,
+ * or not stored. */
+snug_status hub_find_object(hub *h, int64_t repo_row, const blob_id *oid, snug_arena *a,
+                            hub_object *out, snug_err *err) SNUG_MUST_USE;
+/* Its Xet name alone, for listings; false: it has none, or may not be read here. */
+bool hub_find_xet_hash(hub *h, int64_t repo_row, const blob_id *oid, xet_hash *out);
+/* Reads bytes [first, first + len) in order; keeps nothing of `o`. One thread. */
+typedef struct hub_reader hub_reader;
+hub_reader               *hub_reader_new(hub *h, const hub_object *o, uint64_t first, uint64_t len);
+/* The next piece, good until the next call; empty at the end. */
+snug_status hub_reader_next(hub_reader *r, snug_slice *piece, snug_err *err) SNUG_MUST_USE;
+void        hub_reader_free(hub_reader *r); /* NULL is fine */
+/* A small part at once. */
+snug_status hub_read_object(hub *h, const hub_object *o, uint64_t off, void *buf, size_t n,
+                            snug_err *err) SNUG_MUST_USE;
+
+/* ---- Xet: the deduplicating store's own door ----
+ * Nobody is told of a xorb, nor may build on it, who did not bring it himself or may not read a
+ * repository it was brought to: for all others it does not exist. */
+enum { HUB_TICKET_MINUTES = 15, HUB_XET_REALM = 16 };
+typedef struct hub_ticket {
+    hub_actor  who;
+    int64_t    repo_row;
+    hub_role   scope;
+    snug_slice ref; /* written to; empty: a pull request about to be opened */
+    int64_t    expires_ms;
+} hub_ticket;
+/* A signed text that opens the store for one repository; the caller checked that `who` may read it
+ * or (hub_check_upload) bring objects for `ref`. */
+snug_status hub_ticket_new(hub *h, const hub_actor *who, int64_t repo_row, hub_role scope,
+                           snug_slice ref, snug_arena *a, snug_slice *text, int64_t *expires_ms,
+                           snug_err *err) SNUG_MUST_USE;
+/* SNUG_EUNAUTH: forged, expired, or the repository is gone; SNUG_EFORBIDDEN: not for that. */
+snug_status hub_ticket_read(hub *h, snug_slice text, hub_role need, snug_arena *a, hub_ticket *out,
+                            snug_err *err) SNUG_MUST_USE;
+/* Clients remember what a store has by its address. This part of it is another for each
+ * installation and each account, so that nobody is told about others by his own cache. */
+void hub_xet_realm(hub *h, const hub_actor *who, char out[HUB_XET_REALM + 1]);
+
+/* Receives a xorb: SNUG_EINVAL when it is not what its name says. *have: the caller may know that
+ * it is here already; nothing needs to be written. */
+typedef struct hub_xorb_in hub_xorb_in;
+snug_status hub_xorb_begin(hub *h, const hub_ticket *t, const xet_hash *name, hub_xorb_in **out,
+                           bool *have, snug_err *err) SNUG_MUST_USE;
+snug_status hub_xorb_write(hub_xorb_in *in, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
+snug_status hub_xorb_commit(hub_xorb_in *in, snug_err *err) SNUG_MUST_USE; /* frees */
+void        hub_xorb_abort(hub_xorb_in *in);                               /* NULL is fine */
+/* Size of the stored records of a xorb the caller may know of. */
+snug_status hub_xorb_size(hub *h, const hub_ticket *t, const xet_hash *name, uint64_t *size,
+                          snug_err *err) SNUG_MUST_USE;
+/* Its records as a file, for addresses this server signed. The caller closes it. */
+snug_status hub_xorb_open_fd(hub *h, const xet_hash *name, int *fd, uint64_t *size,
+                             snug_err *err) SNUG_MUST_USE;
+
+/* Registers the files of a shard, whole or not at all: every range proven, every hash recomputed,
+ * every SHA-256 taken from the bytes. `tell` (may be NULL) hears how far it is and may say stop.
+ * *fresh: something was not known before. SNUG_EINVAL with the first thing that is wrong. */
+typedef bool hub_shard_progress(void *arg, uint64_t done, uint64_t total);
+snug_status  hub_register_shard(hub *h, const hub_ticket *t, snug_slice shard,
+                                hub_shard_progress *tell, void *arg, bool *fresh,
+                                snug_err *err) SNUG_MUST_USE;
+/* A dedup answer: a shard with a xorb that holds this chunk. SNUG_ENOTFOUND: none to tell of. */
+snug_status hub_find_chunk(hub *h, const hub_ticket *t, const xet_hash *chunk, snug_buf *shard,
+                           snug_err *err) SNUG_MUST_USE;
+/* Bytes [first, last] of a file of the ticket's repository (last is clamped) as terms and spans.
+ * *size: of the whole file. */
+snug_status hub_plan_file(hub *h, const hub_ticket *t, const xet_hash *file, uint64_t first,
+                          uint64_t last, snug_arena *a, xet_plan *out, uint64_t *size,
+                          snug_err *err) SNUG_MUST_USE;
+
+/* ---- LFS file locks (the caller opened the repository with the right to write, or to read for a
+ * list) ---- */
+typedef struct hub_lfs_lock {
+    int64_t    id, created_ms;
+    snug_slice path, ref, owner;
+    bool       ours; /* the asking person's */
+} hub_lfs_lock;
+typedef struct hub_lock_query {
+    snug_slice path;      /* empty: any */
+    int64_t    id, after; /* 0: any, from the start */
+    size_t     limit;
+} hub_lock_query;
+/* *made false: *out is the lock that was there. */
+snug_status hub_lock_path(hub *h, const hub_actor *who, int64_t row, snug_slice path,
+                          snug_slice ref, snug_arena *a, hub_lfs_lock *out, bool *made,
+                          snug_err *err) SNUG_MUST_USE;
+snug_status hub_list_locks(hub *h, const hub_actor *who, int64_t row, const hub_lock_query *q,
+                           snug_arena *a, hub_lfs_lock **out, size_t *count, bool *more,
+                           snug_err *err) SNUG_MUST_USE;
+/* SNUG_EFORBIDDEN for somebody else's without `force`. */
+snug_status hub_unlock_path(hub *h, const hub_actor *who, int64_t row, int64_t id, bool force,
+                            snug_arena *a, hub_lfs_lock *out, snug_err *err) SNUG_MUST_USE;
+
 /* ---- branches and tags (need HUB_ROLE_WRITE on an opened repository) ---- */
 snug_status hub_create_branch(hub *h, hub_repo *r, snug_slice name, snug_slice start,
                               bool overwrite, snug_err *err) SNUG_MUST_USE;
@@ -238,5 +361,7 @@ snug_status hub_delete_tag(hub *h, hub_repo *r, snug_slice name, snug_err *err) 
 /* Card front matter checks, for validate-yaml and commits. Calls fn for each finding. */
 void hub_check_card(snug_slice readme, hub_type                                   type,
                     void (*fn)(void *arg, bool is_error, const char *text), void *arg);
+
+#include "hub/community.h"
 
 #endif

@@ -30,7 +30,8 @@ enum {
     HUB_RANK_LOCKS = 43,
     HUB_RANK_STATS = 44,
     HUB_RANK_ARGON = 45,
-    HUB_RANK_FLUSH = 46
+    HUB_RANK_FLUSH = 46,
+    HUB_RANK_XORBS = 47
 };
 #define HUB_DRAFT_BYTES_MAX (UINT64_C(2) << 30) /* regular contents of one commit */
 
@@ -49,6 +50,7 @@ typedef struct hub_locks   hub_locks;
 typedef struct hub_stats   hub_stats;
 typedef struct hub_flusher hub_flusher;
 typedef struct hub_argon   hub_argon;
+typedef struct hub_xorbs   hub_xorbs;
 
 struct hub {
     char         *data_dir, *git_dir, *draft_dir;
@@ -66,6 +68,7 @@ struct hub {
     hub_locks       *locks;
     hub_stats       *stats;
     hub_argon       *argon;
+    hub_xorbs       *xorbs;
     hub_flusher     *flusher;
 };
 
@@ -163,7 +166,6 @@ snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t n
 /* ---- licences (license.c) ---- */
 bool hub_license_known(snug_slice id);
 bool hub_license_is_family(snug_slice id);
-bool hub_task_known(snug_slice id); /* pipeline tags */
 
 /* ---- first commit (template.c) ---- */
 void        hub_default_attributes(hub_type type, snug_buf *out);
@@ -178,6 +180,75 @@ snug_status hub_put_file(vcs_repo *git, vcs_draft *d, snug_slice path, snug_slic
  * *ok false: it may not, or there is no such object. */
 snug_status hub_borrow_lfs(hub *h, const hub_actor *who, int64_t row, const blob_id *id,
                            uint64_t *size, bool *ok, snug_err *err) SNUG_MUST_USE;
+
+/* ---- Xet ---- */
+/* What a xorb holds and where its records lie; counted, and never changed. */
+typedef struct hub_xorb {
+    atomic_uint refs;
+    xet_xorb    x; /* chunks: heap */
+    blob_id     blob;
+} hub_xorb;
+hub_xorbs *hub_xorbs_new(void);
+void       hub_xorbs_free(hub_xorbs *c);
+/* From memory or the database; whether the caller may know of it is not asked here. */
+snug_status hub_xorb_get(hub *h, const xet_hash *name, hub_xorb **out, snug_err *err) SNUG_MUST_USE;
+void        hub_xorb_unref(hub_xorb *x); /* NULL is fine */
+/* The byte columns of xorbs and files (xet_index.c). */
+snug_slice   hub_pack_chunks(snug_arena *a, const xet_xorb *x);
+snug_slice   hub_pack_terms(snug_arena *a, const xet_term *terms, size_t n);
+snug_status  hub_unpack_terms(snug_arena *a, snug_slice packed, xet_term **out, size_t *n,
+                              snug_err *err) SNUG_MUST_USE;
+store_reader hub_reader_of(const hub_actor *who);
+int64_t      hub_chunk_key(const xet_hash *h); /* the 64 bits store_add_lookup takes */
+
+/* ---- pull requests (pulls.c) ---- */
+/* "refs/pr/7" -> 7; 0 when it is no such name. */
+int64_t hub_pull_number(snug_slice rev);
+/* May `who` put commits on this pull request? Its author and writers may, while it is open. */
+snug_status hub_check_pull_push(hub *h, const hub_actor *who, const hub_repo_info *info,
+                                int64_t num, snug_err *err) SNUG_MUST_USE;
+/* A pull request about to be: its number, taken by a hidden row. hub_publish_pull shows it, or
+ * hub_forget_pull ends it with its ref. The caller holds the repository's lock. */
+typedef struct hub_new_pull {
+    int64_t    row, num;
+    snug_slice ref; /* "refs/pr/7" */
+} hub_new_pull;
+snug_status hub_reserve_pull(hub *h, const hub_actor *who, const hub_repo_info *info,
+                             snug_slice title, snug_slice base, const vcs_oid *tip, snug_arena *a,
+                             hub_new_pull *out, snug_err *err) SNUG_MUST_USE;
+snug_status hub_publish_pull(hub *h, const hub_actor *who, const hub_repo_info *info, vcs_repo *git,
+                             const hub_new_pull *p, snug_slice description, bool draft,
+                             snug_err *err) SNUG_MUST_USE;
+void        hub_forget_pull(hub *h, vcs_repo *git, const hub_new_pull *p);
+/* Brings the row of a pull request to what its ref says: an event for each new commit. */
+snug_status hub_sync_pull_locked(hub *h, const hub_repo_info *info, vcs_repo *git, int64_t num,
+                                 snug_err *err) SNUG_MUST_USE;
+/* Ends what a crash left of pull requests half made or half merged. */
+snug_status hub_heal_pulls(hub *h, snug_err *err) SNUG_MUST_USE;
+
+/* ---- discussions (discussions.c) ---- */
+snug_status hub_check_title(snug_slice title, snug_slice *trimmed, snug_err *err) SNUG_MUST_USE;
+snug_status hub_check_comment(snug_slice text, snug_err *err) SNUG_MUST_USE;
+/* May this caller speak here at all? */
+snug_status hub_need_voice(const hub *h, const hub_actor *who, snug_err *err) SNUG_MUST_USE;
+/* Adds an event; `text` is what a comment says. */
+snug_status hub_put_event(db_txn *tx, const hub_actor *who, int64_t discussion,
+                          store_event_kind kind, snug_slice first, snug_slice second,
+                          snug_slice text, store_event *out, snug_err *err) SNUG_MUST_USE;
+snug_status hub_load_talk(hub *h, int64_t repo, int64_t num, snug_arena *a, store_discussion *out,
+                          snug_err *err) SNUG_MUST_USE;
+void        hub_random_id(char out[25]); /* like an object id of the platform */
+
+/* ---- people (people.c) ---- */
+/* The text behind hub_actor.orgs. */
+snug_status hub_load_orgs(db_txn *tx, snug_arena *a, int64_t user, snug_slice *out,
+                          snug_err *err) SNUG_MUST_USE;
+
+/* ---- wholes (upkeep.c) ---- */
+/* The files of main of an opened repository into a draft for the row `to`, with the right to read
+ * their LFS objects through it. */
+snug_status hub_put_copy(hub *h, const hub_actor *who, vcs_repo *git, vcs_draft *d, hub_repo *from,
+                         int64_t to, snug_err *err) SNUG_MUST_USE;
 
 /* ---- healing (heal.c) ---- */
 snug_status hub_heal(hub *h, snug_err *err) SNUG_MUST_USE;

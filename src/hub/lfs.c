@@ -43,27 +43,52 @@ bool hub_has_lfs(hub *h, int64_t repo_row, const blob_id *id, uint64_t *size)
     return found;
 }
 
+/* The link, and what readers of the source are shown of how the object is stored. */
+static snug_status borrow(hub *h, const hub_actor *who, int64_t row, snug_slice hex, uint64_t size,
+                          snug_err *err)
+{
+    snug_status  st = SNUG_OK;
+    snug_arena  *a = snug_arena_new();
+    db_txn      *tx = NULL;
+    store_reader reader = hub_reader_of(who);
+
+    SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
+    SNUG_TRY(store_link_lfs(tx, row, hex, size, snug_now_ms(), err));
+    SNUG_TRY(store_borrow_xet_files(tx, a, row, hex, &reader, err));
+    st = db_end(tx, true, err);
+    tx = NULL;
+done:
+    db_rollback(tx);
+    snug_arena_free(a);
+    return st;
+}
+
 snug_status hub_borrow_lfs(hub *h, const hub_actor *who, int64_t row, const blob_id *id,
                            uint64_t *size, bool *ok, snug_err *err)
 {
-    snug_status st = SNUG_OK;
-    snug_arena *a = snug_arena_new();
-    db_txn     *tx = NULL;
-    char        hex[65];
-    bool        linked, readable = false;
-    uint64_t    recorded;
+    snug_status    st = SNUG_OK;
+    snug_arena    *a = snug_arena_new();
+    db_txn        *tx = NULL;
+    char           hex[65];
+    bool           linked, readable = false, found, shown;
+    uint64_t       recorded;
+    store_xet_file packed;
 
     *ok = false;
-    if (!blob_exists(h->blobs, id, size)) goto done;
     blob_id_hex(id, hex);
     SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
+    if (!blob_exists(h->blobs, id, size)) {
+        SNUG_TRY(store_find_xet_sha256(tx, a, row, snug_str(hex), &packed, &found, &shown, err));
+        if (!found) goto done;
+        *size = packed.size;
+    }
     SNUG_TRY(store_has_lfs(tx, a, row, snug_str(hex), &recorded, &linked, err));
     if (!linked)
         SNUG_TRY(store_lfs_readable(tx, a, snug_str(hex), hub_sees(who), hub_own_ns(who), &readable,
                                     err));
     db_rollback(tx);
     tx = NULL;
-    if (!linked && readable) SNUG_TRY(hub_link_lfs(h, row, id, *size, err));
+    if (!linked && readable) SNUG_TRY(borrow(h, who, row, snug_str(hex), *size, err));
     *ok = linked || readable;
 done:
     db_rollback(tx);

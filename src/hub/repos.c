@@ -23,28 +23,24 @@ snug_slice hub_own_ns(const hub_actor *who)
     return hub_is_anonymous(who) ? SNUG_EMPTY : who->name;
 }
 
-static bool owns(const hub_actor *who, const hub_repo_info *repo)
+static hub_role role_of(const hub_actor *who, const hub_repo_info *repo)
 {
-    return !hub_is_anonymous(who) &&
-           (who->is_admin || snug_eq_nocase(who->name, snug_str(repo->id.ns)));
+    return hub_role_in(who, snug_str(repo->id.ns));
 }
 
 bool hub_can_read(const hub_actor *who, const hub_repo_info *repo)
 {
     switch (repo->visibility) {
-    case HUB_PUBLIC:
-        return true;
-    case HUB_INTERNAL:
-        return !hub_is_anonymous(who);
-    case HUB_PRIVATE:
-        break;
+    case HUB_PUBLIC: return true;
+    case HUB_INTERNAL: return !hub_is_anonymous(who);
+    case HUB_PRIVATE: break;
     }
-    return owns(who, repo);
+    return role_of(who, repo) >= HUB_ROLE_READ;
 }
 
 bool hub_can_write(const hub_actor *who, const hub_repo_info *repo)
 {
-    return owns(who, repo) && who->scope >= HUB_ROLE_WRITE;
+    return role_of(who, repo) >= HUB_ROLE_WRITE && who->scope >= HUB_ROLE_WRITE;
 }
 
 snug_status hub_fail_absent(const hub_actor *who, snug_err *err)
@@ -68,7 +64,7 @@ void hub_info_of_row(const store_repo *row, hub_repo_info *out)
 {
     *out = (hub_repo_info){.row = row->id,
                            .visibility = (hub_visibility)row->visibility,
-                           .gated = row->gated,
+                           .gated = (hub_gate)row->gated,
                            .disabled = row->disabled,
                            .sdk = row->sdk,
                            .created_ms = row->created_ms,
@@ -225,12 +221,19 @@ snug_status hub_claim_ns(hub *h, const hub_actor *who, hub_repo_id *id, snug_err
     if (hub_repo_name_reserved(snug_str(id->name)))
         SNUG_FAIL(err, SNUG_EINVAL, "The name \"%s\" is reserved", id->name);
     if (!snug_eq_nocase(ns, who->name)) {
-        if (!who->is_admin)
+        hub_org org;
+        if (hub_role_in(who, ns) < HUB_ROLE_WRITE)
             SNUG_FAIL(
                 err, SNUG_EFORBIDDEN,
                 "You cannot put a %s into the namespace \"%s\": only its owner and admins can",
                 hub_type_name(id->type), id->ns);
-        st = hub_find_user(h, ns, a, &owner, err);
+        owner.name = SNUG_EMPTY;
+        st = hub_find_org(h, ns, a, &org, err);
+        if (st == SNUG_OK) owner.name = org.name;
+        if (st == SNUG_ENOTFOUND) {
+            snug_err_clear(err);
+            st = hub_find_user(h, ns, a, &owner, err);
+        }
         if (st == SNUG_ENOTFOUND) { /* an admin's own namespace, such as a mirrored one */
             snug_err_clear(err);
             st = SNUG_OK;

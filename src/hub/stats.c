@@ -146,6 +146,9 @@ static void heal_stale(hub *h, const int64_t *rows, size_t n)
         snug_log_err(SNUG_ERROR, "hub.reconcile", &err);
         hub_mark_stale(h, rows[i]);
     }
+    snug_err err = {0};
+    if (n > 0 && hub_heal_pulls(h, &err) != SNUG_OK)
+        snug_log_err(SNUG_ERROR, "hub.pull.heal", &err);
 }
 
 static void flush_loop(void *arg)

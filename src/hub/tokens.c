@@ -64,13 +64,14 @@ void hub_tokens_forget(hub *h)
 
 /* ---- the table ---- */
 
-enum { SLICES = 4 };
+enum { SLICES = 5 };
 static void list_slices(hub_actor *w, snug_slice *out[SLICES])
 {
     out[0] = &w->name;
     out[1] = &w->fullname;
     out[2] = &w->email;
     out[3] = &w->token_name;
+    out[4] = &w->orgs;
 }
 
 static size_t text_size(hub_actor *w)
@@ -227,6 +228,7 @@ snug_status hub_identify(hub *h, snug_slice token, snug_arena *a, hub_actor *out
                        .scope = row.role >= HUB_ROLE_WRITE ? HUB_ROLE_WRITE : HUB_ROLE_READ,
                        .token_name = row.name,
                        .token_created_ms = row.created_ms};
+    SNUG_TRY(hub_load_orgs(tx, a, owner.id, &out->orgs, err));
     remember(h->tokens, &hash, out, row.id, generation);
 done:
     db_rollback(tx);

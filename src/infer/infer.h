@@ -5,10 +5,11 @@
 
 #include "base/base.h"
 
-/* A loaded model with its tokenizer, from a folder with config.json, safetensors, tokenizer.json. */
+/* A loaded model with its tokenizer, from a folder with config.json, safetensors, tokenizer.json.
+ */
 typedef struct infer_ctx infer_ctx;
-snug_status infer_open(const char *dir, infer_ctx **out, snug_err *err) SNUG_MUST_USE;
-void        infer_close(infer_ctx *c); /* NULL is fine */
+snug_status              infer_open(const char *dir, infer_ctx **out, snug_err *err) SNUG_MUST_USE;
+void                     infer_close(infer_ctx *c); /* NULL is fine */
 
 typedef struct infer_task {
     const char *name; /* "text-classification" */
@@ -22,11 +23,14 @@ const infer_task *infer_default_task(const infer_ctx *c);
 
 /* Streams generated text piece by piece; stops early when fn returns false. */
 snug_status infer_generate(infer_ctx *c, snug_slice prompt, snug_json parameters,
-                           bool (*fn)(void *arg, snug_slice piece), void *arg, snug_err *err) SNUG_MUST_USE;
+                           bool (*fn)(void *arg, snug_slice piece), void *arg,
+                           snug_err *err) SNUG_MUST_USE;
 
 /* `snug forward`: reads tensors in.* from in_path, runs the class (NULL: config's architectures[0])
- * in float32, writes out.* to out_path; generate (absent: none) -> generated ids as JSON into ids. */
+ * in float32, writes out.* to out_path; generate (absent: none) -> generated ids as JSON into ids.
+ */
 snug_status infer_forward_files(const char *dir, const char *class_name, const char *in_path,
-                                const char *out_path, snug_json generate, snug_buf *ids, snug_err *err) SNUG_MUST_USE;
+                                const char *out_path, snug_json generate, snug_buf *ids,
+                                snug_err *err) SNUG_MUST_USE;
 
 #endif

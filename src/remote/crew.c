@@ -45,9 +45,10 @@ static void report(remote_crew *c, bool finished)
     snug_lock(&c->lock);
     memcpy(what, c->what, sizeof what);
     snug_unlock(&c->lock);
+    uint64_t        passes = c->passes > 1 ? c->passes : 1;
     remote_progress p = {.what = what,
-                         .done = atomic_load(&c->done),
-                         .total = atomic_load(&c->total),
+                         .done = atomic_load(&c->done) / passes,
+                         .total = atomic_load(&c->total) / passes,
                          .files_done = atomic_load(&c->files_done),
                          .files_total = atomic_load(&c->files_total),
                          .finished = finished};

@@ -27,7 +27,8 @@ snug_status remote_forget_token(snug_err *err) SNUG_MUST_USE;
 
 /* Progress of a transfer, called on the thread that asked for it at most 20 times a second, and
  * once at the end. `done` never shrinks. An upload reads each byte twice, to hash it and to send
- * it, and counts both; bytes the hub already holds count as sent. */
+ * it: each pass counts for half, so `total` is what a person calls the size. Bytes the hub already
+ * holds count as sent. */
 typedef struct remote_progress {
     const char *what;        /* file or step */
     uint64_t    done, total; /* bytes over all files */

@@ -106,6 +106,7 @@ typedef struct remote_crew {
     void               *progress_arg;
     atomic_bool         stop; /* what calls watch */
     _Atomic uint64_t    done, total, network;
+    unsigned            passes; /* over each byte; 0 means 1. done and total count them all */
     _Atomic size_t      files_done, files_total;
     snug_mutex          lock; /* rank 900: guards what, first, failed, running */
     snug_cond           idle;

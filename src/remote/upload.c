@@ -427,6 +427,7 @@ static snug_status gather(upload *up, remote_crew *c, snug_err *err)
             SNUG_TRY(snug_read_file(up->a, e[i].file, IGNORE_MAX, &up->git_ignore, err));
         }
     }
+    c->passes = 2; /* to hash it and to send it */
     atomic_store(&c->total, 2 * bytes);
     atomic_store(&c->files_total, up->count);
 done:

@@ -33,8 +33,7 @@ snug_status store_lfs_readable(db_txn *tx, snug_arena *a, snug_slice oid_hex, in
 {
     static const db_query q = {
         "SELECT r.id FROM lfs_links l JOIN repos r ON r.id = l.repo_id WHERE l.oid = $1 AND "
-        "r.state = 1 AND r.disabled = 0 AND ((r.visibility = 0 AND r.gated = 0) OR $2 >= 2 OR "
-        "($2 >= 1 AND r.visibility = 2 AND r.gated = 0) OR r.ns_key = $3) LIMIT 1"};
+        "r.state = 1 AND r.disabled = 0 AND " STORE_READABLE("$2", "$3") " LIMIT 1"};
     const db_val *cols;
     db_val        args[] = {db_text(oid_hex), db_int(sees), db_text(store_lower(a, me))};
     snug_status   st = db_one(tx, a, q, args, 3, &cols, err);

@@ -15,8 +15,7 @@
 /* $1 type  $2,$3 place  $4 sees  $5 me  $6 search pattern  $7 limit  $8 author  $9.. tags */
 #define LIST(column, more)                                                                         \
     {"SELECT " STORE_REPO_COLS " FROM repos r WHERE r.type = $1 AND r.state = 1 AND (" column      \
-     ", r.id) < ($2, $3) AND (r.visibility = 0 OR $4 >= 2 OR ($4 >= 1 AND r.visibility = 2) OR "   \
-     "r.ns_key = $5) AND r.id_key LIKE $6 ESCAPE '!'" more " ORDER BY " column                     \
+     ", r.id) < ($2, $3) AND " STORE_SEEN("$4", "$5") " AND r.id_key LIKE $6 ESCAPE '!'" more " ORDER BY " column                     \
      " DESC, r.id DESC LIMIT $7"}
 #define BY_AUTHOR " AND r.ns_key = $8"
 #define BY_TAGS                                                                                    \
@@ -37,18 +36,12 @@ static const size_t shape_args[SHAPE_COUNT] = {7, 8, 9 + STORE_FILTERS_MAX};
 int64_t store_sort_value(store_sort sort, const store_repo *r)
 {
     switch (sort) {
-    case STORE_BY_CREATED:
-        return r->created_ms;
-    case STORE_BY_MODIFIED:
-        return r->modified_ms;
-    case STORE_BY_DOWNLOADS:
-        return r->downloads;
-    case STORE_BY_LIKES:
-        return r->likes;
-    case STORE_BY_TRENDING:
-        return r->trending;
-    case STORE_BY_ID:
-        break;
+    case STORE_BY_CREATED: return r->created_ms;
+    case STORE_BY_MODIFIED: return r->modified_ms;
+    case STORE_BY_DOWNLOADS: return r->downloads;
+    case STORE_BY_LIKES: return r->likes;
+    case STORE_BY_TRENDING: return r->trending;
+    case STORE_BY_ID: break;
     }
     return 0;
 }

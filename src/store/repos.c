@@ -24,7 +24,7 @@ void store_read_repo(snug_arena *a, const db_val *c, store_repo *out)
         .oid24 = snug_arena_dup(a, c[4].s),
         .git_key = snug_arena_dup(a, c[5].s),
         .visibility = (int)c[6].i,
-        .gated = c[7].i != 0,
+        .gated = (int)c[7].i,
         .disabled = c[8].i != 0,
         .state = (store_state)c[9].i,
         .creator_id = c[10].i,
@@ -117,7 +117,8 @@ snug_status store_find_redirect(db_txn *tx, snug_arena *a, int type, snug_slice 
 snug_status store_namespace_used(db_txn *tx, snug_slice ns, bool *used, snug_err *err)
 {
     static const db_query q = {
-        "SELECT r.id FROM repos r WHERE r.ns_key = $1 AND r.state <> 2 LIMIT 1"};
+        "SELECT r.id FROM repos r WHERE r.ns_key = $1 AND r.state <> 2 UNION ALL "
+        "SELECT o.id FROM orgs o WHERE o.name_key = $1 LIMIT 1"};
     snug_arena   *a = snug_arena_new();
     const db_val *cols;
     db_val        arg = db_text(store_lower(a, ns));
@@ -218,6 +219,12 @@ snug_status store_set_visibility(db_txn *tx, int64_t id, int visibility, snug_er
     return set_int(tx, q, id, visibility, err);
 }
 
+snug_status store_set_gate(db_txn *tx, int64_t id, int gate, snug_err *err)
+{
+    static const db_query q = {"UPDATE repos SET gated = $2 WHERE id = $1"};
+    return set_int(tx, q, id, gate, err);
+}
+
 snug_status store_set_disabled(db_txn *tx, int64_t id, bool disabled, snug_err *err)
 {
     static const db_query q = {"UPDATE repos SET disabled = $2 WHERE id = $1"};
@@ -253,10 +260,12 @@ snug_status store_delete_repo(db_txn *tx, int64_t id, snug_err *err)
     static const db_query all[] = {
         {"DELETE FROM redirects WHERE repo_id = $1"}, {"DELETE FROM repo_tags WHERE repo_id = $1"},
         {"DELETE FROM lfs_links WHERE repo_id = $1"}, {"DELETE FROM downloads WHERE repo_id = $1"},
+        {"DELETE FROM xet_links WHERE repo_id = $1"}, {"DELETE FROM lfs_locks WHERE repo_id = $1"},
         {"DELETE FROM repos WHERE id = $1"},
     };
     snug_status st = SNUG_OK;
     db_val      arg = db_int(id);
+    SNUG_TRY(store_drop_community(tx, id, err));
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         SNUG_TRY(db_exec(tx, all[i], &arg, 1, NULL, err));
 done:

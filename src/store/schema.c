@@ -101,7 +101,49 @@ static const char schema_1[] =
     " count BIGINT NOT NULL,"
     " PRIMARY KEY (repo_id, day));";
 
-static const db_migration steps[] = {{1, schema_1}};
+/* Deduplicated storage. BYTEA is PostgreSQL's word for bytes; SQLite takes any. */
+static const char schema_2[] =
+    "INSERT INTO counters (name, value) VALUES ('xorbs', 0);"
+    "INSERT INTO counters (name, value) VALUES ('xet_files', 0);"
+
+    "CREATE TABLE xorbs ("
+    " id INTEGER PRIMARY KEY,"
+    " hash TEXT NOT NULL UNIQUE," /* the text form of a Xet hash */
+    " blob TEXT NOT NULL,"        /* SHA-256 of its records, hex: where they are stored */
+    " stored_size BIGINT NOT NULL,"
+    " raw_size BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL,"
+    " chunks BYTEA NOT NULL);" /* last: long, and seldom read */
+
+    "CREATE TABLE xorb_links (" /* who brought it where: a reason to be told that it exists */
+    " xorb_id INTEGER NOT NULL,"
+    " repo_id INTEGER NOT NULL,"
+    " user_id INTEGER NOT NULL,"
+    " created_ms BIGINT NOT NULL,"
+    " PRIMARY KEY (xorb_id, repo_id, user_id));"
+
+    "CREATE TABLE xorb_lookup (" /* chunks a client may ask for; 64 of the hash's 256 bits */
+    " chunk BIGINT NOT NULL,"
+    " xorb_id INTEGER NOT NULL,"
+    " chunk_index INTEGER NOT NULL,"
+    " file TEXT NOT NULL," /* hash of a file it belongs to: the rest of it is told along */
+    " PRIMARY KEY (chunk, xorb_id, chunk_index));"
+
+    "CREATE TABLE xet_files ("
+    " id INTEGER PRIMARY KEY,"
+    " hash TEXT NOT NULL UNIQUE,"
+    " sha256 TEXT NOT NULL," /* computed by us from the bytes, never taken on trust */
+    " size BIGINT NOT NULL,"
+    " created_ms BIGINT NOT NULL,"
+    " terms BYTEA NOT NULL);"
+    "CREATE INDEX xet_files_by_sha256 ON xet_files (sha256);";
+
+static const db_migration steps[] = {{1, schema_1},
+                                     {2, schema_2},
+                                     {3, store_schema_locks},
+                                     {4, store_schema_community},
+                                     {5, store_schema_groups},
+                                     {6, store_schema_layouts}};
 
 snug_status store_migrate(db *d, snug_err *err)
 {

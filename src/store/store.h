@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store/store.h - typed rows and queries over db/db.h: users, tokens, repositories, redirects,
- * tags, LFS links, download statistics, server secrets.
+ * tags, LFS links, deduplicated storage, download statistics, server secrets.
  *
  * For:     hub/, which decides who may do what; nothing here knows about permission but the one
  *          filter of store_list_repos, so that pages are full and counts leak nothing.
@@ -69,7 +69,8 @@ typedef struct store_repo {
     snug_slice  ns, name;
     snug_slice  oid24, git_key;
     int         visibility; /* hub_visibility */
-    bool        gated, disabled;
+    int         gated;      /* hub_gate */
+    bool        disabled;
     store_state state;
     int64_t     creator_id;
     snug_slice  sdk;
@@ -93,6 +94,7 @@ snug_status store_get_repo(db_txn *tx, snug_arena *a, int64_t id, store_repo *ou
 /* Rows with id > after, any state, in id order: for walks over all. */
 snug_status store_walk_repos(db_txn *tx, snug_arena *a, int64_t after, size_t n, store_repo **out,
                              size_t *count, snug_err *err) SNUG_MUST_USE;
+/* Do repositories live under it, or is it an organization? */
 snug_status store_namespace_used(db_txn *tx, snug_slice ns, bool *used,
                                  snug_err *err) SNUG_MUST_USE;
 
@@ -160,6 +162,24 @@ snug_status store_lfs_readable(db_txn *tx, snug_arena *a, snug_slice oid_hex, in
 snug_status store_lfs_bytes(db_txn *tx, snug_arena *a, int64_t repo, uint64_t *out,
                             snug_err *err) SNUG_MUST_USE;
 
+/* ---- LFS file locks ---- */
+typedef struct store_lock {
+    int64_t    id, repo_id, owner_id, created_ms;
+    snug_slice path, ref, owner; /* owner: the name, by owner_id */
+} store_lock;
+snug_status store_add_lock(db_txn *tx, const store_lock *l, int64_t *id,
+                           snug_err *err) SNUG_MUST_USE;
+snug_status store_find_lock(db_txn *tx, snug_arena *a, int64_t repo, int64_t id, store_lock *out,
+                            bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_find_lock_of(db_txn *tx, snug_arena *a, int64_t repo, snug_slice path,
+                               store_lock *out, bool *found, snug_err *err) SNUG_MUST_USE;
+/* Those with id > after, at most n, in id order. */
+snug_status store_list_locks(db_txn *tx, snug_arena *a, int64_t repo, int64_t after, size_t n,
+                             store_lock **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status store_count_locks(db_txn *tx, snug_arena *a, int64_t repo, uint64_t *out,
+                              snug_err *err) SNUG_MUST_USE;
+snug_status store_delete_lock(db_txn *tx, int64_t repo, int64_t id, snug_err *err) SNUG_MUST_USE;
+
 /* ---- download statistics: a row per repository and UTC day ---- */
 enum { STORE_DOWNLOAD_DAYS = 30, STORE_TRENDING_DAYS = 7 };
 snug_status store_add_downloads(db_txn *tx, int64_t repo, int64_t day, uint64_t n,
@@ -168,9 +188,78 @@ snug_status store_add_downloads(db_txn *tx, int64_t repo, int64_t day, uint64_t 
 snug_status store_roll_downloads(db_txn *tx, int64_t today, bool *rolled,
                                  snug_err *err) SNUG_MUST_USE;
 
+/* ---- deduplicated storage: hashes are text, 64 hex digits ---- */
+typedef struct store_xorb {
+    int64_t    id;
+    snug_slice hash, blob;
+    uint64_t   stored_size, raw_size;
+    int64_t    created_ms;
+    snug_slice chunks; /* as hub/ packs them */
+} store_xorb;
+/* *added false: it was there already, and *id is that one's. */
+snug_status store_add_xorb(db_txn *tx, const store_xorb *x, int64_t *id, bool *added,
+                           snug_err *err) SNUG_MUST_USE;
+snug_status store_find_xorb(db_txn *tx, snug_arena *a, snug_slice hash, store_xorb *out,
+                            bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_link_xorb(db_txn *tx, int64_t xorb, int64_t repo, int64_t user, int64_t now_ms,
+                            snug_err *err) SNUG_MUST_USE;
+/* Who asks: `sees` and `me` as in store_list; user 0 is nobody. */
+typedef struct store_reader {
+    int        sees;
+    snug_slice me;
+    int64_t    user;
+} store_reader;
+/* The xorb of this hash, if the reader brought it himself or to a repository he sees. */
+snug_status store_xorb_readable(db_txn *tx, snug_arena *a, snug_slice hash, const store_reader *who,
+                                int64_t *id, bool *yes, snug_err *err) SNUG_MUST_USE;
+/* `file`: hash of a file the chunk belongs to, or empty. The first one that is known stays. */
+snug_status store_add_lookup(db_txn *tx, int64_t chunk, int64_t xorb, uint32_t chunk_index,
+                             snug_slice file, snug_err *err) SNUG_MUST_USE;
+typedef struct store_lookup {
+    snug_slice xorb_hash, file;
+    uint32_t   chunk_index;
+} store_lookup;
+enum { STORE_LOOKUP_MAX = 16 };
+/* Where a chunk of this key may be, in xorbs the reader may know of; newest first. */
+snug_status store_find_lookup(db_txn *tx, snug_arena *a, int64_t chunk, const store_reader *who,
+                              store_lookup out[STORE_LOOKUP_MAX], size_t *count,
+                              snug_err *err) SNUG_MUST_USE;
+
+/* How a file is put together. One file may have several layouts, since nobody is shown one that was
+ * made where he may not read: its xorbs would tell him who else has the file. */
+typedef struct store_xet_file {
+    int64_t    id;
+    snug_slice hash, sha256;
+    uint64_t   size;
+    int64_t    created_ms;
+    snug_slice terms; /* as hub/ packs them */
+} store_xet_file;
+snug_status store_add_xet_file(db_txn *tx, const store_xet_file *f, int64_t *id,
+                               snug_err *err) SNUG_MUST_USE;
+/* The repository's readers may be shown this layout. */
+snug_status store_link_xet_file(db_txn *tx, int64_t repo, int64_t id, snug_err *err) SNUG_MUST_USE;
+/* The oldest layout of this file that the reader sees in some repository. */
+snug_status store_find_xet_file(db_txn *tx, snug_arena *a, snug_slice hash, const store_reader *who,
+                                store_xet_file *out, bool *found, snug_err *err) SNUG_MUST_USE;
+/* ... that this repository shows. */
+snug_status store_find_xet_file_in(db_txn *tx, snug_arena *a, int64_t repo, snug_slice hash,
+                                   store_xet_file *out, bool *found, snug_err *err) SNUG_MUST_USE;
+/* Any layout of this content: for reading the bytes. *shown: this repository may name it. */
+snug_status store_find_xet_sha256(db_txn *tx, snug_arena *a, int64_t repo, snug_slice sha256,
+                                  store_xet_file *out, bool *found, bool *shown,
+                                  snug_err *err) SNUG_MUST_USE;
+/* The hash under which content of this repository can be reconstructed. */
+snug_status store_xet_hash_in(db_txn *tx, snug_arena *a, int64_t repo, snug_slice sha256,
+                              snug_slice *hash, bool *found, snug_err *err) SNUG_MUST_USE;
+/* Shows in `repo` what the reader sees of this content elsewhere. */
+snug_status store_borrow_xet_files(db_txn *tx, snug_arena *a, int64_t repo, snug_slice sha256,
+                                   const store_reader *who, snug_err *err) SNUG_MUST_USE;
+
 /* ---- server secrets and marks ---- */
 /* Keeps `fresh` under the name unless there is a value already; gives the value that holds. */
 snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_slice fresh,
                               snug_slice *out, snug_err *err) SNUG_MUST_USE;
+
+#include "store/community.h"
 
 #endif

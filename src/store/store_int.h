@@ -12,7 +12,37 @@ snug_status store_next_id(db_txn *tx, const char *counter, int64_t *out,
 /* A lower-case copy (ASCII). */
 snug_slice store_lower(snug_arena *a, snug_slice s);
 
+/* Steps of the schema (schema_community.c). */
+extern const char store_schema_community[], store_schema_groups[];
+
+/* All rows of a query, at most `max`, each copied by `read` into an array of items of `size`
+ * bytes. */
+typedef void store_row_reader(snug_arena *a, const db_val *cols, void *item);
+snug_status  store_rows(db_txn *tx, snug_arena *a, db_query q, const db_val *args, size_t n,
+                        size_t max, size_t size, store_row_reader *read, void **out, size_t *count,
+                        snug_err *err) SNUG_MUST_USE;
+/* The first column of the first row as a number; `dflt` without a row. */
+snug_status store_number(db_txn *tx, db_query q, const db_val *args, size_t n, int64_t dflt,
+                         int64_t *out, snug_err *err) SNUG_MUST_USE;
+/* Ends everything community keeps of a repository. */
+snug_status store_drop_community(db_txn *tx, int64_t repo, snug_err *err) SNUG_MUST_USE;
+
 static inline db_val store_bool(bool b) { return db_int(b ? 1 : 0); }
+
+/* Repositories `r` whose owner is $key, a user's lower-case name, or an organization of his. */
+#define STORE_OWN(key)                                                                             \
+    "(r.ns_key = " key " OR r.ns_key IN (SELECT o.name_key FROM orgs o JOIN org_members m ON "     \
+    "m.org_id = o.id JOIN users u ON u.id = m.user_id WHERE u.name_key = " key "))"
+/* Repositories `r` a reader may know of: $sees as in store_list, $key his name. */
+#define STORE_SEEN(sees, key)                                                                      \
+    "(r.visibility = 0 OR " sees " >= 2 OR (" sees                                                 \
+    " >= 1 AND r.visibility = 2) OR " STORE_OWN(key) ")"
+
+/* ... and whose files he may read: gated ones when he was let in. */
+#define STORE_READABLE(sees, key)                                                                  \
+    "(((r.visibility = 0 OR (" sees " >= 1 AND r.visibility = 2)) AND (r.gated = 0 OR EXISTS "     \
+    "(SELECT 1 FROM access_requests q JOIN users v ON v.id = q.user_id WHERE q.repo_id = r.id "    \
+    "AND q.status = 1 AND v.name_key = " key "))) OR " sees " >= 2 OR " STORE_OWN(key) ")"
 
 /* Columns of a repository row `r`, in the order store_read_repo takes them. */
 #define STORE_REPO_COLS                                                                            \
@@ -30,5 +60,9 @@ snug_status store_one_repo(db_txn *tx, snug_arena *a, db_query q, const db_val *
 snug_status store_many_repos(db_txn *tx, snug_arena *a, db_query q, const db_val *args, size_t n,
                              size_t max, store_repo **out, size_t *count,
                              snug_err *err) SNUG_MUST_USE;
+
+/* Steps of the schema that live beside their queries. */
+extern const char store_schema_locks[];   /* locks.c */
+extern const char store_schema_layouts[]; /* xet.c */
 
 #endif

@@ -16,6 +16,16 @@ static snug_status refuse(const tensor_op *op, snug_err *err, const char *why)
                      tensor_shape_text(&op->out, o));
 }
 
+/* Blocks lie along the last dimension and every row starts with one. */
+static bool blocks_whole(const tensor *t, size_t block)
+{
+    if (t->rank == 0 || t->stride[t->rank - 1] != 1 || t->shape[t->rank - 1] % block != 0)
+        return false;
+    for (unsigned i = 0; i + 1 < t->rank; i++)
+        if (t->stride[i] % block != 0) return false;
+    return true;
+}
+
 /* The last byte a view can touch lies in its memory. */
 static bool inside(const tensor *t)
 {
@@ -26,14 +36,15 @@ static bool inside(const tensor *t)
         if (snug_mul(t->shape[i] - 1, t->stride[i], &step) || snug_add(last, step, &last))
             return false;
     }
-    size_t each = tensor_dtype_bytes(t->dtype);
-    if (snug_add(last, 1, &last) || snug_mul(last, each, &bytes) ||
-        snug_add(bytes, t->offset, &bytes))
+    size_t each = tensor_dtype_bytes(t->dtype), block = tensor_dtype_block(t->dtype);
+    if (snug_mul(last / block + 1, each, &bytes) || snug_add(bytes, t->offset, &bytes))
         return false;
-    return bytes <= t->mem->size && t->offset % each == 0;
+    if (bytes > t->mem->size) return false;
+    return block > 1 ? blocks_whole(t, block) : t->offset % each == 0;
 }
 
 static bool is_weight(const tensor *t) { return tensor_dtype_is_float(t->dtype); }
+static bool is_matrix(const tensor *t) { return is_weight(t) || tensor_dtype_is_quant(t->dtype); }
 static bool is_act(const tensor *t) { return t->dtype == TENSOR_F32; }
 static bool rows_ok(const tensor *t)
 {
@@ -60,7 +71,7 @@ static const char *check_linear(const tensor_op *op)
 {
     const tensor *x = &op->in[0], *w = &op->in[1];
     if (x->rank < 1 || w->rank != 2) return "input of rank 1 or more, weight of rank 2 wanted";
-    if (!is_act(x) || !is_act(&op->out) || !is_weight(w)) return "element types";
+    if (!is_act(x) || !is_act(&op->out) || !is_matrix(w)) return "element types";
     if (w->shape[1] != tensor_cols(x)) return "the weight does not fit the input";
     if (!leading_equal(x, &op->out, 1) || tensor_cols(&op->out) != w->shape[0])
         return "the output does not fit";
@@ -87,7 +98,7 @@ static const char *check_matmul(const tensor_op *op)
 static const char *check_embed(const tensor_op *op)
 {
     const tensor *table = &op->in[0], *ids = &op->in[1], *o = &op->out;
-    if (table->rank != 2 || !is_weight(table) || !rows_ok(table))
+    if (table->rank != 2 || !is_matrix(table) || !rows_ok(table))
         return "the table must be [rows, width]";
     if ((ids->dtype != TENSOR_I32 && ids->dtype != TENSOR_I64) || !tensor_is_dense(ids))
         return "ids must be dense I32 or I64";
@@ -184,6 +195,10 @@ static const char *check_act(const tensor_op *op)
 static const char *check_copy(const tensor_op *op)
 {
     if (!tensor_same_shape(&op->in[0], &op->out)) return "shapes differ";
+    if (tensor_dtype_is_quant(op->in[0].dtype))
+        return is_act(&op->out) && tensor_is_dense(&op->in[0]) && tensor_is_dense(&op->out)
+                   ? NULL
+                   : "blocks convert to F32, both dense";
     return is_weight(&op->in[0]) && is_weight(&op->out) ? NULL : "only float types convert";
 }
 

@@ -96,8 +96,10 @@ snug_status tensor_new_from(tensor_dev *d, tensor_dtype dtype, unsigned rank, co
     snug_status st = tensor_shape(dtype, rank, shape, out, err);
     if (st != SNUG_OK) return st;
     size_t n = tensor_size(out);
-    /* Files promise no alignment; an unaligned tensor is copied. */
-    if (keep && d->backend->wrap != NULL && (uintptr_t)data % tensor_dtype_bytes(dtype) == 0)
+    /* Files promise no alignment; an unaligned tensor is copied, unless it is blocks, which need
+     * none. */
+    bool fits = tensor_dtype_is_quant(dtype) || (uintptr_t)data % tensor_dtype_bytes(dtype) == 0;
+    if (keep && d->backend->wrap != NULL && fits)
         return d->backend->wrap(d, data, n, &out->mem, err);
     st = d->backend->alloc(d, n, &out->mem, err);
     if (st == SNUG_OK && n > 0) st = d->backend->put(out->mem, 0, data, n, err);
@@ -234,7 +236,8 @@ static size_t span_bytes(const tensor *t)
         if (t->shape[i] == 0) return 0;
         last += (t->shape[i] - 1) * t->stride[i];
     }
-    return (last + 1) * tensor_dtype_bytes(t->dtype);
+    size_t block = tensor_dtype_block(t->dtype);
+    return (last / block + 1) * tensor_dtype_bytes(t->dtype);
 }
 
 static bool host_visible(const tensor_op *op)

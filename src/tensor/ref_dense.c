@@ -7,7 +7,7 @@
  *          number of threads nor on the other rows of the batch.
  * Truth:   sums run in 16 float32 lanes that are added pairwise at the end, so the error grows with
  *          the length / 16. */
-#include "tensor/tensor_int.h"
+#include "tensor/quant_int.h"
 
 #include <math.h>
 
@@ -62,6 +62,7 @@ static void linear_part(void *arg, size_t from, size_t to, unsigned worker)
 
 snug_status ref_linear(tensor_dev *d, const tensor_op *op, snug_err *err)
 {
+    if (tensor_dtype_is_quant(op->in[1].dtype)) return ref_linear_quant(d, op, err);
     const tensor *x = &op->in[0], *w = &op->in[1], *b = &op->in[2];
     linear_job    j = {.x = cpu_data(x),
                        .w = cpu_data(w),

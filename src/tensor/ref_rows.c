@@ -51,9 +51,8 @@ snug_status ref_embed(tensor_dev *d, const tensor_op *op, snug_err *err)
         if (id < 0 || (uint64_t)id >= table->shape[0])
             return snug_fail(err, SNUG_EINVAL, "embed: id %lld is outside a table of %zu rows",
                              (long long)id, table->shape[0]);
-        const char *row = base + (size_t)id * ts * tensor_dtype_bytes(table->dtype);
-        float      *out = (float *)cpu_data(&op->out) + i * os;
-        for (size_t e = 0; e < width; e++) out[e] = cpu_load(table->dtype, row, e);
+        const char *row = base + tensor_dtype_size(table->dtype, (size_t)id * ts);
+        tensor_dequantize(table->dtype, row, width, (float *)cpu_data(&op->out) + i * os);
     }
     return SNUG_OK;
 }
@@ -308,7 +307,11 @@ snug_status ref_copy(tensor_dev *d, const tensor_op *op, snug_err *err)
     (void)d;
     (void)err;
     const tensor *x = &op->in[0], *o = &op->out;
-    size_t        index[TENSOR_RANK_MAX] = {0}, xi = 0, oi = 0, rows = tensor_rows(x);
+    if (tensor_dtype_is_quant(x->dtype)) {
+        tensor_dequantize(x->dtype, cpu_data(x), tensor_count(x), cpu_data(o));
+        return SNUG_OK;
+    }
+    size_t index[TENSOR_RANK_MAX] = {0}, xi = 0, oi = 0, rows = tensor_rows(x);
     for (size_t r = 0; r < rows; r++) {
         copy_row(x, xi, o, oi);
         for (unsigned i = x->rank < 1 ? 0 : x->rank - 1;

@@ -10,7 +10,7 @@
 const char *tensor_dtype_name(tensor_dtype t)
 {
     static const char *const names[] = {
-#define X(id, name, bytes) name,
+#define X(id, name, elems, bytes) name,
         TENSOR_DTYPE_LIST(X)
 #undef X
     };
@@ -21,13 +21,33 @@ const char *tensor_dtype_name(tensor_dtype t)
 size_t tensor_dtype_bytes(tensor_dtype t)
 {
     static const size_t sizes[] = {
-#define X(id, name, bytes) bytes,
+#define X(id, name, elems, bytes) bytes,
         TENSOR_DTYPE_LIST(X)
 #undef X
     };
     SNUG_ASSERT(t < TENSOR_DTYPE_COUNT);
     return sizes[t];
 }
+
+size_t tensor_dtype_block(tensor_dtype t)
+{
+    static const size_t elems_of[] = {
+#define X(id, name, elems, bytes) elems,
+        TENSOR_DTYPE_LIST(X)
+#undef X
+    };
+    SNUG_ASSERT(t < TENSOR_DTYPE_COUNT);
+    return elems_of[t];
+}
+
+size_t tensor_dtype_size(tensor_dtype t, size_t n)
+{
+    size_t block = tensor_dtype_block(t);
+    SNUG_ASSERT(n % block == 0);
+    return n / block * tensor_dtype_bytes(t);
+}
+
+bool tensor_dtype_is_quant(tensor_dtype t) { return tensor_dtype_block(t) > 1; }
 
 bool tensor_dtype_is_float(tensor_dtype t)
 {
@@ -52,11 +72,17 @@ snug_status tensor_shape(tensor_dtype dtype, unsigned rank, const size_t *shape,
     if (rank > TENSOR_RANK_MAX)
         return snug_fail(err, SNUG_ELIMIT, "a tensor of rank %u; the limit is %d", rank,
                          TENSOR_RANK_MAX);
-    size_t bytes = tensor_dtype_bytes(dtype);
+    size_t bytes = tensor_dtype_bytes(dtype), block = tensor_dtype_block(dtype);
+    if (block > 1 && (rank == 0 || shape[rank - 1] % block != 0))
+        return snug_fail(err, SNUG_EINVAL,
+                         "rows of %s hold whole blocks of %zu elements; %zu is no multiple",
+                         tensor_dtype_name(dtype), block, rank == 0 ? 1 : shape[rank - 1]);
     /* Zero-sized dimensions must not hide an overflow elsewhere in the shape. */
-    for (unsigned i = 0; i < rank; i++)
-        if (snug_mul(bytes, shape[i] == 0 ? 1 : shape[i], &bytes) || bytes > TENSOR_BYTES_MAX)
+    for (unsigned i = 0; i < rank; i++) {
+        size_t n = i + 1 == rank ? shape[i] / block : shape[i];
+        if (snug_mul(bytes, n == 0 ? 1 : n, &bytes) || bytes > TENSOR_BYTES_MAX)
             return snug_fail(err, SNUG_ELIMIT, "a tensor larger than %zu bytes", TENSOR_BYTES_MAX);
+    }
     out->dtype = dtype;
     out->rank = rank;
     size_t step = 1;
@@ -75,7 +101,7 @@ size_t tensor_count(const tensor *t)
     return n;
 }
 
-size_t tensor_size(const tensor *t) { return tensor_count(t) * tensor_dtype_bytes(t->dtype); }
+size_t tensor_size(const tensor *t) { return tensor_dtype_size(t->dtype, tensor_count(t)); }
 
 size_t tensor_cols(const tensor *t) { return t->rank == 0 ? 1 : t->shape[t->rank - 1]; }
 
@@ -138,8 +164,9 @@ tensor tensor_view(const tensor *t, unsigned rank, const size_t *shape)
 tensor tensor_slice(const tensor *t, unsigned dim, size_t from, size_t count)
 {
     SNUG_ASSERT(dim < t->rank && from <= t->shape[dim] && count <= t->shape[dim] - from);
+    SNUG_ASSERT(dim + 1 < t->rank || count % tensor_dtype_block(t->dtype) == 0);
     tensor v = *t;
-    v.offset += from * t->stride[dim] * tensor_dtype_bytes(t->dtype);
+    v.offset += tensor_dtype_size(t->dtype, from * t->stride[dim]);
     v.shape[dim] = count;
     return v;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tensor/tensor.h - dtypes, tensors, and the operations a model is made of, on one device at a time.
+/* tensor/tensor.h - dtypes, tensors, and the operations a model is made of, on one device at a
+ * time.
  *
  * A `tensor` is a view: a plain value that says where its elements lie in a `tensor_mem`. Whoever
  * allocated the memory frees it (tensor_free); views are borrowed. An operation is a descriptor
- * (tensor_op): tensor_run checks its shapes, hands it to the device's backend when that supports it,
- * and to the portable kernels of cpu_ref otherwise, staging memory the CPU cannot address.
+ * (tensor_op): tensor_run checks its shapes, hands it to the device's backend when that supports
+ * it, and to the portable kernels of cpu_ref otherwise, staging memory the CPU cannot address.
  *
  * A device belongs to one thread at a time; inside an operation its team shares the work. */
 #ifndef SNUG_TENSOR_TENSOR_H
@@ -15,19 +16,37 @@
 
 /* ---- element types ---- */
 
-/* X(constant, name, bytes per element) */
+/* X(constant, name, elements per block, bytes per block). A block of more than one element is
+ * quantized: it lies along the last dimension, which must hold whole blocks, at any address. The
+ * layouts are ggml's (quant_inline.h spells them out). */
 #define TENSOR_DTYPE_LIST(X)                                                                       \
-    X(F32, "F32", 4) X(F16, "F16", 2) X(BF16, "BF16", 2) X(I32, "I32", 4) X(I64, "I64", 8)
+    X(F32, "F32", 1, 4)                                                                            \
+    X(F16, "F16", 1, 2) X(BF16, "BF16", 1, 2) X(I32, "I32", 1, 4) X(I64, "I64", 1, 8)              \
+        X(Q4_0, "Q4_0", 32, 18) X(Q4_1, "Q4_1", 32, 20) X(Q5_0, "Q5_0", 32, 22)                    \
+            X(Q5_1, "Q5_1", 32, 24) X(Q8_0, "Q8_0", 32, 34) X(MXFP4, "MXFP4", 32, 17)              \
+                X(Q2_K, "Q2_K", 256, 84) X(Q3_K, "Q3_K", 256, 110) X(Q4_K, "Q4_K", 256, 144)       \
+                    X(Q5_K, "Q5_K", 256, 176) X(Q6_K, "Q6_K", 256, 210)
 
 typedef enum tensor_dtype {
-#define X(id, name, bytes) TENSOR_##id,
+#define X(id, name, elems, bytes) TENSOR_##id,
     TENSOR_DTYPE_LIST(X)
 #undef X
-    TENSOR_DTYPE_COUNT
+        TENSOR_DTYPE_COUNT
 } tensor_dtype;
 const char *tensor_dtype_name(tensor_dtype t);
-size_t      tensor_dtype_bytes(tensor_dtype t);
-bool        tensor_dtype_is_float(tensor_dtype t);
+size_t      tensor_dtype_block(tensor_dtype t); /* elements per block: 1, 32 or 256 */
+size_t      tensor_dtype_bytes(tensor_dtype t); /* of one block; of one element when block is 1 */
+size_t      tensor_dtype_size(tensor_dtype t, size_t n); /* of n elements, which are whole blocks */
+bool        tensor_dtype_is_float(tensor_dtype t);       /* F32, F16, BF16 */
+bool        tensor_dtype_is_quant(tensor_dtype t);
+
+/* n elements of a float or quantized type as float32; the bits are those of the gguf package. */
+void tensor_dequantize(tensor_dtype t, const void *src, size_t n, float *out);
+/* The way back, n in whole blocks. Q4_0 to Q8_0 and MXFP4 give gguf's bytes; the K types are
+ * fitted to the least squared error. SNUG_EINVAL: a value is not finite or beyond what the block's
+ * scale can hold (65504); `out` is then partly written. */
+snug_status tensor_quantize(tensor_dtype t, const float *x, size_t n, void *out,
+                            snug_err *err) SNUG_MUST_USE;
 
 /* ---- devices and their memory ---- */
 
@@ -57,24 +76,27 @@ typedef struct tensor_mem {
  * that exports it). */
 struct tensor_backend {
     const char *name;
-    uint32_t    abi; /* TENSOR_ABI */
-    bool        (*usable)(void); /* this machine has what it needs; NULL: always */
+    uint32_t    abi;      /* TENSOR_ABI */
+    bool (*usable)(void); /* this machine has what it needs; NULL: always */
     snug_status (*open)(tensor_dev *d, snug_err *err); /* sets d->state; NULL: nothing to do */
-    void        (*close)(tensor_dev *d);               /* NULL: nothing to do */
-    bool        (*supports)(const tensor_op *op);      /* false: the op runs on cpu_ref */
+    void (*close)(tensor_dev *d);                      /* NULL: nothing to do */
+    bool (*supports)(const tensor_op *op);             /* false: the op runs on cpu_ref */
     snug_status (*alloc)(tensor_dev *d, size_t n, tensor_mem **out, snug_err *err);
     /* Uses bytes that outlive the memory object where they are. NULL: cannot, they are copied. */
     snug_status (*wrap)(tensor_dev *d, const void *p, size_t n, tensor_mem **out, snug_err *err);
-    void        (*free)(tensor_mem *mem);
+    void (*free)(tensor_mem *mem);
     snug_status (*put)(tensor_mem *mem, size_t off, const void *src, size_t n, snug_err *err);
     snug_status (*get)(const tensor_mem *mem, size_t off, void *dst, size_t n, snug_err *err);
-    snug_status (*run)(tensor_dev *d, const tensor_op *op, snug_err *err); /* shapes already checked */
-    snug_status (*sync)(tensor_dev *d, snug_err *err); /* waits for what run queued; NULL: never queues */
+    snug_status (*run)(tensor_dev *d, const tensor_op *op,
+                       snug_err *err); /* shapes already checked */
+    snug_status (*sync)(tensor_dev *d,
+                        snug_err   *err); /* waits for what run queued; NULL: never queues */
 };
 
 /* The backends of this build, fastest first, usable on this machine or not; NULL past the end. */
 const tensor_backend *tensor_backend_at(size_t index);
-const tensor_backend *tensor_backend_find(snug_slice name); /* "cpu_ref", "avx2", "avx512"; NULL: none */
+const tensor_backend *tensor_backend_find(
+    snug_slice name); /* "cpu_ref", "avx2", "avx512"; NULL: none */
 bool                  tensor_backend_usable(const tensor_backend *b);
 const tensor_backend *tensor_backend_best(void); /* the first usable one: never NULL */
 
@@ -99,7 +121,7 @@ typedef struct tensor {
 #define TENSOR_NONE ((tensor){0})
 /* Rank and shape as two arguments. */
 #define TENSOR_DIMS(...)                                                                           \
-    (unsigned)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), (const size_t[]){__VA_ARGS__}
+    (unsigned)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), (const size_t[]) { __VA_ARGS__ }
 
 /* A dense row-major tensor without memory. SNUG_ELIMIT when it is larger than TENSOR_BYTES_MAX. */
 snug_status tensor_shape(tensor_dtype dtype, unsigned rank, const size_t *shape, tensor *out,
@@ -111,18 +133,19 @@ snug_status tensor_new(tensor_dev *d, tensor_dtype dtype, unsigned rank, const s
  * it in place. */
 snug_status tensor_new_from(tensor_dev *d, tensor_dtype dtype, unsigned rank, const size_t *shape,
                             const void *data, bool keep, tensor *out, snug_err *err) SNUG_MUST_USE;
-void        tensor_free(tensor *t); /* frees the memory of a tensor made by tensor_new*; NULL mem is fine */
+void        tensor_free(
+           tensor *t); /* frees the memory of a tensor made by tensor_new*; NULL mem is fine */
 
 static inline bool tensor_present(const tensor *t) { return t->mem != NULL; }
-size_t tensor_count(const tensor *t); /* elements */
-size_t tensor_size(const tensor *t);  /* bytes when dense */
-size_t tensor_rows(const tensor *t);  /* product of all dimensions but the last; 1 for rank 0 */
-size_t tensor_cols(const tensor *t);  /* the last dimension; 1 for rank 0 */
+size_t             tensor_count(const tensor *t); /* elements */
+size_t             tensor_size(const tensor *t);  /* bytes when dense */
+size_t tensor_rows(const tensor *t); /* product of all dimensions but the last; 1 for rank 0 */
+size_t tensor_cols(const tensor *t); /* the last dimension; 1 for rank 0 */
 bool   tensor_is_dense(const tensor *t);
 /* True when the elements are rows of contiguous elements at one distance:
  * *row_stride in elements. */
-bool   tensor_has_rows(const tensor *t, size_t *row_stride);
-bool   tensor_same_shape(const tensor *a, const tensor *b);
+bool tensor_has_rows(const tensor *t, size_t *row_stride);
+bool tensor_same_shape(const tensor *a, const tensor *b);
 
 /* Views; a wrong use is our mistake and asserts. */
 tensor tensor_view(const tensor *t, unsigned rank, const size_t *shape); /* of a dense tensor */
@@ -147,7 +170,9 @@ uint16_t tensor_f32_to_bf16(float f);
 
 /* Tensors taken from a space live until it is released to an earlier mark or reset. */
 typedef struct tensor_space tensor_space;
-typedef struct tensor_mark { size_t block, used; } tensor_mark;
+typedef struct tensor_mark {
+    size_t block, used;
+} tensor_mark;
 tensor_space *tensor_space_new(tensor_dev *d, size_t bytes_max);
 void          tensor_space_free(tensor_space *s); /* NULL is fine */
 snug_status   tensor_space_take(tensor_space *s, tensor_dtype dtype, unsigned rank,
@@ -159,16 +184,18 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
 
 /* ---- operations ---- */
 
-/* X(constant, name). Activations are F32; weights (w, b, table) F32, F16 or BF16; ids I32 or I64.
+/* X(constant, name). Activations are F32; weights (w, b, table) F32, F16 or BF16, in linear's in1
+ * and embed's table also quantized; ids I32 or I64.
  *   linear      out[.., n] = sum_k in0[.., k] * in1[n, k] + in2[n]      (in2 optional)
  *   matmul      out[.., m, n] = sum_k in0[.., m, k] * in1[.., k, n]  (trans: in1[.., n, k])
  *   embed       out[.., d] = in0[in1[..], d]
  *   layer_norm  (x - mean) / sqrt(var + eps) * in1 + in2                (in1, in2 optional)
  *   rms_norm    x / sqrt(mean(x^2) + eps) * in1                         (in1 optional)
  *   softmax     over the last dimension
- *   rope        in0[b, t, h, d] turned by cos in1[b, t, r/2], sin in2[b, t, r/2]; the rest of d passes
- *   attention   q in0[b, t, h, d], k in1[b, s, g, d], v in2[b, s, g, e] -> out[b, t, h, e]; h % g == 0;
- *               the queries are the last t of the s positions; in3[b, s] I32: keys that are 0 are
+ *   rope        in0[b, t, h, d] turned by cos in1[b, t, r/2], sin in2[b, t, r/2]; the rest of d
+ *               passes
+ *   attention   q in0[b, t, h, d], k in1[b, s, g, d], v in2[b, s, g, e] -> out[b, t, h, e]; h % g
+ *               == 0; the queries are the last t of the s positions; in3[b, s] I32: keys of 0 are
  *               hidden (optional). A query that may see no key at all takes the mean over all of
  *               them, as frameworks do that add a large negative number.
  *               in4[b, h, t, s] F32 is added to the scaled scores (optional; strides of 0 repeat);
@@ -176,12 +203,18 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
  *   add, mul    in1 has in0's shape, or its last dimensions
  *   act         elementwise function
  *   glu         act(in0) * in1
- *   copy        converts between float types; any strides
+ *   copy        converts between float types, any strides; dense quantized to dense F32
  *   scale       in0 * factor + shift; with a factor of 0 the input is not read: a fill
  *   clamp       in0 brought between low and high
  *   gather      out[b, h, i, j] = in0[b, h, i, in1[i, j]]  (trans: in0[b, h, j, in1[j, i]]); in0 is a
  *               weight of any strides, in1 I32
- *   scatter     out[in1[n], d] += in0[n, d] * in2[n]: rows come home, weighted; in1 I32 */
+ *   scatter     out[in1[n], d] += in0[n, d] * in2[n]: rows come home, weighted; in1 I32
+ *
+ * Quantized linear rounds each block of an input row (32 elements, or 256 for the K types) to 8
+ * bits of step a = largest |x| / 127 and multiplies whole numbers: every CPU backend gives the same
+ * bits, and an output differs from the product with the dequantized weights by at most the sum over
+ * blocks of a / 2 * sum |w| plus float32 rounding. Blocks whose largest |x| is below 2^-100 count
+ * as zero; a row that holds NaN or an infinity gives NaN in all its outputs. */
 #define TENSOR_OP_LIST(X)                                                                          \
     X(LINEAR, "linear") X(MATMUL, "matmul") X(EMBED, "embed") X(LAYER_NORM, "layer_norm")          \
     X(RMS_NORM, "rms_norm") X(SOFTMAX, "softmax") X(ROPE, "rope") X(ATTENTION, "attention")        \
@@ -192,7 +225,7 @@ typedef enum tensor_op_kind {
 #define X(id, name) TENSOR_OP_##id,
     TENSOR_OP_LIST(X)
 #undef X
-    TENSOR_OP_COUNT
+        TENSOR_OP_COUNT
 } tensor_op_kind;
 
 /* X(constant, name). gelu is the erf form, gelu_tanh its approximation, quick_gelu the product
@@ -205,7 +238,7 @@ typedef enum tensor_act {
 #define X(id, name) TENSOR_ACT_##id,
     TENSOR_ACT_LIST(X)
 #undef X
-    TENSOR_ACT_COUNT
+        TENSOR_ACT_COUNT
 } tensor_act;
 
 struct tensor_op {
@@ -213,9 +246,15 @@ struct tensor_op {
     tensor         out;
     tensor         in[TENSOR_OP_IN_MAX];
     union {
-        struct { bool trans; } matmul;
-        struct { float eps; } norm;
-        struct { bool interleaved; } rope; /* pairs (2i, 2i+1) instead of (i, i + r/2) */
+        struct {
+            bool trans;
+        } matmul;
+        struct {
+            float eps;
+        } norm;
+        struct {
+            bool interleaved;
+        } rope; /* pairs (2i, 2i+1) instead of (i, i + r/2) */
         struct {
             float  scale;
             bool   causal;

@@ -29,7 +29,9 @@ static inline void *cpu_data(const tensor *t) { return (char *)t->mem->host + t-
 enum { CPU_CHUNK_WORK = 1 << 18 };
 static inline size_t cpu_grain(size_t work_per_item)
 {
-    return work_per_item >= CPU_CHUNK_WORK ? 1 : CPU_CHUNK_WORK / (work_per_item == 0 ? 1 : work_per_item);
+    return work_per_item >= CPU_CHUNK_WORK
+               ? 1
+               : CPU_CHUNK_WORK / (work_per_item == 0 ? 1 : work_per_item);
 }
 
 /* ref_dense.c */

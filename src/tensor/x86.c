@@ -12,6 +12,7 @@
 #include <cpuid.h>
 
 #include "tensor/x86_int.h"
+#include "tensor/x86_quant_int.h"
 
 static bool has_avx2(void)
 {
@@ -26,6 +27,8 @@ static bool has_avx512(void)
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+static bool has_vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
 static bool supports(const tensor_op *op)
 {
@@ -202,11 +205,14 @@ static void run_rows(tensor_dev *d, const x86_kernels *kernels, const tensor_op 
     snug_team_run(d->team, tensor_rows(x), cpu_grain(j.row.n * 4), rows_part, &j);
 }
 
-static snug_status run_with(tensor_dev *d, const x86_kernels *kernels, const tensor_op *op,
-                            snug_err *err)
+static snug_status run_with(tensor_dev *d, const x86_kernels *kernels,
+                            const x86_quant_kernels *quant, const tensor_op *op, snug_err *err)
 {
     switch (op->kind) {
-    case TENSOR_OP_LINEAR: run_linear(d, kernels, op); return SNUG_OK;
+    case TENSOR_OP_LINEAR:
+        if (tensor_dtype_is_quant(op->in[1].dtype)) return x86_linear_quant(d, quant, op, err);
+        run_linear(d, kernels, op);
+        return SNUG_OK;
     case TENSOR_OP_ATTENTION: return run_attention(d, kernels, op, err);
     default: run_rows(d, kernels, op); return SNUG_OK;
     }
@@ -214,12 +220,13 @@ static snug_status run_with(tensor_dev *d, const x86_kernels *kernels, const ten
 
 static snug_status run_avx2(tensor_dev *d, const tensor_op *op, snug_err *err)
 {
-    return run_with(d, &x86_avx2_kernels, op, err);
+    return run_with(d, &x86_avx2_kernels, &x86_quant_avx2, op, err);
 }
 
 static snug_status run_avx512(tensor_dev *d, const tensor_op *op, snug_err *err)
 {
-    return run_with(d, &x86_avx512_kernels, op, err);
+    /* The first CPUs with AVX-512 lack VNNI. */
+    return run_with(d, &x86_avx512_kernels, has_vnni() ? &x86_quant_vnni : &x86_quant_avx2, op, err);
 }
 
 const tensor_backend tensor_avx2 = {

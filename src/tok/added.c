@@ -26,7 +26,8 @@ static snug_status build_trie(tok *t, bool normalized, tok_trie *out, snug_err *
     size_t      n = 0;
     snug_slice *keys = snug_arena_array_try(t->arena, t->added_count, sizeof *keys);
     uint32_t   *values = snug_arena_array_try(t->arena, t->added_count, sizeof *values);
-    if (keys == NULL || values == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for added tokens");
+    if (keys == NULL || values == NULL)
+        return snug_fail(err, SNUG_ENOMEM, "no memory for added tokens");
     for (size_t i = 0; i < t->added_count; i++) {
         if (t->added[i].normalized != normalized) continue;
         keys[n] = t->added[i].content;
@@ -47,11 +48,12 @@ static snug_status load_one(tok *t, snug_json v, tok_added *a, snug_err *err)
     uint32_t   model_id;
     if (!snug_json_to_str(snug_json_get(v, "content"), &content) ||
         !snug_json_to_u64(snug_json_get(v, "id"), &id) || id > TOK_ID_MAX) {
-        return snug_fail(err, SNUG_EINVAL, "an added token needs a content and an id of at most %d", TOK_ID_MAX);
+        return snug_fail(err, SNUG_EINVAL, "an added token needs a content and an id of at most %d",
+                         TOK_ID_MAX);
     }
     if (content.len > TOK_ADDED_LEN_MAX) {
-        return snug_fail(err, SNUG_ELIMIT, "an added token of %zu bytes; the limit is %d", content.len,
-                         TOK_ADDED_LEN_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "an added token of %zu bytes; the limit is %d",
+                         content.len, TOK_ADDED_LEN_MAX);
     }
     a->content = snug_arena_dup(t->arena, content);
     /* a token that the model has too keeps the model's id */
@@ -125,7 +127,8 @@ static uint32_t longest(const tok_trie *trie, const tok_piece *p, uint32_t at, u
     return found;
 }
 
-static bool is_wanted(const tok_work *w, const tok_added *a, const tok_piece *p, uint32_t begin, uint32_t end)
+static bool is_wanted(const tok_work *w, const tok_added *a, const tok_piece *p, uint32_t begin,
+                      uint32_t end)
 {
     if (a->special && (w->flags & TOK_SPECIAL_AS_TEXT) != 0) return false;
     if (!a->single_word) return true;
@@ -139,7 +142,8 @@ void tok_added_cut(tok_work *w, const tok_piece *p, bool normalized, tok_pieces 
     uint32_t        done = 0;
     for (uint32_t at = 0; trie->nodes != NULL && at < p->len;) {
         uint32_t end, begin = at;
-        uint32_t index = trie->root[(unsigned char)p->text[at]] == 0 ? TOK_NO_VALUE : longest(trie, p, at, &end);
+        uint32_t index =
+            trie->root[(unsigned char)p->text[at]] == 0 ? TOK_NO_VALUE : longest(trie, p, at, &end);
         if (index == TOK_NO_VALUE) {
             at++;
             continue;

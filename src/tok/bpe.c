@@ -13,6 +13,8 @@
 
 #define NO_ID UINT32_MAX
 
+enum { FEW = 64 }; /* symbols that are merged without a heap */
+
 typedef struct symbol {
     uint32_t id, len;    /* len 0: joined into the one before */
     int32_t  prev, next; /* -1: none */
@@ -24,26 +26,35 @@ typedef struct candidate { /* of a merge of the symbol at pos with the next one 
 
 /* ---- merges ---- */
 
-static size_t slot_of(const tok_bpe *b, uint64_t pair)
+static uint64_t hash_of(const tok_bpe *b, uint64_t pair)
 {
     uint64_t h = (pair ^ b->seed) * 0x9e3779b97f4a7c15u;
-    return (size_t)((h ^ h >> 29) * 0xbf58476d1ce4e5b9u >> 20) & b->mask;
+    return (h ^ h >> 29) * 0xbf58476d1ce4e5b9u;
+}
+
+/* The slot of a pair: its own or the free one where it would go. Most pairs that are asked for have
+ * no merge; the part of the hash in the slot tells without a look at the list. */
+static uint64_t *find_slot(const tok_bpe *b, uint64_t pair)
+{
+    uint64_t h = hash_of(b, pair), part = h >> 32 << 32;
+    for (size_t i = (size_t)h & b->mask;; i = (i + 1) & b->mask) {
+        uint64_t s = b->slots[i];
+        if (s == 0) return &b->slots[i];
+        if ((s ^ part) >> 32 == 0 && b->merges[(uint32_t)s - 1].pair == pair) return &b->slots[i];
+    }
 }
 
 static const tok_merge *find_merge(const tok_bpe *b, uint32_t left, uint32_t right)
 {
-    uint64_t pair = (uint64_t)left << 32 | right;
-    for (size_t i = slot_of(b, pair);; i = (i + 1) & b->mask) {
-        if (b->merges[i].id == NO_ID) return NULL;
-        if (b->merges[i].pair == pair) return &b->merges[i];
-    }
+    uint64_t s = *find_slot(b, (uint64_t)left << 32 | right);
+    return s == 0 ? NULL : &b->merges[(uint32_t)s - 1];
 }
 
 static void put_merge(tok_bpe *b, uint64_t pair, uint32_t rank, uint32_t id)
 {
-    size_t i = slot_of(b, pair);
-    while (b->merges[i].id != NO_ID && b->merges[i].pair != pair) i = (i + 1) & b->mask;
-    b->merges[i] = (tok_merge){pair, rank, id}; /* listed twice: the later rank counts */
+    uint64_t *s = find_slot(b, pair);
+    if (*s == 0) *s = (hash_of(b, pair) >> 32 << 32) | ++b->merge_count;
+    b->merges[(uint32_t)*s - 1] = (tok_merge){pair, rank, id}; /* twice: the later rank counts */
 }
 
 /* ["a", "b"], or "a b" in older files. */
@@ -51,7 +62,8 @@ static bool read_pair(snug_json v, snug_slice *left, snug_slice *right)
 {
     snug_slice text;
     if (snug_json_count(v) == 2) {
-        return snug_json_to_str(snug_json_at(v, 0), left) && snug_json_to_str(snug_json_at(v, 1), right);
+        return snug_json_to_str(snug_json_at(v, 0), left) &&
+               snug_json_to_str(snug_json_at(v, 1), right);
     }
     if (!snug_json_to_str(v, &text)) return false;
     size_t space = snug_index(text, ' ');
@@ -61,7 +73,8 @@ static bool read_pair(snug_json v, snug_slice *left, snug_slice *right)
     return snug_index(*right, ' ') == SIZE_MAX;
 }
 
-static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *joined, snug_err *err)
+static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *joined, size_t *at,
+                              snug_err *err)
 {
     tok_bpe   *b = &t->m.bpe;
     snug_slice left, right;
@@ -71,11 +84,13 @@ static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *join
     }
     snug_buf_clear(joined);
     snug_buf_put_slice(joined, left);
-    snug_buf_put_slice(joined, snug_sub(right, b->prefix.len, right.len)); /* only the first keeps it */
+    snug_buf_put_slice(joined,
+                       snug_sub(right, b->prefix.len, right.len)); /* only the first keeps it */
     if (!tok_vocab_get(&t->vocab, left, &left_id) || !tok_vocab_get(&t->vocab, right, &right_id) ||
-        joined->full || !tok_vocab_get(&t->vocab, snug_buf_slice(joined), &id)) {
-        return snug_fail(err, SNUG_EINVAL, "BPE: merge %u, \"%.*s\" with \"%.*s\", is not in the vocabulary",
-                         rank, SNUG_SLICE(snug_sub(left, 0, 40)), SNUG_SLICE(snug_sub(right, 0, 40)));
+        joined->full || !tok_vocab_get_next(&t->vocab, snug_buf_slice(joined), at, &id)) {
+        return snug_fail(err, SNUG_EINVAL,
+                         "BPE: merge %u, \"%.*s\" with \"%.*s\", is not in the vocabulary", rank,
+                         SNUG_SLICE(snug_sub(left, 0, 40)), SNUG_SLICE(snug_sub(right, 0, 40)));
     }
     put_merge(b, (uint64_t)left_id << 32 | right_id, rank, id);
     return SNUG_OK;
@@ -84,20 +99,22 @@ static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *join
 static snug_status load_merges(tok *t, snug_json list, snug_err *err)
 {
     tok_bpe *b = &t->m.bpe;
-    size_t   slots = 16;
+    size_t   slots = 16, at = 0;
     uint32_t rank = 0;
-    if (!snug_json_is(list, SNUG_JSON_ARRAY)) return snug_fail(err, SNUG_EINVAL, "BPE: merges must be a list");
+    if (!snug_json_is(list, SNUG_JSON_ARRAY))
+        return snug_fail(err, SNUG_EINVAL, "BPE: merges must be a list");
     while (slots < snug_json_count(list) * 2) slots *= 2;
-    b->merges = snug_arena_array_try(t->arena, slots, sizeof *b->merges);
-    if (b->merges == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu merges", slots / 2);
-    for (size_t i = 0; i < slots; i++) b->merges[i].id = NO_ID;
+    b->merges = snug_arena_array_try(t->arena, snug_json_count(list), sizeof *b->merges);
+    b->slots = snug_arena_array_try(t->arena, slots, sizeof *b->slots);
+    if (b->merges == NULL || b->slots == NULL)
+        return snug_fail(err, SNUG_ENOMEM, "no memory for %zu merges", snug_json_count(list));
     b->mask = slots - 1;
     b->seed = snug_random_u64();
     SNUG_AUTO(snug_buf) joined = snug_buf_init(TOK_JSON_MAX);
     for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
         snug_slice text;
         if (snug_json_to_str(it.value, &text) && snug_starts_with(text, "#version")) continue;
-        snug_status st = load_merge(t, it.value, rank++, &joined, err);
+        snug_status st = load_merge(t, it.value, rank++, &joined, &at, err);
         if (st != SNUG_OK) return st;
     }
     return SNUG_OK;
@@ -113,9 +130,15 @@ static void load_shortcuts(tok *t)
     }
     for (uint32_t cp = 0; cp < 512; cp++) {
         char text[4];
-        if (!tok_vocab_get(&t->vocab, snug_slice_of(text, snug_utf8_put(cp, text)), &b->char_ids[cp])) {
+        if (!tok_vocab_get(&t->vocab, snug_slice_of(text, snug_utf8_put(cp, text)),
+                           &b->char_ids[cp])) {
             b->char_ids[cp] = NO_ID;
         }
+    }
+    b->can_raw = b->prefix.len + b->suffix.len == 0;
+    for (unsigned i = 0; i < 256; i++) {
+        b->raw_ids[i] = b->char_ids[tok_byte_to_cp((unsigned char)i)];
+        if (b->raw_ids[i] == NO_ID) b->can_raw = false;
     }
 }
 
@@ -134,13 +157,12 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     b->byte_fallback = snug_json_bool_or(v, "byte_fallback", false);
     b->ignore_merges = snug_json_bool_or(v, "ignore_merges", false);
     if (snug_json_to_f64(snug_json_get(v, "dropout"), &dropout) && dropout != 0) {
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "BPE: dropout makes encoding random and is not known to this build");
-    }
-    if (b->byte_fallback && b->prefix.len + b->suffix.len > 0) {
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "BPE: byte_fallback with a prefix or suffix is not known to this build");
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
+                  "BPE: dropout makes encoding random and is not known to this build");
     }
     SNUG_TRY(load_merges(t, snug_json_get(v, "merges"), err));
     load_shortcuts(t);
+    if (b->can_raw) b->seams = tok_seams_new(t->arena, &t->vocab);
 done:
     return st;
 }
@@ -165,21 +187,26 @@ static void flush_unk(const tok_bpe *b, word *w)
     w->unk = false;
 }
 
-static bool find_char(const tok *t, tok_work *w, snug_slice c, bool first, bool last, uint32_t *id)
+/* The character as the vocabulary spells it at this place of a word. */
+static snug_slice spell(const tok_bpe *b, tok_work *w, snug_slice c, bool first, bool last)
 {
-    const tok_bpe *b = &t->m.bpe;
-    snug_slice     before = first ? SNUG_EMPTY : b->prefix, after = last ? b->suffix : SNUG_EMPTY;
-    if (before.len + after.len == 0) {
-        uint32_t cp = tok_cp(c.ptr);
-        if (cp >= 512) return tok_vocab_get(&t->vocab, c, id);
-        *id = b->char_ids[cp];
-        return *id != NO_ID;
-    }
+    snug_slice before = first ? SNUG_EMPTY : b->prefix, after = last ? b->suffix : SNUG_EMPTY;
+    if (before.len + after.len == 0) return c;
     char *text = tok_scratch_need(&w->model[1], before.len + c.len + after.len);
     if (before.len > 0) memcpy(text, before.ptr, before.len);
     memcpy(text + before.len, c.ptr, c.len);
     if (after.len > 0) memcpy(text + before.len + c.len, after.ptr, after.len);
-    return tok_vocab_get(&t->vocab, snug_slice_of(text, before.len + c.len + after.len), id);
+    return snug_slice_of(text, before.len + c.len + after.len);
+}
+
+static bool find_char(const tok *t, snug_slice c, uint32_t *id)
+{
+    const tok_bpe *b = &t->m.bpe;
+    uint32_t       cp = tok_cp(c.ptr);
+    if (cp >= 512 || tok_utf8_len((unsigned char)c.ptr[0]) != c.len)
+        return tok_vocab_get(&t->vocab, c, id);
+    *id = b->char_ids[cp];
+    return *id != NO_ID;
 }
 
 static bool add_as_bytes(const tok_bpe *b, word *w, snug_slice c)
@@ -191,19 +218,22 @@ static bool add_as_bytes(const tok_bpe *b, word *w, snug_slice c)
     return true;
 }
 
-static snug_status add_char(const tok *t, tok_work *wk, word *w, snug_slice c, bool first, bool last)
+static snug_status add_char(const tok *t, tok_work *wk, word *w, snug_slice c, bool first,
+                            bool last)
 {
     const tok_bpe *b = &t->m.bpe;
     uint32_t       id;
-    if (find_char(t, wk, c, first, last, &id)) {
+    snug_slice     spelt = spell(b, wk, c, first, last);
+    if (find_char(t, spelt, &id)) {
         flush_unk(b, w);
         add_symbol(w, id, c.len);
         return SNUG_OK;
     }
-    if (b->byte_fallback && add_as_bytes(b, w, c)) return SNUG_OK;
+    if (b->byte_fallback && add_as_bytes(b, w, spelt)) return SNUG_OK;
     if (!b->has_unk) return SNUG_OK; /* left out */
     if (!b->unk_known) {
-        return snug_fail(wk->err, SNUG_EINVAL, "BPE: the unknown token \"%.*s\" is not in the vocabulary",
+        return snug_fail(wk->err, SNUG_EINVAL,
+                         "BPE: the unknown token \"%.*s\" is not in the vocabulary",
                          SNUG_SLICE(snug_sub(b->unk, 0, 40)));
     }
     if (w->unk && b->fuse_unk) {
@@ -284,18 +314,130 @@ static void merge_all(const tok_bpe *b, symbol *s, size_t n, candidate *room)
     }
 }
 
+/* The same for a few symbols, where looking at every pair each time is cheaper than a heap. Pairs
+ * whose left symbol is gone keep the rank NO_ID, so the search runs straight over the array. */
+static void merge_few(const tok_bpe *b, symbol *s, size_t n)
+{
+    uint32_t rank[FEW], to[FEW];
+    for (size_t i = 0; i < n; i++) {
+        const tok_merge *m = i + 1 < n ? find_merge(b, s[i].id, s[i + 1].id) : NULL;
+        rank[i] = m != NULL ? m->rank : NO_ID;
+        to[i] = m != NULL ? m->id : 0;
+        s[i].prev = (int32_t)i - 1;
+        s[i].next = i + 1 < n ? (int32_t)i + 1 : -1;
+    }
+    for (;;) {
+        size_t   at = 0;
+        uint32_t least = NO_ID;
+        for (size_t i = 0; i < n; i++) {
+            if (rank[i] >= least) continue;
+            least = rank[i];
+            at = i;
+        }
+        if (least == NO_ID) return;
+        symbol *left = &s[at], *right = &s[left->next];
+        rank[left->next] = NO_ID;
+        left->id = to[at];
+        left->len += right->len;
+        left->next = right->next;
+        right->len = 0;
+        const tok_merge *m = NULL;
+        if (left->next >= 0) {
+            s[left->next].prev = (int32_t)at;
+            m = find_merge(b, left->id, s[left->next].id);
+        }
+        rank[at] = m != NULL ? m->rank : NO_ID;
+        to[at] = m != NULL ? m->id : 0;
+        if (left->prev < 0) continue;
+        m = find_merge(b, s[left->prev].id, left->id);
+        rank[left->prev] = m != NULL ? m->rank : NO_ID;
+        to[left->prev] = m != NULL ? m->id : 0;
+    }
+}
+
+static void merge_and_emit(const tok_bpe *b, tok_work *wk, const tok_piece *p, symbol *s, size_t n,
+                           candidate *room)
+{
+    size_t at = 0;
+    if (n <= FEW)
+        merge_few(b, s, n);
+    else
+        merge_all(b, s, n, room);
+    for (size_t i = 0; i < n; i++) {
+        if (s[i].len == 0) continue;
+        tok_emit(wk, p, s[i].id, at, at + s[i].len, SNUG_EMPTY);
+        at += s[i].len;
+    }
+}
+
+/* The piece as ByteLevel would have mapped it, whole, if it is a token. */
+static bool find_mapped(const tok *t, tok_work *wk, const tok_piece *p, uint32_t *id)
+{
+    if (p->len > t->vocab.len_max) return false;
+    char  *text = tok_scratch_need(&wk->model[1], 2 * (size_t)p->len);
+    size_t n = 0;
+    for (uint32_t i = 0; i < p->len; i++)
+        n += snug_utf8_put(tok_byte_to_cp((unsigned char)p->text[i]), text + n);
+    return tok_vocab_get(&t->vocab, snug_slice_of(text, n), id);
+}
+
+/* A long run of Chinese, say: cut where no token reaches across, it is short words again. */
+static snug_status run_between_seams(const tok *t, tok_work *wk, const tok_piece *p, size_t end)
+{
+    snug_status st = SNUG_OK;
+    for (size_t at = 0; at < p->len && st == SNUG_OK;) {
+        tok_piece part = tok_cut(p, (uint32_t)at, (uint32_t)end);
+        st = tok_run_model(wk, &part);
+        at = end;
+        if (at < p->len) end = tok_seam_next(t->m.bpe.seams, p->text, p->len, at);
+    }
+    return st;
+}
+
+static snug_status run_raw(const tok *t, tok_work *wk, const tok_piece *p)
+{
+    const tok_bpe *b = &t->m.bpe;
+    symbol         few[FEW], *s = few;
+    uint32_t       id;
+    if (b->ignore_merges && !wk->within && find_mapped(t, wk, p, &id)) {
+        tok_emit(wk, p, id, 0, p->len, SNUG_EMPTY);
+        return SNUG_OK;
+    }
+    if (p->len > TOK_WORD_BYTES && !wk->within) {
+        size_t end = tok_seam_next(b->seams, p->text, p->len, 0);
+        if (end < p->len) {
+            wk->within = true;
+            snug_status st = run_between_seams(t, wk, p, end);
+            wk->within = false;
+            return st;
+        }
+    }
+    if (p->len > FEW)
+        s = tok_scratch_need(&wk->model[0],
+                             (size_t)p->len * (sizeof(symbol) + 3 * sizeof(candidate)));
+    for (uint32_t i = 0; i < p->len; i++)
+        s[i] = (symbol){.id = b->raw_ids[(unsigned char)p->text[i]], .len = 1};
+    merge_and_emit(b, wk, p, s, p->len, (candidate *)(s + p->len));
+    return SNUG_OK;
+}
+
 static snug_status run(const tok *t, tok_work *wk, const tok_piece *p)
 {
     const tok_bpe *b = &t->m.bpe;
     snug_slice     text = snug_slice_of(p->text, p->len);
     uint32_t       id;
+    if (t->raw) return run_raw(t, wk, p);
     if (b->ignore_merges && tok_vocab_get(&t->vocab, text, &id)) {
         tok_emit(wk, p, id, 0, p->len, SNUG_EMPTY);
         return SNUG_OK;
     }
     /* At most one symbol per byte (and a pending unknown); each merge pushes two pairs. */
     size_t room = (size_t)p->len + 1;
-    word   w = {.symbols = tok_scratch_need(&wk->model[0], room * (sizeof(symbol) + 3 * sizeof(candidate)))};
+    if (b->byte_fallback) room += p->len * b->prefix.len + b->suffix.len; /* spelt in bytes too */
+    if (room > TOK_NORMAL_MAX)
+        return snug_fail(wk->err, SNUG_ELIMIT, "BPE: a word of %u bytes is too long", p->len);
+    word w = {.symbols =
+                  tok_scratch_need(&wk->model[0], room * (sizeof(symbol) + 3 * sizeof(candidate)))};
     for (size_t at = 0; at < text.len;) {
         size_t      n = tok_utf8_len((unsigned char)text.ptr[at]);
         snug_status st = add_char(t, wk, &w, snug_sub(text, at, n), at == 0, at + n == text.len);
@@ -303,13 +445,7 @@ static snug_status run(const tok *t, tok_work *wk, const tok_piece *p)
         at += n;
     }
     flush_unk(b, &w);
-    merge_all(b, w.symbols, w.count, (candidate *)(w.symbols + room));
-    size_t at = 0;
-    for (size_t i = 0; i < w.count; i++) {
-        if (w.symbols[i].len == 0) continue;
-        tok_emit(wk, p, w.symbols[i].id, at, at + w.symbols[i].len, SNUG_EMPTY);
-        at += w.symbols[i].len;
-    }
+    merge_and_emit(b, wk, p, w.symbols, w.count, (candidate *)(w.symbols + room));
     return SNUG_OK;
 }
 

@@ -25,7 +25,8 @@ struct tok_charsmap {
     snug_slice      texts;
 };
 
-snug_status tok_charsmap_load(snug_arena *a, snug_slice base64, const tok_charsmap **out, snug_err *err)
+snug_status tok_charsmap_load(snug_arena *a, snug_slice base64, const tok_charsmap **out,
+                              snug_err *err)
 {
     SNUG_AUTO(snug_buf) raw = snug_buf_init(MAP_BYTES_MAX);
     snug_status st = snug_base64_decode(base64, &raw, err);
@@ -35,7 +36,8 @@ snug_status tok_charsmap_load(snug_arena *a, snug_slice base64, const tok_charsm
     uint32_t   size = snug_rd_u32le(&r);
     snug_slice trie = snug_rd_bytes(&r, size);
     if (r.bad || size % 4 != 0 || size == 0) {
-        return snug_fail(err, SNUG_ECORRUPT, "precompiled_charsmap: a trie of %u bytes does not fit", size);
+        return snug_fail(err, SNUG_ECORRUPT,
+                         "precompiled_charsmap: a trie of %u bytes does not fit", size);
     }
     tok_charsmap *m = SNUG_NEW(a, tok_charsmap);
     uint32_t     *units = snug_arena_array_try(a, size / 4, sizeof *units);
@@ -123,9 +125,9 @@ snug_status tok_charsmap_run(const tok_charsmap *m, tok_work *w, tok_piece *p)
     list->count = 0;
     for (uint32_t from = 0; from < p->len;) {
         uint32_t last = from, to = from + tok_utf8_len((unsigned char)p->text[from]);
-        while (to < p->len && !utf8proc_grapheme_break_stateful(
-                                  (utf8proc_int32_t)tok_cp(p->text + last),
-                                  (utf8proc_int32_t)tok_cp(p->text + to), &state)) {
+        while (to < p->len &&
+               !utf8proc_grapheme_break_stateful((utf8proc_int32_t)tok_cp(p->text + last),
+                                                 (utf8proc_int32_t)tok_cp(p->text + to), &state)) {
             last = to;
             to += tok_utf8_len((unsigned char)p->text[to]);
         }

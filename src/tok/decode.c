@@ -24,10 +24,10 @@ typedef struct state      state;
 
 struct tok_stage {
     const stage_type  *type;
-    const tok_pattern *pattern;       /* Replace */
-    snug_slice         text, other;   /* as named by the loader of the type */
-    uint32_t           cp;            /* Metaspace, Strip */
-    uint32_t           start, stop;   /* Strip */
+    const tok_pattern *pattern;     /* Replace */
+    snug_slice         text, other; /* as named by the loader of the type */
+    uint32_t           cp;          /* Metaspace, Strip */
+    uint32_t           start, stop; /* Strip */
     bool               cleanup, drop_first;
 };
 
@@ -73,8 +73,10 @@ static void take_piece(tok_stream *s, size_t index, snug_slice text)
         return;
     }
     state *to = &s->stages[index];
-    if (to->def->type->piece != NULL) to->def->type->piece(to, text);
-    else snug_buf_put_slice(&to->gathered, text);
+    if (to->def->type->piece != NULL)
+        to->def->type->piece(to, text);
+    else
+        snug_buf_put_slice(&to->gathered, text);
 }
 
 static void take_end(tok_stream *s, size_t index)
@@ -86,7 +88,10 @@ static void take_end(tok_stream *s, size_t index)
     to->any = true;
 }
 
-static void send_piece(state *from, snug_slice text) { take_piece(from->stream, from->index + 1, text); }
+static void send_piece(state *from, snug_slice text)
+{
+    take_piece(from->stream, from->index + 1, text);
+}
 static void send_end(state *from) { take_end(from->stream, from->index + 1); }
 
 static void send_token(state *from, snug_slice text)
@@ -113,9 +118,10 @@ static void replace_all(snug_buf *b, snug_slice text, snug_slice what, snug_slic
 /* English punctuation pulled back to the word before it, one rule after the other. */
 static void clean_up(snug_buf *b)
 {
-    static const char *const rules[][2] = {
-        {" .", "."},     {" ?", "?"},     {" !", "!"},         {" ,", ","},     {" ' ", "'"},  {" n't", "n't"},
-        {" 'm", "'m"},   {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    static const char *const rules[][2] = {{" .", "."},     {" ?", "?"},           {" !", "!"},
+                                           {" ,", ","},     {" ' ", "'"},          {" n't", "n't"},
+                                           {" 'm", "'m"},   {" do not", " don't"}, {" 's", "'s"},
+                                           {" 've", "'ve"}, {" 're", "'re"}};
     if (b->len == 0 || memchr(b->ptr, ' ', b->len) == NULL) return; /* every rule has a space */
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         snug_buf next = snug_buf_init(b->max);
@@ -162,6 +168,7 @@ static void flush_bytes(state *s, bool last)
 {
     const unsigned char *p = (const unsigned char *)s->held.ptr;
     size_t               n = s->held.len, at = 0, from = 0;
+    if (n == 0) return;
     while (at < n) {
         int len = look_at(p + at, n - at);
         if (len > 0) {
@@ -237,7 +244,8 @@ static snug_status load_metaspace(snug_arena *a, snug_json v, tok_stage *s, snug
     (void)a;
     if (text.len == 0) return snug_fail(err, SNUG_EINVAL, "Metaspace: replacement is empty");
     s->cp = snug_utf8_next(&text);
-    s->drop_first = !snug_eq_nocase(scheme, SNUG_LIT("never")) && snug_json_bool_or(v, "add_prefix_space", true);
+    s->drop_first = !snug_eq_nocase(scheme, SNUG_LIT("never")) &&
+                    snug_json_bool_or(v, "add_prefix_space", true);
     return SNUG_OK;
 }
 
@@ -245,8 +253,10 @@ static void metaspace_end(state *s, snug_slice token)
 {
     while (token.len > 0) {
         snug_slice before = token;
-        if (snug_utf8_next(&token) != s->def->cp) send_piece(s, snug_sub(before, 0, before.len - token.len));
-        else if (s->any || !s->def->drop_first) send_piece(s, SNUG_LIT(" "));
+        if (snug_utf8_next(&token) != s->def->cp)
+            send_piece(s, snug_sub(before, 0, before.len - token.len));
+        else if (s->any || !s->def->drop_first)
+            send_piece(s, SNUG_LIT(" "));
     }
     send_end(s);
 }
@@ -347,8 +357,10 @@ static void strip_piece(state *s, snug_slice text)
         text = rest;
         s->cut++;
     }
-    if (s->def->stop == 0) send_piece(s, text);
-    else snug_buf_put_slice(&s->held, text);
+    if (s->def->stop == 0)
+        send_piece(s, text);
+    else
+        snug_buf_put_slice(&s->held, text);
 }
 
 static void strip_end(state *s, snug_slice token)
@@ -382,6 +394,7 @@ static void replace_end(state *s, snug_slice token)
 {
     tok_work *w = &s->stream->work;
     w->match_count = 0;
+    w->deadline_ns = 0; /* a new one for each token: a stream may live long */
     w->err = s->stream->err;
     snug_status st = tok_pattern_run(s->def->pattern, w, token.ptr, token.len);
     if (st != SNUG_OK && s->stream->st == SNUG_OK) s->stream->st = st;
@@ -443,20 +456,24 @@ typedef struct stage_list {
     size_t     count;
 } stage_list;
 
-static snug_status load_stages(snug_arena *a, snug_json v, unsigned depth, stage_list *list, snug_err *err)
+static snug_status load_stages(snug_arena *a, snug_json v, unsigned depth, stage_list *list,
+                               snug_err *err)
 {
     snug_slice  name = tok_type_of(v);
     snug_status st = SNUG_OK;
-    if (depth > TOK_NEST_MAX) return snug_fail(err, SNUG_ELIMIT, "decoders nested deeper than %d", TOK_NEST_MAX);
+    if (depth > TOK_NEST_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "decoders nested deeper than %d", TOK_NEST_MAX);
     if (snug_eq_str(name, "Sequence")) {
         snug_json kids = snug_json_get(v, "decoders");
-        if (!snug_json_is(kids, SNUG_JSON_ARRAY)) return snug_fail(err, SNUG_EINVAL, "a Sequence needs a list of decoders");
+        if (!snug_json_is(kids, SNUG_JSON_ARRAY))
+            return snug_fail(err, SNUG_EINVAL, "a Sequence needs a list of decoders");
         for (snug_json_iter it = snug_json_iter_of(kids); snug_json_next(&it) && st == SNUG_OK;) {
             st = load_stages(a, it.value, depth + 1, list, err);
         }
         return st;
     }
-    if (list->count == TOK_PARTS_MAX) return snug_fail(err, SNUG_ELIMIT, "more than %d decoders", TOK_PARTS_MAX);
+    if (list->count == TOK_PARTS_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "more than %d decoders", TOK_PARTS_MAX);
     for (size_t i = 0; i < sizeof stage_types / sizeof stage_types[0]; i++) {
         if (!snug_eq_str(name, stage_types[i].name)) continue;
         tok_stage *s = &list->items[list->count++];
@@ -467,7 +484,8 @@ static snug_status load_stages(snug_arena *a, snug_json v, unsigned depth, stage
                      SNUG_SLICE(snug_sub(name, 0, 80)));
 }
 
-snug_status tok_stage_load(snug_arena *a, snug_json v, const tok_stage **out, size_t *count, snug_err *err)
+snug_status tok_stage_load(snug_arena *a, snug_json v, const tok_stage **out, size_t *count,
+                           snug_err *err)
 {
     stage_list  list = {snug_arena_zalloc(a, sizeof(tok_stage) * TOK_PARTS_MAX), 0};
     snug_status st = SNUG_OK;
@@ -485,7 +503,8 @@ snug_status tok_stage_load(snug_arena *a, snug_json v, const tok_stage **out, si
 
 tok_stream *tok_stream_new(const tok *t, bool skip_special)
 {
-    tok_stream *s = snug_zalloc(sizeof *s + t->stage_count * sizeof s->stages[0]); /* at most TOK_PARTS_MAX */
+    tok_stream *s =
+        snug_zalloc(sizeof *s + t->stage_count * sizeof s->stages[0]); /* at most TOK_PARTS_MAX */
     s->t = t;
     s->skip_special = skip_special;
     s->count = t->stage_count;
@@ -514,7 +533,8 @@ static snug_status check(tok_stream *s, snug_err *err)
     if (s->st != SNUG_OK) return s->st;
     for (size_t i = 0; i < s->count; i++) {
         if (s->stages[i].gathered.full || s->stages[i].held.full) {
-            s->st = snug_fail(err, SNUG_ELIMIT, "decoded text is larger than the limit of %d bytes", TOK_NORMAL_MAX);
+            s->st = snug_fail(err, SNUG_ELIMIT, "decoded text is larger than the limit of %d bytes",
+                              TOK_NORMAL_MAX);
             return s->st;
         }
     }
@@ -549,7 +569,8 @@ snug_status tok_stream_end(tok_stream *s, snug_buf *out, snug_err *err)
     return st;
 }
 
-snug_status tok_decode(const tok *t, const uint32_t *ids, size_t n, bool skip_special, snug_buf *out, snug_err *err)
+snug_status tok_decode(const tok *t, const uint32_t *ids, size_t n, bool skip_special,
+                       snug_buf *out, snug_err *err)
 {
     tok_stream *s = tok_stream_new(t, skip_special);
     snug_status st = SNUG_OK;

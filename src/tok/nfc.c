@@ -61,8 +61,10 @@ static void reorder(tok_work *w, tok_changes *list)
         }
         size_t end = i;
         while (end < list->count && combining_class(list->items[end].cp) != 0) end++;
-        if (end - i > 64) sort_long_run(w, list->items + i, end - i);
-        else sort_marks(list->items + i, end - i);
+        if (end - i > 64)
+            sort_long_run(w, list->items + i, end - i);
+        else
+            sort_marks(list->items + i, end - i);
         i = end;
     }
 }

@@ -4,7 +4,8 @@
  * For:     tok.c, before splitting.
  * Threads: tok_norm is constant once loaded.
  *
- * A new one also needs: a row in norm_types, a golden in tests/golden/tok or a case in test_norm.c. */
+ * A new one also needs: a row in norm_types, a golden in tests/golden/tok or a case in test_norm.c.
+ */
 #include "tok/tok_int.h"
 
 typedef struct norm_type norm_type;
@@ -13,9 +14,9 @@ struct tok_norm {
     const norm_type    *type;
     const tok_norm    **kids; /* Sequence */
     size_t              count;
-    const tok_pattern  *pattern; /* Replace */
-    const tok_charsmap *map;     /* Precompiled */
-    snug_slice          text;    /* Replace: content; Prepend: prepend */
+    const tok_pattern  *pattern;    /* Replace */
+    const tok_charsmap *map;        /* Precompiled */
+    snug_slice          text;       /* Replace: content; Prepend: prepend */
     bool                a, b, c, d; /* as named by the loader of the type */
 };
 
@@ -36,6 +37,26 @@ static uint32_t next_char(const tok_piece *p, uint32_t *at)
 
 #define DROP UINT32_MAX
 
+/* ASCII that stays as long keeps its places without a table. False: it does not. */
+static bool map_ascii(tok_work *w, tok_piece *p, uint32_t (*fn)(uint32_t))
+{
+    char     to[128];
+    uint32_t i = 0;
+    if (p->align != NULL || p->len == 0 || !tok_is_ascii(p->text, p->len)) return false;
+    for (uint32_t c = 0; c < 128; c++) {
+        uint32_t cp = fn(c);
+        to[c] = (char)(cp < 128 ? cp : 128); /* 128: not one for one */
+    }
+    char *text = snug_arena_alloc_try(w->arena, p->len);
+    if (text == NULL) return false;
+    for (; i < p->len; i++) {
+        text[i] = to[(unsigned char)p->text[i]];
+        if ((unsigned char)text[i] == 128) return false;
+    }
+    p->text = text;
+    return true;
+}
+
 /* Rewrites p with fn(character); DROP leaves it out. Nothing is done when nothing changes. */
 static snug_status map_chars(tok_work *w, tok_piece *p, uint32_t (*fn)(uint32_t))
 {
@@ -46,7 +67,7 @@ static snug_status map_chars(tok_work *w, tok_piece *p, uint32_t (*fn)(uint32_t)
         if (fn(cp) != cp) break;
         from = at;
     }
-    if (from == p->len) return SNUG_OK;
+    if (from == p->len || map_ascii(w, p, fn)) return SNUG_OK;
     tok_builder *b = tok_build_begin(w);
     tok_build_copy(b, p, 0, from);
     for (at = from; at < p->len;) {
@@ -59,17 +80,20 @@ static snug_status map_chars(tok_work *w, tok_piece *p, uint32_t (*fn)(uint32_t)
 
 /* ---- the types ---- */
 
-static snug_status load_nothing(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_nothing(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                                snug_err *err)
 {
     (void)a, (void)v, (void)depth, (void)n, (void)err;
     return SNUG_OK;
 }
 
-static snug_status load_sequence(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_sequence(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                                 snug_err *err)
 {
     snug_json list = snug_json_get(v, "normalizers");
     if (!snug_json_is(list, SNUG_JSON_ARRAY) || snug_json_count(list) > TOK_PARTS_MAX) {
-        return snug_fail(err, SNUG_EINVAL, "a Sequence needs a list of at most %d normalizers", TOK_PARTS_MAX);
+        return snug_fail(err, SNUG_EINVAL, "a Sequence needs a list of at most %d normalizers",
+                         TOK_PARTS_MAX);
     }
     n->kids = snug_arena_zalloc(a, sizeof(tok_norm *) * TOK_PARTS_MAX);
     for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
@@ -113,9 +137,12 @@ static snug_status put_spaces_around_chinese(tok_work *w, tok_piece *p)
     return tok_build_end(w, p);
 }
 
+static uint32_t lower_ascii(uint32_t cp) { return cp >= 'A' && cp <= 'Z' ? cp + 32 : cp; }
+
 static snug_status lowercase(tok_work *w, tok_piece *p)
 {
     bool changes = false;
+    if (map_ascii(w, p, lower_ascii)) return SNUG_OK;
     for (uint32_t at = 0; at < p->len && !changes;) {
         uint32_t low[2], cp = next_char(p, &at);
         changes = tok_lower(cp, low) != 1 || low[0] != cp;
@@ -148,7 +175,7 @@ static snug_status run_bert(const tok_norm *n, tok_work *w, tok_piece *p)
     if (n->b) SNUG_TRY(put_spaces_around_chinese(w, p));
     if (n->c) {
         SNUG_TRY(tok_normal_form(w, p, TOK_NFD));
-        SNUG_TRY(map_chars(w, p, drop_nonspacing));
+        if (!tok_is_ascii(p->text, p->len)) SNUG_TRY(map_chars(w, p, drop_nonspacing));
     }
     if (n->d) SNUG_TRY(lowercase(w, p));
 done:
@@ -209,7 +236,8 @@ static snug_status run_nmt(const tok_norm *n, tok_work *w, tok_piece *p)
     return map_chars(w, p, nmt);
 }
 
-static snug_status load_strip(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_strip(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                              snug_err *err)
 {
     (void)a, (void)depth, (void)err;
     n->a = snug_json_bool_or(v, "strip_left", true);
@@ -230,15 +258,18 @@ static snug_status run_strip(const tok_norm *n, tok_work *w, tok_piece *p)
     }
     if (!text) from = end = p->len;
     if (!n->a) from = 0;
-    if (!n->b || (!text && n->a)) end = p->len;
-    else if (!text) end = 0;
+    if (!n->b || (!text && n->a))
+        end = p->len;
+    else if (!text)
+        end = 0;
     if (from == 0 && end == p->len) return SNUG_OK;
     tok_builder *b = tok_build_begin(w); /* not a cut: the piece still begins where it began */
     tok_build_copy(b, p, from, end);
     return tok_build_end(w, p);
 }
 
-static snug_status load_replace(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_replace(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                                snug_err *err)
 {
     snug_slice content;
     (void)depth;
@@ -270,7 +301,8 @@ static snug_status run_replace(const tok_norm *n, tok_work *w, tok_piece *p)
     return tok_build_end(w, p);
 }
 
-static snug_status load_prepend(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_prepend(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                                snug_err *err)
 {
     snug_slice text;
     (void)depth;
@@ -290,7 +322,8 @@ static snug_status run_bytes(const tok_norm *n, tok_work *w, tok_piece *p)
     return p->len == 0 ? SNUG_OK : tok_map_bytes(w, p);
 }
 
-static snug_status load_precompiled(snug_arena *a, snug_json v, unsigned depth, tok_norm *n, snug_err *err)
+static snug_status load_precompiled(snug_arena *a, snug_json v, unsigned depth, tok_norm *n,
+                                    snug_err *err)
 {
     snug_slice text;
     (void)depth;
@@ -321,10 +354,12 @@ static const norm_type norm_types[] = {
     {"Precompiled", load_precompiled, run_precompiled},
 };
 
-snug_status tok_norm_load(snug_arena *a, snug_json v, unsigned depth, const tok_norm **out, snug_err *err)
+snug_status tok_norm_load(snug_arena *a, snug_json v, unsigned depth, const tok_norm **out,
+                          snug_err *err)
 {
     snug_slice name = tok_type_of(v);
-    if (depth > TOK_NEST_MAX) return snug_fail(err, SNUG_ELIMIT, "normalizers nested deeper than %d", TOK_NEST_MAX);
+    if (depth > TOK_NEST_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "normalizers nested deeper than %d", TOK_NEST_MAX);
     for (size_t i = 0; i < sizeof norm_types / sizeof norm_types[0]; i++) {
         if (!snug_eq_str(name, norm_types[i].name)) continue;
         tok_norm *n = SNUG_NEW(a, tok_norm);
@@ -336,4 +371,7 @@ snug_status tok_norm_load(snug_arena *a, snug_json v, unsigned depth, const tok_
                      SNUG_SLICE(snug_sub(name, 0, 80)));
 }
 
-snug_status tok_norm_run(const tok_norm *n, tok_work *w, tok_piece *p) { return n->type->run(n, w, p); }
+snug_status tok_norm_run(const tok_norm *n, tok_work *w, tok_piece *p)
+{
+    return n->type->run(n, w, p);
+}

@@ -20,13 +20,17 @@
 
 enum { GROUPS_MAX = 64, CLASS_NEST_MAX = 8, OUT_MAX = 128 * 1024 };
 
-#define SPACE_SET "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define SPACE_SET                                                                                  \
+    "\\t-\\r "                                                                                     \
+    "\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 #define WORD_SET                                                                                   \
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}"                                        \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}"                                         \
     "\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
 /* Outside of brackets Oniguruma also counts Latin-1's superscripts and fractions. */
 #define LONE_WORD_SET WORD_SET "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
-#define AT_WORD_EDGE "(?:(?<=[" LONE_WORD_SET "])(?![" LONE_WORD_SET "])|(?<![" LONE_WORD_SET "])(?=[" LONE_WORD_SET "]))"
+#define AT_WORD_EDGE                                                                               \
+    "(?:(?<=[" LONE_WORD_SET "])(?![" LONE_WORD_SET "])|(?<![" LONE_WORD_SET                       \
+    "])(?=[" LONE_WORD_SET "]))"
 #define HEX_SET "0-9A-Fa-f"
 
 typedef struct source {
@@ -42,7 +46,8 @@ static int peek(const source *in, size_t ahead)
 
 static snug_status refuse(const source *in, const char *what)
 {
-    return snug_fail(in->err, SNUG_EUNSUPPORTED, "pattern \"%.*s\": %s", SNUG_SLICE(snug_sub(in->s, 0, 120)), what);
+    return snug_fail(in->err, SNUG_EUNSUPPORTED, "pattern \"%.*s\": %s",
+                     SNUG_SLICE(snug_sub(in->s, 0, 120)), what);
 }
 
 static bool is_hex(int c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'f'); }
@@ -56,24 +61,41 @@ static void copy_char(source *in, snug_buf *out)
     in->at += n;
 }
 
-/* \p{Name}: scripts are scripts (PCRE2 would take a bare name for script extensions too), long names
- * of categories become short ones, names of two letters are the same. */
+/* \p{Name}: scripts are scripts (PCRE2 would take a bare name for script extensions too), long
+ * names of categories become short ones, names of two letters are the same. */
 static snug_status put_property(source *in, snug_buf *out)
 {
-    static const char *const names[][2] = {
-        {"Letter", "L"},      {"Mark", "M"},        {"Number", "N"},      {"Punctuation", "P"},
-        {"Symbol", "S"},      {"Separator", "Z"},   {"Other", "C"},       {"Digit", "Nd"},
-        {"Alpha", "Alphabetic"}, {"Alphabetic", "Alphabetic"}, {"Upper", "Uppercase"}, {"Uppercase", "Uppercase"},
-        {"Lower", "Lowercase"}, {"Lowercase", "Lowercase"}, {"Space", "White_Space"},
-        {"White_Space", "White_Space"}, {"Any", "Any"}, {"Emoji", "Emoji"},
-        {"Lowercase_Letter", "Ll"}, {"Uppercase_Letter", "Lu"}, {"Titlecase_Letter", "Lt"},
-        {"Modifier_Letter", "Lm"}, {"Other_Letter", "Lo"}, {"Nonspacing_Mark", "Mn"}, {"Decimal_Number", "Nd"}};
-    size_t end = snug_index(snug_sub(in->s, in->at, in->s.len), '}');
+    static const char *const names[][2] = {{"Letter", "L"},
+                                           {"Mark", "M"},
+                                           {"Number", "N"},
+                                           {"Punctuation", "P"},
+                                           {"Symbol", "S"},
+                                           {"Separator", "Z"},
+                                           {"Other", "C"},
+                                           {"Digit", "Nd"},
+                                           {"Alpha", "Alphabetic"},
+                                           {"Alphabetic", "Alphabetic"},
+                                           {"Upper", "Uppercase"},
+                                           {"Uppercase", "Uppercase"},
+                                           {"Lower", "Lowercase"},
+                                           {"Lowercase", "Lowercase"},
+                                           {"Space", "White_Space"},
+                                           {"White_Space", "White_Space"},
+                                           {"Any", "Any"},
+                                           {"Emoji", "Emoji"},
+                                           {"Lowercase_Letter", "Ll"},
+                                           {"Uppercase_Letter", "Lu"},
+                                           {"Titlecase_Letter", "Lt"},
+                                           {"Modifier_Letter", "Lm"},
+                                           {"Other_Letter", "Lo"},
+                                           {"Nonspacing_Mark", "Mn"},
+                                           {"Decimal_Number", "Nd"}};
+    size_t                   end = snug_index(snug_sub(in->s, in->at, in->s.len), '}');
     if (end == SIZE_MAX) return refuse(in, "\\p{ without }");
-    snug_slice  name = snug_sub(in->s, in->at + 3, end - 3);
-    bool        not = name.len > 0 && name.ptr[0] == '^';
+    snug_slice name = snug_sub(in->s, in->at + 3, end - 3);
+    bool not = name.len > 0 && name.ptr[0] == '^';
     const char *before = "";
-    if (not) name = snug_sub(name, 1, name.len);
+    if (not ) name = snug_sub(name, 1, name.len);
     if (name.len > 2) before = "sc:";
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (!snug_eq_nocase(name, snug_str(names[i][0]))) continue;
@@ -180,12 +202,18 @@ static void put_literal(source *in, snug_buf *out)
 /* [:alpha:] and its kin, by the Unicode properties they stand for. */
 static snug_status put_posix(source *in, snug_buf *out)
 {
-    static const char *const names[][2] = {
-        {"alpha", "\\p{Alphabetic}"}, {"digit", "\\p{Nd}"},    {"alnum", "\\p{Alphabetic}\\p{Nd}"},
-        {"upper", "\\p{Uppercase}"},  {"lower", "\\p{Lowercase}"}, {"space", SPACE_SET},
-        {"punct", "\\p{P}\\p{S}"},    {"word", WORD_SET},       {"xdigit", HEX_SET},
-        {"cntrl", "\\p{Cc}"},         {"blank", "\\p{Zs}\\t"}};
-    size_t end = snug_find(snug_sub(in->s, in->at, in->s.len), SNUG_LIT(":]"));
+    static const char *const names[][2] = {{"alpha", "\\p{Alphabetic}"},
+                                           {"digit", "\\p{Nd}"},
+                                           {"alnum", "\\p{Alphabetic}\\p{Nd}"},
+                                           {"upper", "\\p{Uppercase}"},
+                                           {"lower", "\\p{Lowercase}"},
+                                           {"space", SPACE_SET},
+                                           {"punct", "\\p{P}\\p{S}"},
+                                           {"word", WORD_SET},
+                                           {"xdigit", HEX_SET},
+                                           {"cntrl", "\\p{Cc}"},
+                                           {"blank", "\\p{Zs}\\t"}};
+    size_t                   end = snug_find(snug_sub(in->s, in->at, in->s.len), SNUG_LIT(":]"));
     if (end == SIZE_MAX) return refuse(in, "[: without :]");
     snug_slice name = snug_sub(in->s, in->at + 2, end - 2);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -216,11 +244,15 @@ static snug_status put_item(source *in, class_parts *p, unsigned depth)
         in->at += 2;
         return SNUG_OK;
     }
-    if (peek(in, 0) == '\\') st = put_escape(in, &p->plain, true, &is_set);
-    else put_literal(in, &p->plain);
+    if (peek(in, 0) == '\\')
+        st = put_escape(in, &p->plain, true, &is_set);
+    else
+        put_literal(in, &p->plain);
     if (st != SNUG_OK || is_set) return st;
     int after = peek(in, 1);
-    if (peek(in, 0) != '-' || after < 0 || after == ']' || after == '[' || (after == '&' && peek(in, 2) == '&')) return st;
+    if (peek(in, 0) != '-' || after < 0 || after == ']' || after == '[' ||
+        (after == '&' && peek(in, 2) == '&'))
+        return st;
     if (after == '\\' && peek(in, 2) >= 0 && strchr("sSwWhHdDpP", peek(in, 2)) != NULL) return st;
     in->at++;
     snug_buf_putc(&p->plain, '-');
@@ -288,7 +320,8 @@ static snug_status open_group(source *in, snug_buf *out, nesting *n)
     copy_char(in, out);
     /* options up to ':' or ')': Ruby's m is dot-all */
     size_t i = 0;
-    while (peek(in, i) == '-' || peek(in, i) == 'i' || peek(in, i) == 'm' || peek(in, i) == 'x') i++;
+    while (peek(in, i) == '-' || peek(in, i) == 'i' || peek(in, i) == 'm' || peek(in, i) == 'x')
+        i++;
     if (i == 0 || (peek(in, i) != ':' && peek(in, i) != ')')) return SNUG_OK;
     for (; i > 0; i--, in->at++) snug_buf_putc(out, peek(in, 0) == 'm' ? 's' : (char)peek(in, 0));
     return SNUG_OK;
@@ -326,7 +359,8 @@ snug_status tok_regex_translate(snug_slice onig, snug_buf *out, snug_err *err)
     nesting     n = {.depth = 0};
     snug_status st = SNUG_OK;
     bool        is_set;
-    if (!snug_utf8_valid(onig)) return snug_fail(err, SNUG_EINVAL, "a pattern that is not valid UTF-8");
+    if (!snug_utf8_valid(onig))
+        return snug_fail(err, SNUG_EINVAL, "a pattern that is not valid UTF-8");
     while (st == SNUG_OK && in.at < onig.len && !out->full) {
         int c = peek(&in, 0);
         if (c == '{' && put_interval(&in, out, &n)) continue;
@@ -335,9 +369,12 @@ snug_status tok_regex_translate(snug_slice onig, snug_buf *out, snug_err *err)
             continue;
         }
         n.atom = out->len;
-        if (c == '\\') st = put_escape(&in, out, false, &is_set);
-        else if (c == '[') st = put_class(&in, out, 0, NULL);
-        else if (c == '(') st = open_group(&in, out, &n);
+        if (c == '\\')
+            st = put_escape(&in, out, false, &is_set);
+        else if (c == '[')
+            st = put_class(&in, out, 0, NULL);
+        else if (c == '(')
+            st = open_group(&in, out, &n);
         else if (c == ')' && n.depth > 0) {
             n.atom = n.starts[--n.depth];
             copy_char(&in, out);

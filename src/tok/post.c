@@ -6,7 +6,11 @@
  * Threads: constant once loaded.
  *
  * Work goes over runs: at first one per text; templates put runs of one special token between. */
+#include <stdlib.h>
+
 #include "tok/tok_int.h"
+
+enum { TEXTS_MAX = 512 * 1024 * 1024 };
 
 typedef struct post_type post_type;
 
@@ -18,17 +22,19 @@ typedef struct part { /* of a template */
     size_t    count;
 } part;
 
-typedef struct template {
+typedef struct template
+{
     part   parts[TOK_PARTS_MAX];
     size_t count, added;
-} template;
+}
+template;
 
 struct tok_post {
     const post_type *type;
     const tok_post **kids;
     size_t           count;
-    template         one, two;
-    bool             trim, prefix_space;
+    template one, two;
+    bool trim, prefix_space;
 };
 
 struct post_type {
@@ -40,9 +46,10 @@ struct post_type {
 
 /* ---- TemplateProcessing ---- */
 
-static snug_status load_special(snug_arena *a, snug_json specials, snug_json v, part *out, snug_err *err)
+static snug_status load_special(snug_arena *a, snug_json specials, snug_json v, part *out,
+                                snug_err *err)
 {
-    snug_slice id;
+    snug_slice  id;
     snug_status st = snug_json_need_str(v, "id", &id, err);
     if (st != SNUG_OK) return st;
     snug_json ids = snug_json_get(snug_json_get_slice(specials, id), "ids");
@@ -54,7 +61,8 @@ static snug_status load_special(snug_arena *a, snug_json specials, snug_json v, 
     for (snug_json_iter it = snug_json_iter_of(ids); snug_json_next(&it);) {
         uint64_t n;
         if (!snug_json_to_u64(it.value, &n) || n > TOK_ID_MAX) {
-            return snug_fail(err, SNUG_EINVAL, "TemplateProcessing: an id of \"%.*s\" is not a token id",
+            return snug_fail(err, SNUG_EINVAL,
+                             "TemplateProcessing: an id of \"%.*s\" is not a token id",
                              SNUG_SLICE(snug_sub(id, 0, 40)));
         }
         out->ids[out->count++] = (uint32_t)n;
@@ -62,16 +70,19 @@ static snug_status load_special(snug_arena *a, snug_json specials, snug_json v, 
     return SNUG_OK;
 }
 
-static snug_status load_part(snug_arena *a, snug_json specials, snug_json v, part *out, snug_err *err)
+static snug_status load_part(snug_arena *a, snug_json specials, snug_json v, part *out,
+                             snug_err *err)
 {
     snug_json  text = snug_json_get(v, "Sequence"), special = snug_json_get(v, "SpecialToken");
     snug_slice id;
     out->is_text = snug_json_is(text, SNUG_JSON_OBJECT);
     if (!out->is_text && !snug_json_is(special, SNUG_JSON_OBJECT)) {
-        return snug_fail(err, SNUG_EINVAL, "TemplateProcessing: a part is a Sequence or a SpecialToken");
+        return snug_fail(err, SNUG_EINVAL,
+                         "TemplateProcessing: a part is a Sequence or a SpecialToken");
     }
     int64_t type = snug_json_i64_or(out->is_text ? text : special, "type_id", 0);
-    if (type < 0 || type > UINT32_MAX) return snug_fail(err, SNUG_EINVAL, "TemplateProcessing: bad type_id");
+    if (type < 0 || type > UINT32_MAX)
+        return snug_fail(err, SNUG_EINVAL, "TemplateProcessing: bad type_id");
     out->type_id = (uint32_t)type;
     if (!out->is_text) return load_special(a, specials, special, out, err);
     snug_status st = snug_json_need_str(text, "id", &id, err);
@@ -83,11 +94,13 @@ static snug_status load_part(snug_arena *a, snug_json specials, snug_json v, par
     return SNUG_OK;
 }
 
-static snug_status load_template(snug_arena *a, snug_json v, const char *key, template *out, snug_err *err)
+static snug_status load_template(snug_arena *a, snug_json v, const char *key, template *out,
+                                 snug_err *err)
 {
     snug_json list = snug_json_get(v, key), specials = snug_json_get(v, "special_tokens");
     if (!snug_json_is(list, SNUG_JSON_ARRAY) || snug_json_count(list) > TOK_PARTS_MAX / 2) {
-        return snug_fail(err, SNUG_EINVAL, "TemplateProcessing: %s must be a list of at most %d parts", key,
+        return snug_fail(err, SNUG_EINVAL,
+                         "TemplateProcessing: %s must be a list of at most %d parts", key,
                          TOK_PARTS_MAX / 2);
     }
     for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
@@ -99,7 +112,8 @@ static snug_status load_template(snug_arena *a, snug_json v, const char *key, te
     return SNUG_OK;
 }
 
-static snug_status load_templates(snug_arena *a, snug_json v, unsigned depth, tok_post *p, snug_err *err)
+static snug_status load_templates(snug_arena *a, snug_json v, unsigned depth, tok_post *p,
+                                  snug_err *err)
 {
     (void)depth;
     snug_status st = load_template(a, v, "single", &p->one, err);
@@ -109,7 +123,8 @@ static snug_status load_templates(snug_arena *a, snug_json v, unsigned depth, to
 static snug_status put_run(tok_runs *out, tok_run r, snug_err *err)
 {
     if (out->count == TOK_PARTS_MAX) {
-        return snug_fail(err, SNUG_ELIMIT, "post-processor puts more than %d parts together", TOK_PARTS_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "post-processor puts more than %d parts together",
+                         TOK_PARTS_MAX);
     }
     out->items[out->count++] = r;
     return SNUG_OK;
@@ -125,14 +140,16 @@ static snug_status run_template(const tok_post *p, bool add_special, tok_runs *r
         const part *x = &t->parts[i];
         if (x->is_text) {
             if (x->text >= runs->count) {
-                SNUG_FAIL(err, SNUG_EINVAL, "TemplateProcessing: the template for one text names a second");
+                SNUG_FAIL(err, SNUG_EINVAL,
+                          "TemplateProcessing: the template for one text names a second");
             }
             tok_run r = runs->items[x->text];
             r.type_id = x->type_id;
             SNUG_TRY(put_run(&out, r, err));
         }
         for (size_t k = 0; add_special && k < x->count; k++) {
-            SNUG_TRY(put_run(&out, (tok_run){.special_id = x->ids[k], .count = 1, .type_id = x->type_id}, err));
+            SNUG_TRY(put_run(
+                &out, (tok_run){.special_id = x->ids[k], .count = 1, .type_id = x->type_id}, err));
         }
     }
     *runs = out;
@@ -165,7 +182,7 @@ static void fill(template *t, const part *parts, size_t n)
 
 static snug_status load_bert(snug_arena *a, snug_json v, unsigned depth, tok_post *p, snug_err *err)
 {
-    part        cls = {0}, sep = {0}, text_a = {.is_text = true}, text_b = {.is_text = true, .text = 1};
+    part cls = {0}, sep = {0}, text_a = {.is_text = true}, text_b = {.is_text = true, .text = 1};
     snug_status st = load_named(a, v, "cls", &cls, err);
     (void)depth;
     if (st == SNUG_OK) st = load_named(a, v, "sep", &sep, err);
@@ -177,9 +194,10 @@ static snug_status load_bert(snug_arena *a, snug_json v, unsigned depth, tok_pos
     return SNUG_OK;
 }
 
-static snug_status load_roberta(snug_arena *a, snug_json v, unsigned depth, tok_post *p, snug_err *err)
+static snug_status load_roberta(snug_arena *a, snug_json v, unsigned depth, tok_post *p,
+                                snug_err *err)
 {
-    part        cls = {0}, sep = {0}, text_a = {.is_text = true}, text_b = {.is_text = true, .text = 1};
+    part cls = {0}, sep = {0}, text_a = {.is_text = true}, text_b = {.is_text = true, .text = 1};
     snug_status st = load_named(a, v, "cls", &cls, err);
     (void)depth;
     if (st == SNUG_OK) st = load_named(a, v, "sep", &sep, err);
@@ -193,7 +211,8 @@ static snug_status load_roberta(snug_arena *a, snug_json v, unsigned depth, tok_
 
 /* ---- ByteLevel ---- */
 
-static snug_status load_bytes(snug_arena *a, snug_json v, unsigned depth, tok_post *p, snug_err *err)
+static snug_status load_bytes(snug_arena *a, snug_json v, unsigned depth, tok_post *p,
+                              snug_err *err)
 {
     (void)a, (void)depth, (void)err;
     p->trim = snug_json_bool_or(v, "trim_offsets", true);
@@ -227,12 +246,14 @@ static bool adds_tokens(const tok_post *p)
     return adds;
 }
 
-static snug_status load_sequence(snug_arena *a, snug_json v, unsigned depth, tok_post *p, snug_err *err)
+static snug_status load_sequence(snug_arena *a, snug_json v, unsigned depth, tok_post *p,
+                                 snug_err *err)
 {
     snug_json list = snug_json_get(v, "processors");
     bool      added = false;
     if (!snug_json_is(list, SNUG_JSON_ARRAY) || snug_json_count(list) > TOK_PARTS_MAX) {
-        return snug_fail(err, SNUG_EINVAL, "a Sequence needs a list of at most %d processors", TOK_PARTS_MAX);
+        return snug_fail(err, SNUG_EINVAL, "a Sequence needs a list of at most %d processors",
+                         TOK_PARTS_MAX);
     }
     p->kids = snug_arena_zalloc(a, sizeof(tok_post *) * TOK_PARTS_MAX);
     for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
@@ -264,7 +285,8 @@ static const post_type post_types[] = {
     {"ByteLevel", load_bytes, run_bytes, false},
 };
 
-snug_status tok_post_load(snug_arena *a, snug_json v, unsigned depth, const tok_post **out, snug_err *err)
+snug_status tok_post_load(snug_arena *a, snug_json v, unsigned depth, const tok_post **out,
+                          snug_err *err)
 {
     snug_slice name = tok_type_of(v);
     if (depth > TOK_NEST_MAX) {
@@ -296,10 +318,13 @@ snug_status tok_post_run(const tok_post *p, bool add_special, tok_runs *runs, sn
 
 /* ---- writing the result ---- */
 
-static bool is_blank(uint32_t cp) { return cp == 0x120 || tok_is_space(cp); } /* U+0120: a byte-level space */
+static bool is_blank(uint32_t cp)
+{
+    return cp == 0x120 || tok_is_space(cp);
+} /* U+0120: a byte-level space */
 
-/* Takes the blanks of a token's text off its offsets. A single one before the first token may be the
- * one we put there, which has no place of its own; two cannot be. */
+/* Takes the blanks of a token's text off its offsets. A single one before the first token may be
+ * the one we put there, which has no place of its own; two cannot be. */
 static void trim(snug_slice text, bool first, bool prefix_space, uint32_t *begin, uint32_t *end)
 {
     uint32_t lead = 0, trail = 0;
@@ -317,7 +342,30 @@ static void trim(snug_slice text, bool first, bool prefix_space, uint32_t *begin
     if (trail > 0 && *end >= trail) *end = *end - trail > *begin ? *end - trail : *begin;
 }
 
-snug_status tok_runs_write(const tok *t, const tok_runs *runs, tok_ids *out, snug_err *err)
+static snug_status write_texts(const tok *t, const tok_runs *runs, tok_ids *out, snug_err *err)
+{
+    size_t at = 0;
+    if (out->cap > out->text_cap) {
+        free(out->text_ends);
+        out->text_cap = out->cap;
+        out->text_ends = snug_alloc(out->text_cap * sizeof *out->text_ends); /* as the ids */
+    }
+    out->texts.max = TEXTS_MAX;
+    snug_buf_clear(&out->texts);
+    for (size_t i = 0; i < runs->count; i++) {
+        const tok_run *r = &runs->items[i];
+        for (size_t k = 0; k < r->count; k++) {
+            bool plain = r->tokens == NULL || r->tokens[k].surface.ptr == NULL;
+            snug_buf_put_slice(&out->texts,
+                               plain ? tok_id_to_token(t, out->ids[at]) : r->tokens[k].surface);
+            out->text_ends[at++] = (uint32_t)out->texts.len;
+        }
+    }
+    return snug_buf_check(&out->texts, "the tokens of a text", err);
+}
+
+snug_status tok_runs_write(const tok *t, const tok_runs *runs, unsigned flags, tok_ids *out,
+                           snug_err *err)
 {
     size_t n = 0;
     for (size_t i = 0; i < runs->count; i++) n += runs->items[i].count;
@@ -330,7 +378,8 @@ snug_status tok_runs_write(const tok *t, const tok_runs *runs, tok_ids *out, snu
             size_t    at = out->count++;
             tok_token token = {.id = r->special_id};
             if (r->tokens != NULL) token = r->tokens[k];
-            snug_slice text = token.surface.ptr != NULL ? token.surface : tok_id_to_token(t, token.id);
+            snug_slice text =
+                token.surface.ptr != NULL ? token.surface : tok_id_to_token(t, token.id);
             for (unsigned x = 0; x < r->trims; x++) {
                 trim(text, k == 0, (r->trim_prefix >> x & 1u) != 0, &token.begin, &token.end);
             }
@@ -342,5 +391,5 @@ snug_status tok_runs_write(const tok *t, const tok_runs *runs, tok_ids *out, snu
             out->attention[at] = 1;
         }
     }
-    return SNUG_OK;
+    return (flags & TOK_KEEP_TEXTS) != 0 ? write_texts(t, runs, out, err) : SNUG_OK;
 }

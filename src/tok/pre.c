@@ -39,8 +39,10 @@ static void join_previous(tok_work *w)
     bool   previous = false;
     for (size_t i = 0; i < w->match_count; i++) {
         tok_match m = w->matches[i];
-        if (m.hit && !previous && n > 0) w->matches[n - 1].end = m.end;
-        else w->matches[n++] = m;
+        if (m.hit && !previous && n > 0)
+            w->matches[n - 1].end = m.end;
+        else
+            w->matches[n++] = m;
         previous = m.hit;
     }
     w->match_count = n;
@@ -53,8 +55,10 @@ static void join_next(tok_work *w)
     bool   previous = false;
     for (size_t i = n; i-- > 0;) {
         tok_match m = w->matches[i];
-        if (m.hit && !previous && keep < n) w->matches[keep].begin = m.begin;
-        else w->matches[--keep] = m;
+        if (m.hit && !previous && keep < n)
+            w->matches[keep].begin = m.begin;
+        else
+            w->matches[--keep] = m;
         previous = m.hit;
     }
     memmove(w->matches, w->matches + keep, (n - keep) * sizeof *w->matches);
@@ -67,8 +71,10 @@ static void join_equal(tok_work *w)
     bool   previous = false;
     for (size_t i = 0; i < w->match_count; i++) {
         tok_match m = w->matches[i];
-        if (m.hit == previous && n > 0) w->matches[n - 1].end = m.end;
-        else w->matches[n++] = m;
+        if (m.hit == previous && n > 0)
+            w->matches[n - 1].end = m.end;
+        else
+            w->matches[n++] = m;
         previous = m.hit;
     }
     w->match_count = n;
@@ -121,10 +127,10 @@ static void match_char(tok_work *w, const tok_piece *p, uint32_t cp)
 
 static bool load_behavior(snug_json v, behavior dflt, behavior *out)
 {
-    static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
-                                        "Contiguous"};
-    snug_json  b = snug_json_get(v, "behavior");
-    snug_slice name;
+    static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious",
+                                        "MergedWithNext", "Contiguous"};
+    snug_json                b = snug_json_get(v, "behavior");
+    snug_slice               name;
     *out = dflt;
     if (snug_json_is(b, SNUG_JSON_ABSENT)) return true;
     if (!snug_json_to_str(b, &name)) return false;
@@ -138,17 +144,20 @@ static bool load_behavior(snug_json v, behavior dflt, behavior *out)
 
 /* ---- the types ---- */
 
-static snug_status load_nothing(snug_arena *a, snug_json v, unsigned depth, tok_pre *p, snug_err *err)
+static snug_status load_nothing(snug_arena *a, snug_json v, unsigned depth, tok_pre *p,
+                                snug_err *err)
 {
     (void)a, (void)v, (void)depth, (void)p, (void)err;
     return SNUG_OK;
 }
 
-static snug_status load_sequence(snug_arena *a, snug_json v, unsigned depth, tok_pre *p, snug_err *err)
+static snug_status load_sequence(snug_arena *a, snug_json v, unsigned depth, tok_pre *p,
+                                 snug_err *err)
 {
     snug_json list = snug_json_get(v, "pretokenizers");
     if (!snug_json_is(list, SNUG_JSON_ARRAY) || snug_json_count(list) > TOK_PARTS_MAX) {
-        return snug_fail(err, SNUG_EINVAL, "a Sequence needs a list of at most %d pretokenizers", TOK_PARTS_MAX);
+        return snug_fail(err, SNUG_EINVAL, "a Sequence needs a list of at most %d pretokenizers",
+                         TOK_PARTS_MAX);
     }
     p->kids = snug_arena_zalloc(a, sizeof(tok_pre *) * TOK_PARTS_MAX);
     for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
@@ -164,8 +173,9 @@ static snug_status run_bert(const tok_pre *p, tok_work *w, tok_piece *piece, tok
     uint32_t from = 0;
     (void)p;
     for (uint32_t at = 0; at < piece->len;) {
-        uint32_t cp = tok_cp(piece->text + at), end = at + tok_utf8_len((unsigned char)piece->text[at]);
-        bool     space = tok_is_space(cp);
+        uint32_t cp = tok_cp(piece->text + at),
+                 end = at + tok_utf8_len((unsigned char)piece->text[at]);
+        bool space = tok_is_space(cp);
         if (space || tok_is_punct(cp)) {
             tok_push(out, tok_cut(piece, from, at));
             if (!space) tok_push(out, tok_cut(piece, at, end));
@@ -196,7 +206,8 @@ static snug_status run_whitespace(const tok_pre *p, tok_work *w, tok_piece *piec
     return SNUG_OK;
 }
 
-static snug_status run_whitespace_split(const tok_pre *p, tok_work *w, tok_piece *piece, tok_pieces *out)
+static snug_status run_whitespace_split(const tok_pre *p, tok_work *w, tok_piece *piece,
+                                        tok_pieces *out)
 {
     (void)p;
     match_chars(w, piece, tok_is_space);
@@ -204,11 +215,13 @@ static snug_status run_whitespace_split(const tok_pre *p, tok_work *w, tok_piece
     return SNUG_OK;
 }
 
-static snug_status load_punctuation(snug_arena *a, snug_json v, unsigned depth, tok_pre *p, snug_err *err)
+static snug_status load_punctuation(snug_arena *a, snug_json v, unsigned depth, tok_pre *p,
+                                    snug_err *err)
 {
     (void)a, (void)depth;
     if (load_behavior(v, ISOLATED, &p->behavior)) return SNUG_OK;
-    return snug_fail(err, SNUG_EUNSUPPORTED, "Punctuation: this behavior is not known to this build");
+    return snug_fail(err, SNUG_EUNSUPPORTED,
+                     "Punctuation: this behavior is not known to this build");
 }
 
 static snug_status run_punctuation(const tok_pre *p, tok_work *w, tok_piece *piece, tok_pieces *out)
@@ -218,7 +231,8 @@ static snug_status run_punctuation(const tok_pre *p, tok_work *w, tok_piece *pie
     return SNUG_OK;
 }
 
-static snug_status load_digits(snug_arena *a, snug_json v, unsigned depth, tok_pre *p, snug_err *err)
+static snug_status load_digits(snug_arena *a, snug_json v, unsigned depth, tok_pre *p,
+                               snug_err *err)
 {
     (void)a, (void)depth, (void)err;
     p->individual = snug_json_bool_or(v, "individual_digits", false);
@@ -232,7 +246,8 @@ static snug_status run_digits(const tok_pre *p, tok_work *w, tok_piece *piece, t
     return SNUG_OK;
 }
 
-static snug_status load_delimiter(snug_arena *a, snug_json v, unsigned depth, tok_pre *p, snug_err *err)
+static snug_status load_delimiter(snug_arena *a, snug_json v, unsigned depth, tok_pre *p,
+                                  snug_err *err)
 {
     snug_slice text;
     (void)a, (void)depth;
@@ -262,6 +277,15 @@ static snug_status load_split(snug_arena *a, snug_json v, unsigned depth, tok_pr
 
 static snug_status run_split(const tok_pre *p, tok_work *w, tok_piece *piece, tok_pieces *out)
 {
+    const tok_split *by_hand = tok_pattern_split(p->pattern);
+    if (by_hand != NULL && p->behavior == ISOLATED) { /* every piece stays, match or not */
+        bool hit;
+        for (uint32_t at = 0, end; at < piece->len; at = end) {
+            end = (uint32_t)tok_split_next(by_hand, piece->text, piece->len, at, &hit);
+            tok_push(out, tok_cut(piece, at, end));
+        }
+        return SNUG_OK;
+    }
     w->match_count = 0;
     snug_status st = tok_pattern_run(p->pattern, w, piece->text, piece->len);
     if (st != SNUG_OK) return st;
@@ -293,6 +317,14 @@ static snug_status run_bytes(const tok_pre *p, tok_work *w, tok_piece *piece, to
         SNUG_TRY(tok_prepend(w, piece, SNUG_LIT(" ")));
         SNUG_TRY(tok_settle(w, piece));
     }
+    if (w->t->raw) {
+        if (!p->use_regex) tok_push(out, *piece);
+        for (uint32_t at = 0, end; p->use_regex && at < piece->len; at = end) {
+            end = (uint32_t)tok_gpt2_next(piece->text, piece->len, at);
+            tok_push(out, tok_cut(piece, at, end));
+        }
+        goto done;
+    }
     tok_piece plain = *piece;
     SNUG_TRY(tok_map_bytes(w, piece));
     if (!p->use_regex) {
@@ -310,7 +342,8 @@ done:
     return st;
 }
 
-static snug_status load_metaspace(snug_arena *a, snug_json v, unsigned depth, tok_pre *p, snug_err *err)
+static snug_status load_metaspace(snug_arena *a, snug_json v, unsigned depth, tok_pre *p,
+                                  snug_err *err)
 {
     snug_slice scheme = snug_json_str_or(v, "prepend_scheme", SNUG_LIT("always"));
     snug_slice text = snug_json_str_or(v, "replacement", SNUG_LIT("\xe2\x96\x81"));
@@ -319,11 +352,17 @@ static snug_status load_metaspace(snug_arena *a, snug_json v, unsigned depth, to
     p->text = snug_arena_dup(a, snug_sub(text, 0, tok_utf8_len((unsigned char)text.ptr[0])));
     p->cp = snug_utf8_next(&text);
     p->split = snug_json_bool_or(v, "split", true);
-    if (snug_eq_nocase(scheme, SNUG_LIT("always"))) p->prepend = PREPEND_ALWAYS;
-    else if (snug_eq_nocase(scheme, SNUG_LIT("first"))) p->prepend = PREPEND_FIRST;
-    else if (snug_eq_nocase(scheme, SNUG_LIT("never"))) p->prepend = PREPEND_NEVER;
-    else return snug_fail(err, SNUG_EUNSUPPORTED, "Metaspace: this prepend_scheme is not known to this build");
-    if (!snug_json_bool_or(v, "add_prefix_space", true)) p->prepend = PREPEND_NEVER; /* older files */
+    if (snug_eq_nocase(scheme, SNUG_LIT("always")))
+        p->prepend = PREPEND_ALWAYS;
+    else if (snug_eq_nocase(scheme, SNUG_LIT("first")))
+        p->prepend = PREPEND_FIRST;
+    else if (snug_eq_nocase(scheme, SNUG_LIT("never")))
+        p->prepend = PREPEND_NEVER;
+    else
+        return snug_fail(err, SNUG_EUNSUPPORTED,
+                         "Metaspace: this prepend_scheme is not known to this build");
+    if (!snug_json_bool_or(v, "add_prefix_space", true))
+        p->prepend = PREPEND_NEVER; /* older files */
     return SNUG_OK;
 }
 
@@ -359,7 +398,8 @@ static snug_status load_fixed(snug_arena *a, snug_json v, unsigned depth, tok_pr
 {
     int64_t n = snug_json_i64_or(v, "length", 5);
     (void)a, (void)depth;
-    if (n < 1 || n > TOK_TEXT_MAX) return snug_fail(err, SNUG_EINVAL, "FixedLength: length must be 1 or more");
+    if (n < 1 || n > TOK_TEXT_MAX)
+        return snug_fail(err, SNUG_EINVAL, "FixedLength: length must be 1 or more");
     p->length = (uint32_t)n;
     return SNUG_OK;
 }
@@ -379,6 +419,23 @@ static snug_status run_fixed(const tok_pre *p, tok_work *w, tok_piece *piece, to
     return SNUG_OK;
 }
 
+/* What stands before the first character that has a script is left out, as in the reference. */
+static snug_status run_scripts(const tok_pre *p, tok_work *w, tok_piece *piece, tok_pieces *out)
+{
+    unsigned last = 0;
+    uint32_t from = 0;
+    (void)p, (void)w;
+    for (uint32_t at = 0; at < piece->len; at += tok_utf8_len((unsigned char)piece->text[at])) {
+        unsigned script = tok_script(tok_cp(piece->text + at));
+        if (script == 0 || script == last) continue;
+        if (last != 0) tok_push(out, tok_cut(piece, from, at));
+        last = script;
+        from = at;
+    }
+    if (last != 0) tok_push(out, tok_cut(piece, from, piece->len));
+    return SNUG_OK;
+}
+
 static const pre_type pre_types[] = {
     {"Sequence", load_sequence, NULL},
     {"BertPreTokenizer", load_nothing, run_bert},
@@ -391,9 +448,11 @@ static const pre_type pre_types[] = {
     {"ByteLevel", load_bytes, run_bytes},
     {"Metaspace", load_metaspace, run_metaspace},
     {"FixedLength", load_fixed, run_fixed},
+    {"UnicodeScripts", load_nothing, run_scripts},
 };
 
-snug_status tok_pre_load(snug_arena *a, snug_json v, unsigned depth, const tok_pre **out, snug_err *err)
+snug_status tok_pre_load(snug_arena *a, snug_json v, unsigned depth, const tok_pre **out,
+                         snug_err *err)
 {
     snug_slice name = tok_type_of(v);
     if (depth > TOK_NEST_MAX) {
@@ -410,12 +469,32 @@ snug_status tok_pre_load(snug_arena *a, snug_json v, unsigned depth, const tok_p
                      SNUG_SLICE(snug_sub(name, 0, 80)));
 }
 
+static size_t count_bytes(const tok_pre *p)
+{
+    size_t n = p->type->run == run_bytes;
+    for (size_t i = 0; i < p->count; i++) n += count_bytes(p->kids[i]);
+    return n;
+}
+
+bool tok_pre_ends_in_bytes(const tok_pre *p)
+{
+    if (p == NULL || count_bytes(p) != 1) return false;
+    while (p->count > 0) p = p->kids[p->count - 1];
+    return p->type->run == run_bytes;
+}
+
+/* Nothing to do for pieces that are cut already and reach the model as bytes. */
+static bool is_idle(const tok_pre *p, const tok_work *w)
+{
+    return p->type->run == run_bytes && w->t->raw && !p->use_regex && !p->prefix_space;
+}
+
 /* Each of a Sequence sees all pieces that the one before it left. */
 snug_status tok_pre_run(const tok_pre *p, tok_work *w)
 {
     snug_status st = SNUG_OK;
     for (size_t i = 0; i < p->count && st == SNUG_OK; i++) st = tok_pre_run(p->kids[i], w);
-    if (p->type->run == NULL || st != SNUG_OK) return st;
+    if (p->type->run == NULL || st != SNUG_OK || is_idle(p, w)) return st;
     w->next.count = 0;
     for (size_t i = 0; i < w->pieces.count; i++) {
         tok_piece piece = w->pieces.items[i];

@@ -19,27 +19,6 @@ void *tok_scratch_need(tok_scratch *s, size_t n)
     return s->ptr;
 }
 
-void tok_work_init(tok_work *w, const tok *t, unsigned flags, snug_err *err)
-{
-    *w = (tok_work){.t = t, .flags = flags, .err = err, .arena = snug_arena_new()};
-}
-
-void tok_work_deinit(tok_work *w)
-{
-    for (int i = 0; i < 2; i++) {
-        free(w->build[i].text);
-        free(w->build[i].align);
-        free(w->model[i].ptr);
-    }
-    free(w->changes.items);
-    free(w->pieces.items);
-    free(w->next.items);
-    free(w->matches);
-    free(w->tokens);
-    tok_match_data_free(w->match_data);
-    snug_arena_free(w->arena);
-}
-
 /* ---- pieces ---- */
 
 void tok_push(tok_pieces *list, tok_piece p)
@@ -59,7 +38,8 @@ tok_span tok_span_at(const tok_piece *p, uint32_t i)
     if (p->align != NULL) return p->align[i];
     uint32_t first = i;
     while (first > 0 && is_continuation(p->text[first])) first--;
-    return (tok_span){p->orig + first, p->orig + first + tok_utf8_len((unsigned char)p->text[first])};
+    return (tok_span){p->orig + first,
+                      p->orig + first + tok_utf8_len((unsigned char)p->text[first])};
 }
 
 tok_piece tok_cut(const tok_piece *p, uint32_t begin, uint32_t end)
@@ -130,8 +110,8 @@ snug_status tok_build_end(tok_work *w, tok_piece *p)
 {
     const tok_builder *b = &w->build[w->flip];
     if (b->full) {
-        return snug_fail(w->err, SNUG_ELIMIT, "text grows beyond the limit of %d bytes when normalised",
-                         TOK_NORMAL_MAX);
+        return snug_fail(w->err, SNUG_ELIMIT,
+                         "text grows beyond the limit of %d bytes when normalised", TOK_NORMAL_MAX);
     }
     p->text = b->text;
     p->align = b->align;
@@ -203,7 +183,8 @@ snug_status tok_prepend(tok_work *w, tok_piece *p, snug_slice text)
 snug_status tok_map_bytes(tok_work *w, tok_piece *p)
 {
     size_t n = 0;
-    for (uint32_t i = 0; i < p->len; i++) n += tok_byte_to_cp((unsigned char)p->text[i]) < 0x80 ? 1 : 2;
+    for (uint32_t i = 0; i < p->len; i++)
+        n += tok_byte_to_cp((unsigned char)p->text[i]) < 0x80 ? 1 : 2;
     char     *text = snug_arena_alloc_try(w->arena, n);
     tok_span *align = snug_arena_alloc_try(w->arena, n * sizeof *align);
     if (text == NULL || align == NULL) {
@@ -235,6 +216,20 @@ void tok_put_match(tok_work *w, size_t begin, size_t end, bool hit)
     w->matches[w->match_count++] = (tok_match){(uint32_t)begin, (uint32_t)end, hit};
 }
 
+/* Keeps what the piece at hand becomes, as long as it is a row of tokens that touch. */
+static void tell(tok_work *w, uint32_t id, size_t begin, size_t end, snug_slice surface)
+{
+    size_t n = w->told;
+    if (n >= TOK_WORD_TOKENS || surface.ptr != NULL || end > TOK_WORD_BYTES ||
+        begin != (n > 0 ? w->telling.ends[n - 1] : 0)) {
+        w->told = SIZE_MAX;
+        return;
+    }
+    w->telling.ids[n] = id;
+    w->telling.ends[n] = (uint8_t)end;
+    w->told = n + 1;
+}
+
 void tok_emit(tok_work *w, const tok_piece *p, uint32_t id, size_t begin, size_t end,
               snug_slice surface)
 {
@@ -242,13 +237,19 @@ void tok_emit(tok_work *w, const tok_piece *p, uint32_t id, size_t begin, size_t
         w->token_cap = w->token_cap == 0 ? 64 : w->token_cap * 2;
         w->tokens = snug_realloc(w->tokens, w->token_cap * sizeof *w->tokens);
     }
+    if (w->told != SIZE_MAX) tell(w, id, begin, end, surface);
     tok_token *t = &w->tokens[w->token_count++];
     t->id = id;
     t->surface = surface;
     t->begin = p->orig + (uint32_t)begin;
     t->end = p->orig + (uint32_t)end;
-    if (begin < end && end <= p->len) {
-        t->begin = tok_span_at(p, (uint32_t)begin).begin;
-        t->end = tok_span_at(p, (uint32_t)end - 1).end;
+    if (begin >= end || end > p->len) return;
+    if (p->align != NULL) {
+        t->begin = p->align[begin].begin;
+        t->end = p->align[end - 1].end;
+        return;
     }
+    while (t->begin > p->orig && is_continuation(p->text[t->begin - p->orig])) t->begin--;
+    while (end < p->len && is_continuation(p->text[end])) end++;
+    t->end = p->orig + (uint32_t)end;
 }

@@ -8,7 +8,8 @@
  *   text -> cut at raw added tokens -> normalise the rest -> cut at normalised added tokens
  *        -> pre-tokenise -> model -> offsets to code points -> windows -> post-process
  *
- * Every part is a row in a table of its kind; a name that no table has is refused with that name. */
+ * Every part is a row in a table of its kind; a name that no table has is refused with that name.
+ */
 #include <stdlib.h>
 
 #include "tok/tok_int.h"
@@ -17,14 +18,16 @@
 
 snug_slice tok_type_of(snug_json v) { return snug_json_str_or(v, "type", SNUG_LIT("")); }
 
-snug_status tok_opt_str(snug_arena *a, snug_json v, const char *key, snug_slice *out, bool *set, snug_err *err)
+snug_status tok_opt_str(snug_arena *a, snug_json v, const char *key, snug_slice *out, bool *set,
+                        snug_err *err)
 {
     snug_json  m = snug_json_get(v, key);
     snug_slice text;
     *set = false;
     *out = SNUG_EMPTY;
     if (snug_json_is(m, SNUG_JSON_ABSENT) || snug_json_is(m, SNUG_JSON_NULL)) return SNUG_OK;
-    if (!snug_json_to_str(m, &text)) return snug_fail(err, SNUG_EINVAL, "\"%s\" must be a string", key);
+    if (!snug_json_to_str(m, &text))
+        return snug_fail(err, SNUG_EINVAL, "\"%s\" must be a string", key);
     *out = snug_arena_dup(a, text);
     *set = true;
     return SNUG_OK;
@@ -34,7 +37,8 @@ snug_status tok_model_load_vocab(tok *t, snug_json vocab, snug_err *err)
 {
     size_t n = snug_json_count(vocab);
     if (!snug_json_is(vocab, SNUG_JSON_OBJECT) || n > TOK_ID_MAX) {
-        return snug_fail(err, SNUG_EINVAL, "vocab must be an object of at most %d tokens", TOK_ID_MAX);
+        return snug_fail(err, SNUG_EINVAL, "vocab must be an object of at most %d tokens",
+                         TOK_ID_MAX);
     }
     if (!tok_vocab_init(&t->vocab, t->arena, n)) {
         return snug_fail(err, SNUG_ENOMEM, "no memory for a vocabulary of %zu", n);
@@ -42,7 +46,8 @@ snug_status tok_model_load_vocab(tok *t, snug_json vocab, snug_err *err)
     for (snug_json_iter it = snug_json_iter_of(vocab); snug_json_next(&it);) {
         uint64_t id;
         if (!snug_json_to_u64(it.value, &id) || id > TOK_ID_MAX) {
-            return snug_fail(err, SNUG_EINVAL, "vocab: the id of \"%.*s\" must be a number up to %d",
+            return snug_fail(err, SNUG_EINVAL,
+                             "vocab: the id of \"%.*s\" must be a number up to %d",
                              SNUG_SLICE(snug_sub(it.key, 0, 40)), TOK_ID_MAX);
         }
         tok_vocab_put(&t->vocab, snug_arena_dup(t->arena, it.key), (uint32_t)id);
@@ -55,16 +60,18 @@ static snug_slice guess_type(snug_json v)
 {
     if (snug_json_is(snug_json_get(v, "merges"), SNUG_JSON_ARRAY)) return SNUG_LIT("BPE");
     if (snug_json_is(snug_json_get(v, "vocab"), SNUG_JSON_ARRAY)) return SNUG_LIT("Unigram");
-    if (!snug_json_is(snug_json_get(v, "max_input_chars_per_word"), SNUG_JSON_ABSENT)) return SNUG_LIT("WordPiece");
+    if (!snug_json_is(snug_json_get(v, "max_input_chars_per_word"), SNUG_JSON_ABSENT))
+        return SNUG_LIT("WordPiece");
     return SNUG_LIT("WordLevel");
 }
 
 static snug_status load_model(tok *t, snug_json v, snug_err *err)
 {
-    static const tok_model_type *const types[] = {&tok_bpe_type, &tok_wordpiece_type, &tok_wordlevel_type,
-                                                  &tok_unigram_type};
-    snug_slice name = tok_type_of(v);
-    if (!snug_json_is(v, SNUG_JSON_OBJECT)) return snug_fail(err, SNUG_EINVAL, "tokenizer.json has no model");
+    static const tok_model_type *const types[] = {&tok_bpe_type, &tok_wordpiece_type,
+                                                  &tok_wordlevel_type, &tok_unigram_type};
+    snug_slice                         name = tok_type_of(v);
+    if (!snug_json_is(v, SNUG_JSON_OBJECT))
+        return snug_fail(err, SNUG_EINVAL, "tokenizer.json has no model");
     if (name.len == 0) name = guess_type(v);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (!snug_eq_str(name, types[i]->name)) continue;
@@ -75,7 +82,10 @@ static snug_status load_model(tok *t, snug_json v, snug_err *err)
                      SNUG_SLICE(snug_sub(name, 0, 80)));
 }
 
-static bool is_set(snug_json v) { return !snug_json_is(v, SNUG_JSON_ABSENT) && !snug_json_is(v, SNUG_JSON_NULL); }
+static bool is_set(snug_json v)
+{
+    return !snug_json_is(v, SNUG_JSON_ABSENT) && !snug_json_is(v, SNUG_JSON_NULL);
+}
 
 static bool small_number(snug_json v, const char *key, uint32_t *out)
 {
@@ -95,14 +105,21 @@ static snug_status load_truncation(tok *t, snug_json v, snug_err *err)
     if (!is_set(v)) return SNUG_OK;
     tr->set = true;
     tr->left = snug_eq_nocase(side, SNUG_LIT("left"));
-    if (!small_number(v, "max_length", &tr->length_max) || !small_number(v, "stride", &tr->stride)) {
-        return snug_fail(err, SNUG_EINVAL, "truncation: max_length and stride must be numbers of 0 or more");
+    if (!small_number(v, "max_length", &tr->length_max) ||
+        !small_number(v, "stride", &tr->stride)) {
+        return snug_fail(err, SNUG_EINVAL,
+                         "truncation: max_length and stride must be numbers of 0 or more");
     }
-    if (snug_eq_str(how, "LongestFirst")) tr->strategy = TOK_LONGEST_FIRST;
-    else if (snug_eq_str(how, "OnlyFirst")) tr->strategy = TOK_ONLY_FIRST;
-    else if (snug_eq_str(how, "OnlySecond")) tr->strategy = TOK_ONLY_SECOND;
-    else return snug_fail(err, SNUG_EUNSUPPORTED, "truncation strategy \"%.*s\" is not known to this build",
-                          SNUG_SLICE(snug_sub(how, 0, 40)));
+    if (snug_eq_str(how, "LongestFirst"))
+        tr->strategy = TOK_LONGEST_FIRST;
+    else if (snug_eq_str(how, "OnlyFirst"))
+        tr->strategy = TOK_ONLY_FIRST;
+    else if (snug_eq_str(how, "OnlySecond"))
+        tr->strategy = TOK_ONLY_SECOND;
+    else
+        return snug_fail(err, SNUG_EUNSUPPORTED,
+                         "truncation strategy \"%.*s\" is not known to this build",
+                         SNUG_SLICE(snug_sub(how, 0, 40)));
     return SNUG_OK;
 }
 
@@ -114,8 +131,8 @@ static snug_status load_padding(tok *t, snug_json v, snug_err *err)
     p->set = true;
     p->left = snug_eq_nocase(side, SNUG_LIT("left"));
     if (!small_number(snug_json_get(v, "strategy"), "Fixed", &p->fixed) ||
-        !small_number(v, "pad_to_multiple_of", &p->multiple) || !small_number(v, "pad_id", &p->id) ||
-        !small_number(v, "pad_type_id", &p->type_id)) {
+        !small_number(v, "pad_to_multiple_of", &p->multiple) ||
+        !small_number(v, "pad_id", &p->id) || !small_number(v, "pad_type_id", &p->type_id)) {
         return snug_fail(err, SNUG_EINVAL, "padding: lengths and ids must be numbers of 0 or more");
     }
     return SNUG_OK;
@@ -140,7 +157,8 @@ static snug_status index_ids(tok *t, snug_err *err)
     if (t->by_id == NULL || t->special == NULL) {
         return snug_fail(err, SNUG_ENOMEM, "no memory for ids up to %u", max);
     }
-    for (size_t i = 0; i < t->vocab.count; i++) note_id(t, t->vocab.keys[i], t->vocab.ids[i], false);
+    for (size_t i = 0; i < t->vocab.count; i++)
+        note_id(t, t->vocab.keys[i], t->vocab.ids[i], false);
     for (size_t i = 0; i < t->added_count; i++) {
         const tok_added *a = &t->added[i];
         note_id(t, a->content, a->id, a->special);
@@ -151,15 +169,17 @@ static snug_status index_ids(tok *t, snug_err *err)
 
 static snug_status load_parts(tok *t, snug_json root, snug_err *err)
 {
-    snug_json   norm = snug_json_get(root, "normalizer"), pre = snug_json_get(root, "pre_tokenizer");
-    snug_json   post = snug_json_get(root, "post_processor");
+    snug_json norm = snug_json_get(root, "normalizer"), pre = snug_json_get(root, "pre_tokenizer");
+    snug_json post = snug_json_get(root, "post_processor");
     snug_status st = SNUG_OK;
     if (!snug_json_is(root, SNUG_JSON_OBJECT)) SNUG_FAIL(err, SNUG_EINVAL, "it must be an object");
     SNUG_TRY(load_model(t, snug_json_get(root, "model"), err));
     if (is_set(norm)) SNUG_TRY(tok_norm_load(t->arena, norm, 0, &t->norm, err));
     if (is_set(pre)) SNUG_TRY(tok_pre_load(t->arena, pre, 0, &t->pre, err));
     if (is_set(post)) SNUG_TRY(tok_post_load(t->arena, post, 0, &t->post, err));
-    SNUG_TRY(tok_stage_load(t->arena, snug_json_get(root, "decoder"), &t->stages, &t->stage_count, err));
+    SNUG_TRY(
+        tok_stage_load(t->arena, snug_json_get(root, "decoder"), &t->stages, &t->stage_count, err));
+    t->raw = t->model == &tok_bpe_type && t->m.bpe.can_raw && tok_pre_ends_in_bytes(t->pre);
     SNUG_TRY(tok_added_load(t, snug_json_get(root, "added_tokens"), err));
     SNUG_TRY(load_truncation(t, snug_json_get(root, "truncation"), err));
     SNUG_TRY(load_padding(t, snug_json_get(root, "padding"), err));
@@ -175,6 +195,7 @@ snug_status tok_load(snug_slice tokenizer_json, tok **out, snug_err *err)
     tok                        *t = SNUG_NEW(arena, tok);
     snug_json                   root;
     t->arena = arena;
+    t->pool = tok_pool_new(arena);
     snug_status st = snug_json_parse(scratch, tokenizer_json, &opts, &root, err);
     if (st == SNUG_OK) st = load_parts(t, root, err);
     snug_arena_free(scratch);
@@ -201,7 +222,10 @@ bool tok_token_to_id(const tok *t, snug_slice token, uint32_t *id)
     return tok_vocab_get(&t->added_ids, token, id) || tok_vocab_get(&t->vocab, token, id);
 }
 
-snug_slice tok_id_to_token(const tok *t, uint32_t id) { return id < t->id_count ? t->by_id[id] : SNUG_EMPTY; }
+snug_slice tok_id_to_token(const tok *t, uint32_t id)
+{
+    return id < t->id_count ? t->by_id[id] : SNUG_EMPTY;
+}
 
 bool tok_is_special(const tok *t, uint32_t id) { return id < t->id_count && t->special[id] != 0; }
 
@@ -210,33 +234,47 @@ const tok_padding    *tok_padding_of(const tok *t) { return &t->padding; }
 
 /* ---- offsets in code points ---- */
 
-enum { COUNT_EVERY = 64 };
-
-typedef struct counter { /* code points that start before every 64th byte */
-    snug_slice text;
-    uint32_t  *before; /* NULL: ASCII */
-} counter;
-
 static bool starts_char(char c) { return ((unsigned char)c & 0xc0) != 0x80; }
 
-static void counter_init(counter *c, tok_work *w, snug_slice text)
+/* Characters that start in `n` bytes, eight bytes at a time. */
+static uint32_t count_chars(const char *p, size_t n)
 {
-    *c = (counter){.text = text};
-    if (tok_is_ascii(text.ptr, text.len)) return;
-    c->before = snug_arena_alloc(w->arena, (text.len / COUNT_EVERY + 1) * sizeof *c->before); /* bounded text */
-    uint32_t n = 0;
-    for (size_t i = 0; i <= text.len; i++) {
-        if (i % COUNT_EVERY == 0) c->before[i / COUNT_EVERY] = n;
-        if (i < text.len) n += starts_char(text.ptr[i]);
+    uint32_t count = 0;
+    for (; n >= 8; p += 8, n -= 8) {
+        uint64_t v;
+        memcpy(&v, p, 8);
+        v = (v >> 7 & ~v >> 6) & 0x0101010101010101u; /* 10xxxxxx: goes on */
+        count += 8 - (uint32_t)(v * 0x0101010101010101u >> 56);
     }
+    while (n > 0) count += starts_char(p[--n]);
+    return count;
 }
 
-static uint32_t count_to(const counter *c, uint32_t byte)
+/* A place in the text by bytes and by characters; tokens come in order, mostly, so it moves on. */
+typedef struct cursor {
+    uint32_t byte, chars;
+} cursor;
+
+static uint32_t move_to(cursor *c, snug_slice text, uint32_t byte)
 {
-    if (c->before == NULL || byte > c->text.len) return byte;
-    uint32_t n = c->before[byte / COUNT_EVERY];
-    for (uint32_t i = byte - byte % COUNT_EVERY; i < byte; i++) n += starts_char(c->text.ptr[i]);
-    return n;
+    if (byte > text.len) byte = (uint32_t)text.len;
+    if (byte >= c->byte)
+        c->chars += count_chars(text.ptr + c->byte, byte - c->byte);
+    else
+        c->chars -= count_chars(text.ptr + byte, c->byte - byte);
+    c->byte = byte;
+    return c->chars;
+}
+
+/* Bytes become code points. Two cursors, as ends may run ahead of the next begin. */
+static void count_offsets(tok_work *w, size_t first, snug_slice text)
+{
+    cursor begin = {0, 0}, end = {0, 0};
+    if (tok_is_ascii(text.ptr, text.len)) return;
+    for (size_t i = first; i < w->token_count; i++) {
+        w->tokens[i].begin = move_to(&begin, text, w->tokens[i].begin);
+        w->tokens[i].end = move_to(&end, text, w->tokens[i].end);
+    }
 }
 
 /* ---- encoding ---- */
@@ -272,7 +310,7 @@ static snug_status model_pieces(tok_work *w)
             tok_emit(w, p, p->id, 0, p->len, snug_slice_of(p->text, p->len));
             continue;
         }
-        snug_status st = w->t->model->run(w->t, w, p);
+        snug_status st = tok_run_model(w, p);
         if (st != SNUG_OK) return st;
     }
     return SNUG_OK;
@@ -282,12 +320,11 @@ snug_status tok_encode_text(tok_work *w, snug_slice text)
 {
     size_t      first = w->token_count;
     tok_piece   all = {.text = text.ptr, .len = (uint32_t)text.len};
-    counter     c;
     snug_status st = SNUG_OK;
 
     if (text.len > TOK_TEXT_MAX) {
-        return snug_fail(w->err, SNUG_ELIMIT, "text of %zu bytes is larger than the limit of %d", text.len,
-                         TOK_TEXT_MAX);
+        return snug_fail(w->err, SNUG_ELIMIT, "text of %zu bytes is larger than the limit of %d",
+                         text.len, TOK_TEXT_MAX);
     }
     if (!snug_utf8_valid(text)) return snug_fail(w->err, SNUG_EINVAL, "text is not valid UTF-8");
     w->pieces.count = 0;
@@ -295,11 +332,7 @@ snug_status tok_encode_text(tok_work *w, snug_slice text)
     SNUG_TRY(normalise_pieces(w));
     if (w->t->pre != NULL) SNUG_TRY(tok_pre_run(w->t->pre, w));
     SNUG_TRY(model_pieces(w));
-    counter_init(&c, w, text);
-    for (size_t i = first; i < w->token_count && c.before != NULL; i++) {
-        w->tokens[i].begin = count_to(&c, w->tokens[i].begin);
-        w->tokens[i].end = count_to(&c, w->tokens[i].end);
-    }
+    count_offsets(w, first, text);
 done:
     return st;
 }
@@ -307,17 +340,19 @@ done:
 /* Tokens [0, split) are the first text, the rest the second; `pair` when there is a second. */
 static snug_status finish(const tok_work *w, tok_window a, tok_window b, bool pair, tok_ids *out)
 {
-    tok_runs runs = {.count = pair ? 2 : 1};
-    runs.items[0] = (tok_run){.tokens = w->tokens + a.begin, .count = a.end - a.begin};
-    runs.items[1] = (tok_run){.tokens = w->tokens + b.begin, .count = b.end - b.begin, .type_id = 1};
-    if (w->tokens == NULL) runs.items[0].tokens = runs.items[1].tokens = &(tok_token){0};
+    static const tok_token none = {0};
+    const tok_token *all = w->token_count > 0 ? w->tokens : &none; /* runs of tokens are not NULL */
+    tok_runs         runs = {.count = pair ? 2 : 1};
+    runs.items[0] = (tok_run){.tokens = all + a.begin, .count = a.end - a.begin};
+    runs.items[1] = (tok_run){.tokens = all + b.begin, .count = b.end - b.begin, .type_id = 1};
     snug_status st = SNUG_OK;
-    if (w->t->post != NULL) st = tok_post_run(w->t->post, (w->flags & TOK_ADD_SPECIAL) != 0, &runs, w->err);
-    return st == SNUG_OK ? tok_runs_write(w->t, &runs, out, w->err) : st;
+    if (w->t->post != NULL)
+        st = tok_post_run(w->t->post, (w->flags & TOK_ADD_SPECIAL) != 0, &runs, w->err);
+    return st == SNUG_OK ? tok_runs_write(w->t, &runs, w->flags, out, w->err) : st;
 }
 
-static snug_status encode(const tok *t, snug_slice a, const snug_slice *b, unsigned flags, tok_ids *out,
-                          snug_err *err)
+static snug_status encode(const tok *t, snug_slice a, const snug_slice *b, unsigned flags,
+                          tok_ids *out, snug_err *err)
 {
     tok_work    w;
     snug_status st = SNUG_OK;
@@ -326,7 +361,8 @@ static snug_status encode(const tok *t, snug_slice a, const snug_slice *b, unsig
     SNUG_TRY(tok_encode_text(&w, a));
     split = w.token_count;
     if (b != NULL) SNUG_TRY(tok_encode_text(&w, *b));
-    SNUG_TRY(finish(&w, (tok_window){0, split}, (tok_window){split, w.token_count}, b != NULL, out));
+    SNUG_TRY(
+        finish(&w, (tok_window){0, split}, (tok_window){split, w.token_count}, b != NULL, out));
 done:
     tok_work_deinit(&w);
     return st;
@@ -337,7 +373,8 @@ snug_status tok_encode(const tok *t, snug_slice text, unsigned flags, tok_ids *o
     return encode(t, text, NULL, flags, out, err);
 }
 
-snug_status tok_encode_pair(const tok *t, snug_slice a, snug_slice b, unsigned flags, tok_ids *out, snug_err *err)
+snug_status tok_encode_pair(const tok *t, snug_slice a, snug_slice b, unsigned flags, tok_ids *out,
+                            snug_err *err)
 {
     return encode(t, a, &b, flags, out, err);
 }
@@ -345,8 +382,8 @@ snug_status tok_encode_pair(const tok *t, snug_slice a, snug_slice b, unsigned f
 /* ---- windows ---- */
 
 /* How many tokens of each text one window may hold. */
-static snug_status share_out(const tok_truncation *tr, size_t room, size_t a, size_t b, bool pair, size_t *a_max,
-                             size_t *b_max, snug_err *err)
+static snug_status share_out(const tok_truncation *tr, size_t room, size_t a, size_t b, bool pair,
+                             size_t *a_max, size_t *b_max, snug_err *err)
 {
     size_t over = a + b > room ? a + b - room : 0;
     *a_max = a;
@@ -373,20 +410,23 @@ static snug_status share_out(const tok_truncation *tr, size_t room, size_t a, si
         return snug_fail(err, SNUG_EINVAL, "truncating the second text only, but there is one");
     }
     if (*max <= over) {
-        return snug_fail(err, SNUG_EINVAL, "a text of %zu tokens is too short to take %zu off", *max, over);
+        return snug_fail(err, SNUG_EINVAL, "a text of %zu tokens is too short to take %zu off",
+                         *max, over);
     }
     *max -= over;
     return SNUG_OK;
 }
 
-static snug_status add_window(const tok_work *w, tok_window a, tok_window b, bool pair, tok_windows *out)
+static snug_status add_window(const tok_work *w, tok_window a, tok_window b, bool pair,
+                              tok_windows *out)
 {
     if (out->count == TOK_WINDOWS_MAX) {
         return snug_fail(w->err, SNUG_ELIMIT, "texts make more than %d windows", TOK_WINDOWS_MAX);
     }
     if (out->count == out->cap) {
         size_t cap = out->cap == 0 ? 4 : out->cap * 2;
-        out->items = snug_realloc(out->items, cap * sizeof *out->items); /* at most TOK_WINDOWS_MAX */
+        out->items =
+            snug_realloc(out->items, cap * sizeof *out->items); /* at most TOK_WINDOWS_MAX */
         memset(out->items + out->cap, 0, (cap - out->cap) * sizeof *out->items);
         out->cap = cap;
     }
@@ -397,8 +437,8 @@ static snug_status add_window(const tok_work *w, tok_window a, tok_window b, boo
 
 /* The first windows of both, then each later one of the first text with all of the second, then the
  * first one with the later ones of the second. */
-static snug_status pair_windows(const tok_work *w, const tok_window *a, size_t a_count, const tok_window *b,
-                                size_t b_count, bool pair, tok_windows *out)
+static snug_status pair_windows(const tok_work *w, const tok_window *a, size_t a_count,
+                                const tok_window *b, size_t b_count, bool pair, tok_windows *out)
 {
     snug_status st = SNUG_OK;
     out->count = 0;
@@ -423,14 +463,17 @@ snug_status tok_encode_windows(const tok *t, snug_slice a, const snug_slice *b, 
 
     tok_work_init(&w, t, flags, err);
     if (added > tr->length_max) {
-        SNUG_FAIL(err, SNUG_EINVAL, "a window of %u tokens has no room for %zu special tokens", tr->length_max, added);
+        SNUG_FAIL(err, SNUG_EINVAL, "a window of %u tokens has no room for %zu special tokens",
+                  tr->length_max, added);
     }
     SNUG_TRY(tok_encode_text(&w, a));
     split = w.token_count;
     if (pair) SNUG_TRY(tok_encode_text(&w, *b));
-    SNUG_TRY(share_out(tr, tr->length_max - added, split, w.token_count - split, pair, &max_a, &max_b, err));
+    SNUG_TRY(share_out(tr, tr->length_max - added, split, w.token_count - split, pair, &max_a,
+                       &max_b, err));
     SNUG_TRY(tok_window_list(split, max_a, tr->stride, tr->left, &list_a, &count_a, err));
-    SNUG_TRY(tok_window_list(w.token_count - split, max_b, tr->stride, tr->left, &list_b, &count_b, err));
+    SNUG_TRY(tok_window_list(w.token_count - split, max_b, tr->stride, tr->left, &list_b, &count_b,
+                             err));
     for (size_t i = 0; i < count_b; i++) {
         list_b[i].begin += split;
         list_b[i].end += split;

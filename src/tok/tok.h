@@ -10,14 +10,15 @@ typedef struct tok tok;
 
 enum {
     TOK_JSON_MAX = 64 * 1024 * 1024, /* bytes of tokenizer.json */
-    TOK_TEXT_MAX = 8 * 1024 * 1024, /* bytes of one text */
+    TOK_TEXT_MAX = 8 * 1024 * 1024,  /* bytes of one text */
     TOK_ID_MAX = (1 << 22) - 1,
     TOK_WINDOWS_MAX = 4096
 };
 
 enum {
-    TOK_ADD_SPECIAL = 1u,    /* run the post-processor: [CLS] ... [SEP], <s>, ... */
-    TOK_SPECIAL_AS_TEXT = 2u /* special tokens written in the text are plain text */
+    TOK_ADD_SPECIAL = 1u,     /* run the post-processor: [CLS] ... [SEP], <s>, ... */
+    TOK_SPECIAL_AS_TEXT = 2u, /* special tokens written in the text are plain text */
+    TOK_KEEP_TEXTS = 4u       /* fill what tok_ids_text gives */
 };
 
 /* Growing result; reuse it between calls. Arrays have count items. */
@@ -27,17 +28,28 @@ typedef struct tok_ids {
     uint8_t  *special;     /* 1: added by the post-processor or by padding */
     uint8_t  *attention;   /* 0: padding */
     size_t    count, cap;
+    snug_buf  texts; /* with TOK_KEEP_TEXTS: token texts, one behind the other ... */
+    uint32_t *text_ends;
+    size_t    text_cap;
 } tok_ids;
 void tok_ids_deinit(tok_ids *t);
+/* The token as it stands in the vocabulary or, when one id stands for many texts (unknown and added
+ * tokens), as the text had it. Only after encoding with TOK_KEEP_TEXTS, before padding. */
+snug_slice tok_ids_text(const tok_ids *t, size_t index);
 
 /* SNUG_EUNSUPPORTED names the part of a tokenizer.json this build does not know. */
 snug_status tok_load(snug_slice tokenizer_json, tok **out, snug_err *err) SNUG_MUST_USE;
+/* A tokenizer file, or a folder that holds one: see forms[] in open.c. */
+snug_status tok_open(const char *path, tok **out, snug_err *err) SNUG_MUST_USE;
 void        tok_free(tok *t); /* NULL is fine */
 /* Texts must be valid UTF-8. Never truncates or pads. */
-snug_status tok_encode(const tok *t, snug_slice text, unsigned flags, tok_ids *out, snug_err *err) SNUG_MUST_USE;
-snug_status tok_encode_pair(const tok *t, snug_slice a, snug_slice b, unsigned flags, tok_ids *out, snug_err *err) SNUG_MUST_USE;
+snug_status tok_encode(const tok *t, snug_slice text, unsigned flags, tok_ids *out,
+                       snug_err *err) SNUG_MUST_USE;
+snug_status tok_encode_pair(const tok *t, snug_slice a, snug_slice b, unsigned flags, tok_ids *out,
+                            snug_err *err) SNUG_MUST_USE;
 /* Unknown ids are left out. */
-snug_status tok_decode(const tok *t, const uint32_t *ids, size_t n, bool skip_special, snug_buf *out, snug_err *err) SNUG_MUST_USE;
+snug_status tok_decode(const tok *t, const uint32_t *ids, size_t n, bool skip_special,
+                       snug_buf *out, snug_err *err) SNUG_MUST_USE;
 size_t      tok_vocab_size(const tok *t); /* added tokens included */
 bool        tok_token_to_id(const tok *t, snug_slice token, uint32_t *id);
 snug_slice  tok_id_to_token(const tok *t, uint32_t id); /* empty when unknown */
@@ -67,14 +79,16 @@ typedef struct tok_windows {
     tok_ids *items;
     size_t   count, cap;
 } tok_windows;
-snug_status tok_encode_windows(const tok *t, snug_slice a, const snug_slice *b, unsigned flags, const tok_truncation *tr, tok_windows *out, snug_err *err) SNUG_MUST_USE;
+snug_status tok_encode_windows(const tok *t, snug_slice a, const snug_slice *b, unsigned flags,
+                               const tok_truncation *tr, tok_windows *out,
+                               snug_err *err) SNUG_MUST_USE;
 void        tok_windows_deinit(tok_windows *w);
 /* Pads every item to one length. */
 snug_status tok_pad(const tok_padding *p, tok_ids *batch, size_t n, snug_err *err) SNUG_MUST_USE;
 
 /* Streaming decode: feeds one id, appends what became certain; never splits a code point. */
 typedef struct tok_stream tok_stream;
-tok_stream *tok_stream_new(const tok *t, bool skip_special);
+tok_stream               *tok_stream_new(const tok *t, bool skip_special);
 snug_status tok_stream_push(tok_stream *s, uint32_t id, snug_buf *out, snug_err *err) SNUG_MUST_USE;
 snug_status tok_stream_end(tok_stream *s, snug_buf *out, snug_err *err) SNUG_MUST_USE;
 void        tok_stream_free(tok_stream *s); /* NULL is fine */

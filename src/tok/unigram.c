@@ -27,7 +27,8 @@ static snug_status load_piece(tok *t, snug_json v, uint32_t id, double *worst, s
     double     score;
     if (snug_json_count(v) != 2 || !snug_json_to_str(snug_json_at(v, 0), &text) ||
         !snug_json_to_f64(snug_json_at(v, 1), &score) || !isfinite(score)) {
-        return snug_fail(err, SNUG_EINVAL, "Unigram: entry %u of the vocabulary is not [text, score]", id);
+        return snug_fail(err, SNUG_EINVAL,
+                         "Unigram: entry %u of the vocabulary is not [text, score]", id);
     }
     tok_vocab_put(&t->vocab, snug_arena_dup(t->arena, text), id);
     t->m.uni.scores[id] = score;
@@ -45,7 +46,8 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     uint32_t     id = 0;
 
     if (!snug_json_is(list, SNUG_JSON_ARRAY) || n == 0 || n > TOK_ID_MAX) {
-        return snug_fail(err, SNUG_EINVAL, "Unigram: vocab must be a list of 1 to %d entries", TOK_ID_MAX);
+        return snug_fail(err, SNUG_EINVAL, "Unigram: vocab must be a list of 1 to %d entries",
+                         TOK_ID_MAX);
     }
     u->scores = snug_arena_array_try(t->arena, n, sizeof *u->scores);
     if (u->scores == NULL || !tok_vocab_init(&t->vocab, t->arena, n)) {
@@ -65,7 +67,8 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     for (unsigned i = 0; i < 256; i++) {
         char name[8];
         (void)snprintf(name, sizeof name, "<0x%02X>", i);
-        if (!tok_vocab_get(&t->vocab, snug_str(name), &u->byte_ids[i])) u->byte_ids[i] = TOK_NO_VALUE;
+        if (!tok_vocab_get(&t->vocab, snug_str(name), &u->byte_ids[i]))
+            u->byte_ids[i] = TOK_NO_VALUE;
     }
     return tok_trie_build(&u->trie, t->arena, t->vocab.keys, t->vocab.ids, t->vocab.count, err);
 }
@@ -114,7 +117,8 @@ static void emit_piece(const tok *t, tok_work *w, const tok_piece *p, size_t fro
         return;
     }
     bool bytes = u->byte_fallback;
-    for (size_t i = 0; i < text.len && bytes; i++) bytes = u->byte_ids[(unsigned char)text.ptr[i]] != TOK_NO_VALUE;
+    for (size_t i = 0; i < text.len && bytes; i++)
+        bytes = u->byte_ids[(unsigned char)text.ptr[i]] != TOK_NO_VALUE;
     for (size_t i = 0; i < text.len && bytes; i++) {
         tok_emit(w, p, u->byte_ids[(unsigned char)text.ptr[i]], from, to, SNUG_EMPTY);
     }
@@ -140,7 +144,8 @@ static snug_status run(const tok *t, tok_work *w, const tok_piece *p)
     for (at = 0; at < p->len;) {
         uint32_t end = next, id = next_id;
         /* neighbouring unknowns are one */
-        while (u->has_unk && id == u->unk_id && end < p->len && b[end].id == u->unk_id) end = b[end].from;
+        while (u->has_unk && id == u->unk_id && end < p->len && b[end].id == u->unk_id)
+            end = b[end].from;
         emit_piece(t, w, p, at, end);
         next = b[end].from;
         next_id = b[end].id;

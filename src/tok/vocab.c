@@ -44,31 +44,53 @@ bool tok_vocab_init(tok_vocab *v, snug_arena *a, size_t n)
     return v->keys != NULL && v->ids != NULL && v->slots != NULL;
 }
 
-static uint32_t *find_slot(const tok_vocab *v, snug_slice key)
+/* The slot of a key: its own or the free one where it would go. The part of the hash in a slot
+ * saves most looks at keys that differ. */
+static uint64_t *find_slot(const tok_vocab *v, snug_slice key, uint64_t *part)
 {
-    size_t i = (size_t)hash_of(v->seed, key) & v->mask;
-    while (v->slots[i] != 0 && !snug_eq(v->keys[v->slots[i] - 1], key)) i = (i + 1) & v->mask;
-    return &v->slots[i];
+    uint64_t h = hash_of(v->seed, key);
+    *part = h >> 32 << 32;
+    for (size_t i = (size_t)h & v->mask;; i = (i + 1) & v->mask) {
+        uint64_t s = v->slots[i];
+        if (s == 0 || ((s ^ h) >> 32 == 0 && snug_eq(v->keys[(uint32_t)s - 1], key)))
+            return &v->slots[i];
+    }
 }
 
 void tok_vocab_put(tok_vocab *v, snug_slice key, uint32_t id)
 {
-    uint32_t *slot = find_slot(v, key);
+    uint64_t part, *slot = find_slot(v, key, &part);
     if (*slot == 0) {
         SNUG_ASSERT(v->count < v->cap);
         v->keys[v->count] = key;
-        *slot = (uint32_t)++v->count;
+        *slot = part | ++v->count;
         if (key.len > v->len_max) v->len_max = key.len;
     }
-    v->ids[*slot - 1] = id;
+    v->ids[(uint32_t)*slot - 1] = id;
 }
 
 bool tok_vocab_get(const tok_vocab *v, snug_slice key, uint32_t *id)
 {
+    uint64_t part;
     if (v->count == 0 || key.len > v->len_max) return false;
-    uint32_t slot = *find_slot(v, key);
+    uint64_t slot = *find_slot(v, key, &part);
     if (slot == 0) return false;
-    *id = v->ids[slot - 1];
+    *id = v->ids[(uint32_t)slot - 1];
+    return true;
+}
+
+bool tok_vocab_get_next(const tok_vocab *v, snug_slice key, size_t *at, uint32_t *id)
+{
+    if (*at < v->count && snug_eq(v->keys[*at], key)) {
+        *id = v->ids[(*at)++];
+        return true;
+    }
+    uint64_t part;
+    if (v->count == 0 || key.len > v->len_max) return false;
+    uint64_t slot = *find_slot(v, key, &part);
+    if (slot == 0) return false;
+    *at = (uint32_t)slot;
+    *id = v->ids[*at - 1];
     return true;
 }
 
@@ -79,7 +101,9 @@ typedef struct build_key {
     uint32_t   value, order;
 } build_key;
 
-typedef struct range { uint32_t low, high, depth; } range; /* the sorted keys below a node */
+typedef struct range {
+    uint32_t low, high, depth;
+} range; /* the sorted keys below a node */
 
 static int by_key(const void *x, const void *y)
 {
@@ -108,8 +132,8 @@ static void add_children(tok_trie_node *nodes, range *ranges, uint32_t at, uint3
     }
 }
 
-snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys, const uint32_t *values,
-                           size_t n, snug_err *err)
+snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys,
+                           const uint32_t *values, size_t n, snug_err *err)
 {
     size_t      bytes = 0, used = 0;
     snug_status st = SNUG_OK;
@@ -117,11 +141,11 @@ snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys, c
     for (size_t i = 0; i < n; i++) bytes += keys[i].len;
     if (bytes == 0) return SNUG_OK;
     if (bytes > TOK_TRIE_BYTES_MAX) {
-        return snug_fail(err, SNUG_ELIMIT, "vocabulary of %zu bytes is larger than the limit of %d", bytes,
-                         TOK_TRIE_BYTES_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "vocabulary of %zu bytes is larger than the limit of %d",
+                         bytes, TOK_TRIE_BYTES_MAX);
     }
-    build_key     *sorted = snug_alloc_try(n * sizeof *sorted); /* n <= bytes + empty keys of a file */
-    range         *ranges = snug_alloc_try((bytes + 1) * sizeof *ranges);
+    build_key *sorted = snug_alloc_try(n * sizeof *sorted); /* n <= bytes + empty keys of a file */
+    range     *ranges = snug_alloc_try((bytes + 1) * sizeof *ranges);
     tok_trie_node *nodes = snug_arena_array_try(a, bytes + 1, sizeof *nodes);
     if (sorted == NULL || ranges == NULL || nodes == NULL) {
         SNUG_FAIL(err, SNUG_ENOMEM, "no memory for a vocabulary of %zu bytes", bytes);
@@ -134,7 +158,8 @@ snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys, c
     nodes[0].value = TOK_NO_VALUE;
     ranges[0] = (range){0, (uint32_t)used, 0};
     for (uint32_t at = 0; at < count; at++) add_children(nodes, ranges, at, &count, sorted);
-    for (uint32_t k = 0; k < nodes[0].count; k++) t->root[nodes[nodes[0].kids + k].byte] = nodes[0].kids + k;
+    for (uint32_t k = 0; k < nodes[0].count; k++)
+        t->root[nodes[nodes[0].kids + k].byte] = nodes[0].kids + k;
     t->nodes = nodes;
 done:
     free(sorted);
@@ -151,8 +176,10 @@ uint32_t tok_trie_step(const tok_trie *t, uint32_t node, unsigned char byte)
         uint32_t mid = low + (high - low) / 2;
         uint8_t  b = t->nodes[mid].byte;
         if (b == byte) return mid;
-        if (b < byte) low = mid + 1;
-        else high = mid;
+        if (b < byte)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return 0;
 }

@@ -12,7 +12,16 @@
 void tok_ids_deinit(tok_ids *t)
 {
     free(t->ids); /* one block holds all six arrays */
+    free(t->text_ends);
+    snug_buf_deinit(&t->texts);
     *t = (tok_ids){0};
+}
+
+snug_slice tok_ids_text(const tok_ids *t, size_t index)
+{
+    SNUG_ASSERT(index < t->count && t->text_ends != NULL);
+    size_t from = index > 0 ? t->text_ends[index - 1] : 0;
+    return snug_sub(snug_buf_slice(&t->texts), from, t->text_ends[index] - from);
 }
 
 /* The arrays lie one behind the other, the four of words first. */
@@ -31,11 +40,11 @@ snug_status tok_ids_reserve(tok_ids *t, size_t n, snug_err *err)
 {
     if (n <= t->cap && t->ids != NULL) return SNUG_OK;
     size_t  cap = n < 32 ? 32 : n + n / 4;
-    tok_ids old = *t;
+    tok_ids old = *t; /* the texts stay where they are */
     void   *block = snug_alloc_try(cap * (4 * sizeof(uint32_t) + 2)); /* n is bounded by a text */
     if (block == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu tokens", n);
     place(t, block, cap);
-    if (old.count > 0) {
+    if (old.ids != NULL && old.type_ids != NULL && old.count > 0) {
         memcpy(t->ids, old.ids, old.count * sizeof *t->ids);
         memcpy(t->type_ids, old.type_ids, old.count * sizeof *t->ids);
         memcpy(t->begin, old.begin, old.count * sizeof *t->ids);
@@ -70,13 +79,14 @@ static size_t cut_windows(size_t n, size_t length_max, size_t step, bool left, t
     return count;
 }
 
-snug_status tok_window_list(size_t n, size_t length_max, uint32_t stride, bool left, tok_window **out,
-                            size_t *count, snug_err *err)
+snug_status tok_window_list(size_t n, size_t length_max, uint32_t stride, bool left,
+                            tok_window **out, size_t *count, snug_err *err)
 {
     size_t cut = 1;
     if (n > length_max && length_max > 0) {
         if (stride >= length_max) {
-            return snug_fail(err, SNUG_EINVAL, "a stride of %u leaves nothing of windows of %zu tokens", stride,
+            return snug_fail(err, SNUG_EINVAL,
+                             "a stride of %u leaves nothing of windows of %zu tokens", stride,
                              length_max);
         }
         cut = cut_windows(n, length_max, length_max - stride, left, NULL);
@@ -84,7 +94,8 @@ snug_status tok_window_list(size_t n, size_t length_max, uint32_t stride, bool l
         cut = 2; /* nothing, and then all of it */
     }
     if (cut > TOK_WINDOWS_MAX) {
-        return snug_fail(err, SNUG_ELIMIT, "text of %zu tokens makes more than %d windows", n, TOK_WINDOWS_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "text of %zu tokens makes more than %d windows", n,
+                         TOK_WINDOWS_MAX);
     }
     tok_window *list = snug_alloc(cut * sizeof *list); /* bounded just now */
     list[0] = (tok_window){0, n};
@@ -129,11 +140,12 @@ static snug_status pad_one(const tok_padding *p, tok_ids *t, size_t length, snug
 snug_status tok_pad(const tok_padding *p, tok_ids *batch, size_t n, snug_err *err)
 {
     size_t length = p->fixed;
-    for (size_t i = 0; p->fixed == 0 && i < n; i++) length = batch[i].count > length ? batch[i].count : length;
+    for (size_t i = 0; p->fixed == 0 && i < n; i++)
+        length = batch[i].count > length ? batch[i].count : length;
     if (p->multiple > 1 && length % p->multiple != 0) length += p->multiple - length % p->multiple;
     if (length > TOK_TEXT_MAX) {
-        return snug_fail(err, SNUG_ELIMIT, "padding to %zu tokens is more than the limit of %d", length,
-                         TOK_TEXT_MAX);
+        return snug_fail(err, SNUG_ELIMIT, "padding to %zu tokens is more than the limit of %d",
+                         length, TOK_TEXT_MAX);
     }
     for (size_t i = 0; i < n; i++) {
         snug_status st = pad_one(p, &batch[i], length, err);

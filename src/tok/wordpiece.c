@@ -20,8 +20,9 @@ static snug_status emit_unk(const tok *t, tok_work *w, const tok_piece *p)
 {
     const tok_wordpiece *m = &t->m.wp;
     if (!m->unk_known) {
-        return snug_fail(w->err, SNUG_EINVAL, "%s: the unknown token \"%.*s\" is not in the vocabulary",
-                         t->model->name, SNUG_SLICE(snug_sub(m->unk, 0, 40)));
+        return snug_fail(w->err, SNUG_EINVAL,
+                         "%s: the unknown token \"%.*s\" is not in the vocabulary", t->model->name,
+                         SNUG_SLICE(snug_sub(m->unk, 0, 40)));
     }
     tok_emit(w, p, m->unk_id, 0, p->len, SNUG_EMPTY);
     return SNUG_OK;
@@ -60,9 +61,11 @@ static size_t longest(const tok *t, tok_work *w, const tok_piece *p, size_t at, 
     char      *key = tok_scratch_need(&w->model[0], prefix.len + (end - at) + 1);
     if (prefix.len > 0) memcpy(key, prefix.ptr, prefix.len);
     memcpy(key + prefix.len, p->text + at, end - at);
-    while (end < p->len && end > at && ((unsigned char)p->text[end] & 0xc0) == 0x80) end--; /* whole characters */
+    while (end < p->len && end > at && ((unsigned char)p->text[end] & 0xc0) == 0x80)
+        end--; /* whole characters */
     while (end > at) {
-        if (tok_vocab_get(&t->vocab, snug_slice_of(key, prefix.len + end - at), id)) return end - at;
+        if (tok_vocab_get(&t->vocab, snug_slice_of(key, prefix.len + end - at), id))
+            return end - at;
         do end--;
         while (end > at && ((unsigned char)p->text[end] & 0xc0) == 0x80);
     }

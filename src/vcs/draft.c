@@ -37,9 +37,9 @@ struct vcs_draft {
     vcs_repo   *r;
     snug_arena *a;
     dir        *dirs, *root;
-    bool        has_base;
-    git_oid     base, base_tree;
-    unsigned    losses; /* of the handle, when the draft began */
+    bool        has_base, has_other;
+    git_oid     base, base_tree, other; /* other: the second parent of a merge */
+    unsigned    losses;                 /* of the handle, when the draft began */
 };
 
 /* ---- a folder: names to nodes ---- */
@@ -233,14 +233,25 @@ static snug_status check_way(vcs_draft *d, snug_slice path, snug_err *err)
 snug_status vcs_draft_put(vcs_draft *d, snug_slice path, const vcs_oid *blob, snug_err *err)
 {
     snug_status  st = SNUG_OK;
-    dir         *f = d->root;
-    snug_slice   rest = path, part;
     git_object_t type;
     uint64_t     size;
 
     SNUG_TRY(vcs_check_path(path, err));
     SNUG_TRY(vcs_object_header(d->r, vcs_git_oid(blob), &type, &size, err));
     if (type != GIT_OBJECT_BLOB) SNUG_FAIL(err, SNUG_EINTERNAL, "only blobs are put into drafts");
+    SNUG_TRY(vcs_draft_put_as(d, path, vcs_git_oid(blob), 0, err));
+done:
+    return st;
+}
+
+snug_status vcs_draft_put_as(vcs_draft *d, snug_slice path, const git_oid *id, unsigned mode,
+                             snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    dir        *f = d->root;
+    snug_slice  rest = path, part;
+
+    SNUG_TRY(vcs_check_path(path, err));
     SNUG_TRY(check_way(d, path, err));
     while (snug_split(&rest, '/', &part) && rest.ptr != NULL) {
         snug_slice head = snug_slice_of(path.ptr, (size_t)(part.ptr + part.len - path.ptr));
@@ -249,8 +260,10 @@ snug_status vcs_draft_put(vcs_draft *d, snug_slice path, const vcs_oid *blob, sn
     node *n = find_node(f, part);
     if (n == NULL) n = add_node(d, f, part);
     if (n->mode == 0) f->live++;
-    n->mode = n->mode == MODE_EXEC ? MODE_EXEC : MODE_FILE; /* new content, same permissions */
-    n->id = *vcs_git_oid(blob);
+    if (mode == 0) /* new content, same permissions */
+        mode = n->mode == MODE_EXEC ? MODE_EXEC : MODE_FILE;
+    n->mode = mode;
+    n->id = *id;
     n->dir = NULL;
     f->dirty = true;
 done:
@@ -404,23 +417,24 @@ void vcs_put_message(snug_buf *b, snug_slice message)
     if (message.len > 0 && message.ptr[message.len - 1] != '\n') snug_buf_putc(b, '\n');
 }
 
-snug_status vcs_draft_commit(vcs_draft *d, snug_slice message, const vcs_who *who, vcs_oid *out,
-                             bool *unchanged, snug_err *err)
+void vcs_draft_add_parent(vcs_draft *d, const vcs_oid *other)
+{
+    d->has_other = true;
+    d->other = *vcs_git_oid(other);
+}
+
+snug_status vcs_write_commit(vcs_repo *r, const git_oid *tree, const git_oid *parents, size_t n,
+                             snug_slice message, const vcs_who *who, vcs_oid *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    git_oid     tree, id;
+    git_oid     id;
     char        hex[41];
     SNUG_AUTO(snug_buf) b = snug_buf_init(MESSAGE_MAX);
 
-    if (d->losses != d->r->losses) {
-        SNUG_FAIL(err, SNUG_EINTERNAL, "the objects of this draft were lost by an earlier failure");
-    }
-    tree = d->base_tree;
-    if (d->root->dirty || !d->has_base) SNUG_TRY(write_dir(d, d->root, &tree, err));
-    snug_hex(tree.id, sizeof tree.id, hex);
+    snug_hex(tree->id, sizeof tree->id, hex);
     snug_buf_printf(&b, "tree %s\n", hex);
-    if (d->has_base) {
-        snug_hex(d->base.id, sizeof d->base.id, hex);
+    for (size_t i = 0; i < n; i++) {
+        snug_hex(parents[i].id, sizeof parents[i].id, hex);
         snug_buf_printf(&b, "parent %s\n", hex);
     }
     snug_buf_puts(&b, "author ");
@@ -430,9 +444,26 @@ snug_status vcs_draft_commit(vcs_draft *d, snug_slice message, const vcs_who *wh
     snug_buf_puts(&b, "\n\n");
     vcs_put_message(&b, message);
     SNUG_TRY(snug_buf_check(&b, "commit message", err));
-    SNUG_TRY(vcs_write_object(d->r, GIT_OBJECT_COMMIT, snug_buf_slice(&b), &id, err));
-    SNUG_TRY(vcs_flush_objects(d->r, err));
+    SNUG_TRY(vcs_write_object(r, GIT_OBJECT_COMMIT, snug_buf_slice(&b), &id, err));
+    SNUG_TRY(vcs_flush_objects(r, err));
     *out = vcs_oid_of(&id);
+done:
+    return st;
+}
+
+snug_status vcs_draft_commit(vcs_draft *d, snug_slice message, const vcs_who *who, vcs_oid *out,
+                             bool *unchanged, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    git_oid     tree, parents[2] = {d->base, d->other};
+
+    if (d->losses != d->r->losses) {
+        SNUG_FAIL(err, SNUG_EINTERNAL, "the objects of this draft were lost by an earlier failure");
+    }
+    tree = d->base_tree;
+    if (d->root->dirty || !d->has_base) SNUG_TRY(write_dir(d, d->root, &tree, err));
+    SNUG_TRY(vcs_write_commit(d->r, &tree, parents, d->has_base ? d->has_other ? 2 : 1 : 0, message,
+                              who, out, err));
     *unchanged = d->has_base && git_oid_equal(&tree, &d->base_tree);
 done:
     return st;

@@ -126,13 +126,17 @@ snug_status vcs_open(const char *dir, vcs **out, snug_err *err)
 
     vcs *v = snug_zalloc(sizeof *v);
     v->lock_fd = -1;
-    v->dir = snug_strdup(snug_str(dir));
     v->infos = snug_zalloc(VCS_INFO_SLOTS * sizeof *v->infos);
     v->counts = snug_zalloc(VCS_COUNT_SLOTS * sizeof *v->counts);
     snug_mutex_init(&v->mutex, "vcs.pool", 60);
     snug_mutex_init(&v->info_mutex, "vcs.info", 61);
 
     SNUG_TRY(snug_mkdirs(dir, 0700, err));
+    v->dir = realpath(dir, NULL); /* git, our child, starts somewhere else */
+    if (v->dir == NULL || strlen(v->dir) > DIR_MAX) {
+        st = snug_fail_sys(err, v->dir == NULL ? errno : ENAMETOOLONG, "realpath %s", dir);
+        goto done;
+    }
     SNUG_TRY(take_ownership(v, err));
     if (v->owner) SNUG_TRY(vcs_sweep_root(v, err));
     *out = v;
@@ -146,6 +150,7 @@ void vcs_close(vcs *v)
 {
     if (v == NULL) return;
     vcs_pool_close(v);
+    sandbox_close(atomic_load(&v->box));
     if (v->lock_fd >= 0) (void)close(v->lock_fd);
     snug_mutex_deinit(&v->mutex);
     snug_mutex_deinit(&v->info_mutex);

@@ -147,9 +147,98 @@ snug_status vcs_draft_find(vcs_draft *d, snug_slice path, snug_arena *a, vcs_ent
 snug_status vcs_draft_commit(vcs_draft *d, snug_slice message, const vcs_who *who, vcs_oid *out,
                              bool *unchanged, snug_err *err) SNUG_MUST_USE;
 
+/* Makes the coming commit a merge: `other` becomes its second parent. */
+void vcs_draft_add_parent(vcs_draft *d, const vcs_oid *other);
+
+/* ---- joining and comparing histories ---- */
+typedef enum vcs_merge_kind {
+    VCS_MERGE_NOTHING, /* ours contains theirs */
+    VCS_MERGE_FORWARD, /* theirs contains ours: the ref can simply move */
+    VCS_MERGE_COMMIT,
+    VCS_MERGE_CONFLICT
+} vcs_merge_kind;
+typedef struct vcs_merge {
+    vcs_merge_kind kind;
+    vcs_oid        commit;    /* what the ref should name: for FORWARD and, if asked for, COMMIT */
+    snug_slice    *conflicts; /* paths, in order */
+    size_t         conflict_count;
+} vcs_merge;
+/* Brings theirs into ours, by three-way comparison of paths and of the lines of small text files;
+ * LFS pointers and binary files are never mixed. who NULL: only looks, and writes nothing. The
+ * commit is durable on return; no ref moves. */
+snug_status vcs_merge_commits(vcs_repo *r, const vcs_oid *ours, const vcs_oid *theirs,
+                              snug_slice message, const vcs_who *who, snug_arena *a, vcs_merge *out,
+                              snug_err *err) SNUG_MUST_USE;
+/* The newest commit both contain. *found false: they share nothing. */
+snug_status vcs_merge_base(vcs_repo *r, const vcs_oid *a, const vcs_oid *b, vcs_oid *out,
+                           bool *found, snug_err *err) SNUG_MUST_USE;
+/* A commit without parents that holds the tree of `commit`. */
+snug_status vcs_squash(vcs_repo *r, const vcs_oid *commit, snug_slice message, const vcs_who *who,
+                       vcs_oid *out, snug_err *err) SNUG_MUST_USE;
+/* Unified text from one commit (NULL: nothing) to another. Stops at the end of a line when `out`
+ * is full; *cut tells. Blobs above half a mebibyte only say that they differ. */
+snug_status vcs_diff(vcs_repo *r, const vcs_oid *from_or_null, const vcs_oid *to, snug_buf *out,
+                     bool *cut, snug_err *err) SNUG_MUST_USE;
+
 /* SNUG_EPAYLOAD (422) for absolute paths, "..", ".", ".git" in any case or disguise, NUL, empty
  * parts, invalid UTF-8, overlong names (255 a part, 4096 in all). */
 snug_status vcs_check_path(snug_slice path, snug_err *err) SNUG_MUST_USE;
+
+/* ---- git's own protocol: bytes in, bytes out, whatever carries them (serve.c, push.c) ----
+ * The work on foreign packs is done by the git program in a sandbox; names and refs are ours. */
+typedef struct vcs_pipe {
+    snug_status (*pull)(void *arg, void *p, size_t n, size_t *got, snug_err *err); /* *got 0: end */
+    snug_status (*push)(void *arg, snug_slice bytes, snug_err *err); /* a push needs none */
+    bool (*gone)(void *arg); /* nobody waits for the answer any more; may be NULL */
+    void *arg;
+} vcs_pipe;
+
+/* One exchange of git-upload-pack: what `git fetch` asks, from and to the pipe; `advertise`: its
+ * first one, without input. `protocol` is the Git-Protocol header. Needs no handle. */
+snug_status vcs_serve_fetch(vcs *v, snug_slice key, snug_slice protocol, bool advertise,
+                            const vcs_pipe *io, snug_err *err) SNUG_MUST_USE;
+/* The first answer of git-receive-pack: refs and what we can. */
+snug_status vcs_advertise_push(vcs_repo *r, snug_buf *out, snug_err *err) SNUG_MUST_USE;
+
+typedef struct vcs_push_ref {
+    snug_slice ref;              /* full name, by git's rules */
+    bool       has_old, has_new; /* without old: made; without new: deleted */
+    vcs_oid    old, to;
+    snug_slice refused; /* why it does not move; ptr NULL: it may */
+} vcs_push_ref;
+
+/* A push on its way: its objects are in quarantine, read by nobody, until vcs_push_keep. */
+typedef struct vcs_push vcs_push;
+snug_status vcs_push_open(vcs *v, snug_slice key, vcs_push **out, snug_err *err) SNUG_MUST_USE;
+void        vcs_push_close(vcs_push *p); /* removes what was not kept; NULL is fine */
+/* Reads which refs should move. SNUG_EINVAL for what is not git's protocol. */
+snug_status   vcs_push_read(vcs_push *p, const vcs_pipe *io, snug_err *err) SNUG_MUST_USE;
+vcs_push_ref *vcs_push_refs(vcs_push *p, size_t *count); /* 0: an empty request, git's probe */
+/* Reads the pack, to the end of the input, and has git check every object strictly. A bad pack is
+ * SNUG_OK: all refs are refused then and the report says why. */
+snug_status vcs_push_receive(vcs_push *p, const vcs_pipe *io, uint64_t size_max,
+                             snug_err *err) SNUG_MUST_USE;
+typedef struct vcs_push_visitor {
+    /* Each new blob once, with a path it has. */
+    snug_status (*blob)(void *arg, const vcs_entry *e, snug_err *err);
+    /* A name in a new tree that vcs_check_path refuses. */
+    snug_status (*bad_path)(void *arg, snug_slice path, const snug_err *why, snug_err *err);
+    void *arg;
+} vcs_push_visitor;
+/* Everything the refs would make reachable is there, and of the right kind (refs that are not are
+ * refused), and shown to the visitor. */
+snug_status vcs_push_check(vcs_push *p, const vcs_push_visitor *visit, snug_err *err) SNUG_MUST_USE;
+/* Makes the objects part of the repository, durably. */
+snug_status vcs_push_keep(vcs_push *p, snug_err *err) SNUG_MUST_USE;
+/* A reason for one ref; refs refused already keep theirs. NULL: for all. */
+void vcs_push_refuse(vcs_push *p, vcs_push_ref *ref, const char *fmt, ...) SNUG_PRINTF(3, 4);
+/* With the client's wish "all or none", one refused ref refuses all. False: nothing will move. */
+bool vcs_push_settle(vcs_push *p);
+bool vcs_push_is_atomic(const vcs_push *p);
+/* Lines for the person who pushes: "remote: ..." */
+void vcs_push_say(vcs_push *p, const char *fmt, ...) SNUG_PRINTF(2, 3);
+/* The answer of git-receive-pack. */
+void vcs_push_report(const vcs_push *p, snug_buf *out);
 
 /* ---- LFS pointers, attributes, ignore rules ---- */
 bool vcs_lfs_parse(snug_slice blob, snug_sha256 *oid, uint64_t *size); /* git-lfs pointer spec */

@@ -6,6 +6,7 @@
 #ifndef SNUG_VCS_VCS_INT_H
 #define SNUG_VCS_VCS_INT_H
 
+#include "sandbox/sandbox.h"
 #include "vcs/vcs.h"
 
 #define ZLIB_CONST
@@ -104,6 +105,8 @@ struct vcs {
     snug_mutex info_mutex; /* rank 61: guards infos and counts */
     vcs_info  *infos;
     vcs_count *counts;
+
+    _Atomic(sandbox *) box; /* for git; made when first needed */
 };
 
 static inline const git_oid *vcs_git_oid(const vcs_oid *id)
@@ -176,13 +179,54 @@ snug_status vcs_find_path(vcs_repo *r, const git_tree *root, snug_slice path, gi
                           unsigned *mode, snug_err *err) SNUG_MUST_USE;
 
 /* rev.c */
-void vcs_start_library(void); /* libgit2, once per process; before any other call of it */
+void vcs_start_library(void);         /* libgit2, once per process; before any other call of it */
 bool vcs_ref_name_ok(snug_slice ref); /* "refs/..." by git's rules, bounded */
 
 /* draft.c: the text forms shared by commits and annotated tags, cleaned of what would break them.
  */
 void vcs_put_signature(snug_buf *b, const vcs_who *who);
 void vcs_put_message(snug_buf *b, snug_slice message);
+/* As vcs_draft_put with a mode of git's (0: a regular file, or what the path had) and unchecked
+ * id: for entries that come from a tree. */
+snug_status vcs_draft_put_as(vcs_draft *d, snug_slice path, const git_oid *id, unsigned mode,
+                             snug_err *err) SNUG_MUST_USE;
+/* Writes a commit object and flushes all that is pending. */
+snug_status vcs_write_commit(vcs_repo *r, const git_oid *tree, const git_oid *parents, size_t n,
+                             snug_slice message, const vcs_who *who, vcs_oid *out,
+                             snug_err *err) SNUG_MUST_USE;
+
+/* pkt.c: git's framing, a length in four hex digits before each piece */
+enum { VCS_PKT_MAX = 65520, VCS_SAY_MAX = 64 << 10 };
+typedef struct vcs_pkt_in {
+    const vcs_pipe *io;
+    char            buf[VCS_PKT_MAX];
+    size_t          at, len;
+    bool            ended;
+} vcs_pkt_in;
+typedef enum vcs_pkt { VCS_PKT_DATA, VCS_PKT_FLUSH, VCS_PKT_OTHER, VCS_PKT_END } vcs_pkt;
+/* One piece; *data is good until the next call. SNUG_EINVAL for bad framing. */
+snug_status vcs_pkt_read(vcs_pkt_in *in, vcs_pkt *kind, snug_slice *data,
+                         snug_err *err) SNUG_MUST_USE;
+/* What follows the pieces, raw. */
+snug_status vcs_pkt_rest(vcs_pkt_in *in, void *p, size_t n, size_t *got,
+                         snug_err *err) SNUG_MUST_USE;
+void        vcs_pkt_put(snug_buf *b, snug_slice data);
+void        vcs_pkt_putf(snug_buf *b, const char *fmt, ...) SNUG_PRINTF(2, 3);
+void        vcs_pkt_flush(snug_buf *b);
+/* Cut to fit, each behind its band's number. */
+void vcs_pkt_band(snug_buf *b, char band, snug_slice data);
+
+/* serve.c: the git program. `quarantine` NULL: it reads the repository and writes nowhere. */
+typedef struct vcs_git_job {
+    const char        *path, *quarantine;
+    const char *const *args; /* NULL-ended, behind "git -c ..." */
+    snug_slice         protocol;
+    sandbox_limits     limits;
+    const vcs_pipe    *io;
+    snug_buf          *errors;
+} vcs_git_job;
+snug_status vcs_run_git(vcs *v, const vcs_git_job *job, sandbox_end *end,
+                        snug_err *err) SNUG_MUST_USE;
 
 /* match.c: git's wildmatch. `path` true: '*' stops at '/', "**" between slashes does not.
  * *budget counts steps down; at zero nothing matches any more. */

@@ -51,12 +51,15 @@ static void put_clients(snug_buf *b, snug_slice base)
     html_text(b, base);
     snug_buf_puts(
         b, "\nexport HF_TOKEN=hf_...        # snug token create NAME --name laptop --role write\n"
-           "export HF_HUB_DISABLE_XET=1  # until this hub speaks Xet\n\n"
+           "\n"
            "hf download snug/sentiment-tiny\n"
            "hf upload NAME/my-model ./folder\n"
-           "snug run snug/sentiment-tiny \"A warm and funny film.\"</pre>\n"
-           "<pre>from huggingface_hub import snapshot_download\n"
-           "snapshot_download(\"snug/sentiment-tiny\")   # reads HF_ENDPOINT</pre>\n");
+           "snug run snug/sentiment-tiny \"A warm and funny film.\"\n"
+           "git clone ");
+    html_text(b, base);
+    snug_buf_puts(b, "/snug/sentiment-tiny   # the token is the password</pre>\n"
+                     "<pre>from huggingface_hub import snapshot_download\n"
+                     "snapshot_download(\"snug/sentiment-tiny\")   # reads HF_ENDPOINT</pre>\n");
 }
 
 static const char *const verb_names[HTTP_VERB_COUNT] = {"GET", "POST", "PUT", "PATCH", "DELETE"};

@@ -73,7 +73,7 @@ static const char style[] =
     "border:1px solid var(--line)}\n"
     "th,td{text-align:left;padding:.4rem .75rem;border-top:1px solid var(--line);"
     "vertical-align:top}th{color:var(--dim);font-weight:600;border-top:0}\n"
-    "td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
+    "th.n,td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
     "code{font-family:ui-monospace,monospace;font-size:.9em;overflow-wrap:anywhere}\n"
     ".dim{color:var(--dim)}.tag{display:inline-block;border:1px solid var(--line);"
     "border-radius:99px;padding:0 .6rem;margin:0 .25rem .25rem 0;font-size:.85rem;"

@@ -63,6 +63,9 @@ static void put_commands(snug_buf *b, const hub_repo_info *r, snug_slice base, b
     const char *verb = is_empty ? "upload" : "download", *rest = is_empty ? " ./folder" : "";
     snug_buf_printf(b, "\nhf %s %s/%s%s%s", verb, r->id.ns, r->id.name, rest, flag[r->id.type]);
     snug_buf_printf(b, "\nsnug %s %s/%s%s%s", verb, r->id.ns, r->id.name, rest, ours[r->id.type]);
+    snug_buf_puts(b, "\ngit clone ");
+    html_text(b, base);
+    snug_buf_printf(b, "/%s%s/%s", hub_type_web(r->id.type), r->id.ns, r->id.name);
     if (!is_empty && r->id.type == HUB_MODEL)
         snug_buf_printf(b, "\nsnug run %s/%s \"some input\"", r->id.ns, r->id.name);
     snug_buf_puts(b, "</pre>\n");
@@ -134,6 +137,11 @@ snug_status web_repo(http_req *rq, http_res *rs, snug_err *err)
     snug_buf        b = snug_buf_init(WEB_PAGE_MAX);
     snug_slice      kind = http_req_param(rq, "type");
 
+    snug_slice path = http_req_path(rq);
+    if (snug_ends_with(path, ".git")) { /* an address for git, pasted into a browser */
+        http_reply_redirect(rs, 307, snug_sub(path, 0, path.len - 4));
+        goto done;
+    }
     if (kind.len > 0 && !hub_type_parse(kind, &type)) goto absent;
     if (hub_parse_id(type, http_req_param(rq, "ns"), http_req_param(rq, "name"), &id, NULL) !=
         SNUG_OK)

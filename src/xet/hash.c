@@ -195,5 +195,10 @@ xet_hash xet_file_hash(const xet_leaf *leaves, size_t n)
 {
     if (n == 0) return (xet_hash){{0}};
     xet_hash root = xet_merkle_root(leaves, n);
-    return xet_hmac(file_key, &root);
+    return xet_file_hash_of_root(&root);
+}
+
+xet_hash xet_file_hash_of_root(const xet_hash *root)
+{
+    return xet_hmac(file_key, root);
 }

@@ -41,6 +41,8 @@ typedef struct xet_leaf {
 /* Root over n leaves; n == 0 gives zeros, n == 1 the leaf itself. Uses n scratch nodes. */
 xet_hash xet_merkle_root(const xet_leaf *leaves, size_t n);
 xet_hash xet_file_hash(const xet_leaf *leaves, size_t n);
+/* The same from the root of at least one chunk. */
+xet_hash xet_file_hash_of_root(const xet_hash *root);
 /* The proof of possession of chunks: over their raw hashes, in order. */
 xet_hash xet_range_hash(const xet_hash *chunks, size_t n);
 xet_hash xet_hmac(const unsigned char key[32], const xet_hash *h);
@@ -79,6 +81,15 @@ typedef struct xet_xorb {
  * with `expect`, a footer (V0 or V1) checked when there is one. SNUG_ECORRUPT with a sentence. */
 snug_status xet_xorb_check(snug_arena *a, snug_slice body, const xet_hash *expect, xet_xorb *out,
                            snug_err *err) SNUG_MUST_USE;
+/* The same while the bytes arrive, in any cut and in bounded memory. Sound records go to `put` in
+ * their order: what of them was written must only get a name after xet_checker_finish. */
+typedef snug_status xet_record_fn(void *arg, snug_slice record, snug_err *err);
+typedef struct xet_checker xet_checker;
+xet_checker *xet_checker_new(xet_record_fn *put_or_null, void *arg);
+snug_status  xet_checker_feed(xet_checker *c, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
+snug_status  xet_checker_finish(xet_checker *c, snug_arena *a, const xet_hash *expect, xet_xorb *out,
+                                snug_err *err) SNUG_MUST_USE;
+void         xet_checker_free(xet_checker *c); /* NULL is fine */
 /* Decodes the record at the head of `records` into out (XET_CHUNK_MAX bytes). */
 snug_status xet_record_decode(snug_slice records, unsigned char *out, uint32_t *raw_size,
                               uint32_t *stored_size, snug_err *err) SNUG_MUST_USE;

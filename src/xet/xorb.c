@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* xet/xorb.c - records of chunks back to back, with or without a footer.
+/* xet/xorb.c - one record of a xorb: packing a chunk, and getting it back; the footer.
  *
- * For:     the server (checking uploads, serving ranges) and the client (building, decoding).
- * Truth:   a xorb has a name only after every byte of it was decoded and hashed.
+ * For:     check.c, readers of ranges, and whoever builds xorbs.
+ * Threads: any.
+ * Truth:   decoding gives exactly the bytes the header promises, or fails.
  *
  *     record:  version 0 (1)  stored size (3)  scheme (1)  raw size (3)  payload (stored size) */
 #include <lz4frame.h>
@@ -11,9 +12,7 @@
 
 #include "xet/xet.h"
 
-enum { RECORD_HEADER = 8, FOOTER_V1_FIXED = 92, FOOTER_V0_FIXED = 60 };
-
-static const char footer_tag[7] = {'X', 'E', 'T', 'B', 'L', 'O', 'B'};
+enum { RECORD_HEADER = 8, FOOTER_V1_FIXED = 92 };
 
 static uint32_t u24(const unsigned char *p)
 {
@@ -92,135 +91,6 @@ snug_status xet_record_decode(snug_slice records, unsigned char *out, uint32_t *
     *raw_size = raw;
     *stored_size = RECORD_HEADER + stored;
     return SNUG_OK;
-}
-
-/* ---- checking a whole xorb ---- */
-
-static bool at_footer(snug_slice rest)
-{
-    return rest.len >= sizeof footer_tag && memcmp(rest.ptr, footer_tag, sizeof footer_tag) == 0;
-}
-
-/* How many records there are, by their headers alone; bounds the allocation that follows. */
-static snug_status count_records(snug_slice body, uint32_t *count, snug_err *err)
-{
-    size_t at = 0;
-    *count = 0;
-    while (at < body.len && !at_footer(snug_sub(body, at, body.len))) {
-        if (body.len - at < RECORD_HEADER)
-            return snug_fail(err, SNUG_ECORRUPT, "a chunk header is cut off");
-        at += RECORD_HEADER + u24((const unsigned char *)body.ptr + at + 1);
-        if (at > body.len) return snug_fail(err, SNUG_ECORRUPT, "a chunk's payload is cut off");
-        if (++*count > XET_XORB_CHUNKS_MAX)
-            return snug_fail(err, SNUG_ECORRUPT, "a xorb holds at most %d chunks",
-                             XET_XORB_CHUNKS_MAX);
-    }
-    if (*count == 0) return snug_fail(err, SNUG_ECORRUPT, "a xorb holds at least one chunk");
-    return SNUG_OK;
-}
-
-static bool take_tag(snug_rd *r, const char *tag, uint8_t version)
-{
-    snug_slice s = snug_rd_bytes(r, 7);
-    return snug_rd_u8(r) == version && !r->bad && memcmp(s.ptr, tag, 7) == 0;
-}
-
-static bool take_hash(snug_rd *r, const xet_hash *want)
-{
-    snug_slice s = snug_rd_bytes(r, 32);
-    return !r->bad && memcmp(s.ptr, want->b, 32) == 0;
-}
-
-static bool check_v1(snug_rd *r, const xet_xorb *x)
-{
-    uint32_t n = x->count;
-    if (!take_hash(r, &x->hash) || !take_tag(r, "XBLBHSH", 0) || snug_rd_u32le(r) != n)
-        return false;
-    for (uint32_t i = 0; i < n; i++) {
-        if (!take_hash(r, &x->chunks[i].hash)) return false;
-    }
-    if (!take_tag(r, "XBLBBND", 1) || snug_rd_u32le(r) != n) return false;
-    for (uint32_t i = 0; i < n; i++) {
-        if (snug_rd_u32le(r) != x->chunks[i].stored_end) return false;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        if (snug_rd_u32le(r) != x->chunks[i].raw_end) return false;
-    }
-    if (snug_rd_u32le(r) != n || snug_rd_u32le(r) != 52 + 40 * n || snug_rd_u32le(r) != 40 + 8 * n)
-        return false;
-    (void)snug_rd_bytes(r, 16);
-    return snug_rd_u32le(r) == FOOTER_V1_FIXED + 40 * n && !r->bad && snug_rd_left(r) == 0;
-}
-
-static bool check_v0(snug_rd *r, const xet_xorb *x)
-{
-    uint32_t n = x->count;
-    if (!take_hash(r, &x->hash) || snug_rd_u32le(r) != n) return false;
-    for (uint32_t i = 0; i < n; i++) {
-        if (snug_rd_u32le(r) != x->chunks[i].stored_end) return false;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        if (!take_hash(r, &x->chunks[i].hash)) return false;
-    }
-    (void)snug_rd_bytes(r, 16);
-    return snug_rd_u32le(r) == FOOTER_V0_FIXED + 36 * n && !r->bad && snug_rd_left(r) == 0;
-}
-
-static snug_status check_footer(snug_slice footer, const xet_xorb *x, snug_err *err)
-{
-    snug_rd r = snug_rd_init(footer);
-    (void)snug_rd_bytes(&r, sizeof footer_tag);
-    uint8_t version = snug_rd_u8(&r);
-    bool    ok = version == 1 ? check_v1(&r, x) : version == 0 && check_v0(&r, x);
-    if (!ok)
-        return snug_fail(err, SNUG_ECORRUPT, "the xorb's footer does not agree with its chunks");
-    return SNUG_OK;
-}
-
-static snug_status decode_all(snug_slice body, xet_xorb *x, snug_err *err)
-{
-    snug_status    st = SNUG_OK;
-    unsigned char *raw = snug_alloc(XET_CHUNK_MAX);
-    xet_leaf      *leaves = snug_alloc(x->count * sizeof *leaves);
-    uint32_t       at = 0, raw_end = 0;
-    for (uint32_t i = 0; i < x->count; i++) {
-        uint32_t raw_size, stored;
-        SNUG_TRY(xet_record_decode(snug_sub(body, at, body.len), raw, &raw_size, &stored, err));
-        at += stored;
-        raw_end += raw_size; /* 8192 chunks of 128 KiB: exactly 2^30 */
-        xet_hash hash = xet_chunk_hash(snug_slice_of(raw, raw_size));
-        x->chunks[i] = (xet_xorb_chunk){hash, raw_size, raw_end, at};
-        leaves[i] = (xet_leaf){hash, raw_size};
-    }
-    x->body_size = at;
-    x->hash = xet_merkle_root(leaves, x->count);
-done:
-    free(leaves);
-    free(raw);
-    return st;
-}
-
-snug_status xet_xorb_check(snug_arena *a, snug_slice body, const xet_hash *expect, xet_xorb *out,
-                           snug_err *err)
-{
-    snug_status st = SNUG_OK;
-    xet_xorb    x = {.count = 0};
-    if (body.len > XET_XORB_BODY_MAX)
-        return snug_fail(err, SNUG_ELIMIT, "a xorb has at most %d bytes", XET_XORB_BODY_MAX);
-    SNUG_TRY(count_records(body, &x.count, err));
-    x.chunks = snug_arena_array_try(a, x.count, sizeof *x.chunks);
-    if (x.chunks == NULL) return snug_fail(err, SNUG_ENOMEM, "out of memory checking a xorb");
-    SNUG_TRY(decode_all(body, &x, err));
-    if (expect != NULL && !xet_hash_eq(&x.hash, expect)) {
-        char text[65];
-        xet_hash_text(&x.hash, text);
-        return snug_fail(err, SNUG_ECORRUPT, "the xorb's content has the hash %s", text);
-    }
-    if (x.body_size < body.len)
-        SNUG_TRY(check_footer(snug_sub(body, x.body_size, body.len), &x, err));
-    *out = x;
-done:
-    return st;
 }
 
 /* ---- building ---- */

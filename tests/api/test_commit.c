@@ -100,10 +100,6 @@ static void refusals_change_nothing(void **state)
     EXPECT_ERROR(
         commit_lines(h, "/api/models/alice/none/commit/main", h->alice, HEADER FILE_LINE("a", "b")),
         404, "RepoNotFound", NULL);
-    EXPECT_ERROR(commit_lines(h, "/api/models/alice/c/commit/main?create_pr=1", h->alice,
-                              HEADER FILE_LINE("a", "b")),
-                 501, "NotImplemented",
-                 "not implemented here: pull requests; commit to a branch of your own");
     assert_true(snug_eq(before, sha_of(h, "main")));
 }
 

@@ -114,19 +114,14 @@ static void what_is_not_built_says_so(void **state)
 {
     house *h = *state;
     make_repo(h, h->alice, "{\"name\":\"n\"}");
-    EXPECT_ERROR(get(h, "/api/models/alice/n/discussions", NULL), 501, "NotImplemented",
-                 "not implemented here: discussions and pull requests");
-    EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/discussions", h->alice, "{\"title\":\"x\"}"),
+    EXPECT_ERROR(get(h, "/api/models/alice/n/compare/a", NULL), 501, "NotImplemented",
+                 "not implemented here: comparing revisions");
+    EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/hardware", h->alice, "{\"title\":\"x\"}"),
                  501, "NotImplemented", NULL);
-    EXPECT_ERROR(post(h, "DELETE", "/api/models/alice/n/like", h->alice, ""), 501, "NotImplemented",
-                 "not implemented here: likes");
-    answer r = get(h, "/api/models/alice/n/xet-write-token/main", h->alice);
-    EXPECT_ERROR(r, 501, "NotImplemented", NULL);
-    assert_true(snug_find(header(r, "X-Error-Message"), SNUG_LIT("HF_HUB_DISABLE_XET=1")) !=
-                SIZE_MAX);
-    EXPECT_ERROR(get(h, "/api/users/alice/overview", NULL), 501, "NotImplemented", NULL);
-    EXPECT_ERROR(post(h, "POST", "/api/models/alice/n/super-squash/main", h->alice, "{}"), 501,
-                 "NotImplemented", NULL);
+    EXPECT_ERROR(get(h, "/api/models/alice/n/leaderboard", h->alice), 501, "NotImplemented",
+                 "not implemented here: leaderboards");
+    answer r;
+    EXPECT_ERROR(get(h, "/api/jobs/alice", NULL), 501, "NotImplemented", NULL);
     /* What nobody knows is simply not there, and no repository either. */
     r = get(h, "/api/nonsense", NULL);
     EXPECT(r, 404);

@@ -237,8 +237,7 @@ static void settings_change_who_sees(void **state)
     EXPECT(post(h, "PUT", path, h->alice, "{\"visibility\":7}"),
            200); /* of no known type: nothing asked */
     EXPECT(post(h, "PUT", path, h->alice, "{\"visibility\":\"upside-down\"}"), 400);
-    EXPECT_ERROR(post(h, "PUT", path, h->alice, "{\"gated\":\"auto\"}"), 501, "NotImplemented",
-                 "not implemented here: gated repositories");
+    EXPECT(post(h, "PUT", path, h->alice, "{\"gated\":\"perhaps\"}"), 400);
     answer r = post(h, "PUT", path, h->alice, "{\"private\":true,\"gated\":false}");
     EXPECT(r, 200);
     EXPECT_STR(json_of(h, r), "visibility", "private");

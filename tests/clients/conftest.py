@@ -7,8 +7,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-# Xet has an issue of its own; until the server speaks it, clients are told to use LFS.
-os.environ["HF_HUB_DISABLE_XET"] = "1"
+# As installed, the client sends large files by Xet; a second pass without it goes by LFS.
+if os.environ.get("SNUG_TEST_TRANSFER") == "lfs":
+    os.environ["HF_HUB_DISABLE_XET"] = "1"
+else:
+    os.environ.pop("HF_HUB_DISABLE_XET", None)
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_UPDATE_CHECK"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"

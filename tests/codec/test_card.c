@@ -12,8 +12,10 @@ static void check(const char *readme, const char *yaml, const char *body)
 {
     snug_slice y, b;
     codec_card_split(snug_str(readme), &y, &b);
-    if (yaml == NULL) assert_null(y.ptr);
-    else if (!snug_eq_str(y, yaml) || y.ptr == NULL) fail_msg("%s: yaml is %.*s", readme, SNUG_SLICE(y));
+    if (yaml == NULL)
+        assert_null(y.ptr);
+    else if (!snug_eq_str(y, yaml) || y.ptr == NULL)
+        fail_msg("%s: yaml is %.*s", readme, SNUG_SLICE(y));
     if (!snug_eq_str(b, body)) fail_msg("%s: body is %.*s", readme, SNUG_SLICE(b));
 }
 
@@ -52,14 +54,17 @@ static void errors_count_lines_of_the_file(void **state)
     snug_json   v;
     snug_slice  body;
     (void)state;
-    assert_int_equal(codec_card_parse(a, SNUG_LIT("---\nlicense: mit\n---\nText"), &v, &body, &err), SNUG_OK);
+    assert_int_equal(codec_card_parse(a, SNUG_LIT("---\nlicense: mit\n---\nText"), &v, &body, &err),
+                     SNUG_OK);
     assert_true(snug_eq_str(snug_json_str_or(v, "license", SNUG_EMPTY), "mit"));
     assert_true(snug_eq_str(body, "Text"));
     assert_int_equal(codec_card_parse(a, SNUG_LIT("Text"), &v, &body, &err), SNUG_OK);
     assert_int_equal(snug_json_kind(v), SNUG_JSON_ABSENT);
-    assert_int_equal(codec_card_parse(a, SNUG_LIT("---\na: 1\nb: [\n---\n"), &v, &body, &err), SNUG_EINVAL);
+    assert_int_equal(codec_card_parse(a, SNUG_LIT("---\na: 1\nb: [\n---\n"), &v, &body, &err),
+                     SNUG_EINVAL);
     assert_true(snug_starts_with(snug_str(err.msg), "line 4: "));
-    assert_int_equal(codec_card_parse(a, SNUG_LIT("---\na: 1\nb: *x\n---\n"), &v, &body, &err), SNUG_EINVAL);
+    assert_int_equal(codec_card_parse(a, SNUG_LIT("---\na: 1\nb: *x\n---\n"), &v, &body, &err),
+                     SNUG_EINVAL);
     assert_string_equal(err.msg, "line 3: *x names nothing above it");
     snug_arena_free(a);
 }

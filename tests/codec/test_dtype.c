@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/codec/test_dtype.c - every pattern of every small float against the tables of the formats. */
+/* tests/codec/test_dtype.c - every pattern of every small float against the tables of the formats.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,20 +48,20 @@ static void float8(void **state)
         unsigned    bits;
         double      want;
     } rows[] = {
-        {CODEC_F8_E4M3, 0x00, 0.0},          {CODEC_F8_E4M3, 0x80, -0.0},
-        {CODEC_F8_E4M3, 0x01, 0x1p-9},       {CODEC_F8_E4M3, 0x08, 0x1p-6},
-        {CODEC_F8_E4M3, 0x38, 1.0},          {CODEC_F8_E4M3, 0x7e, 448.0},
-        {CODEC_F8_E4M3, 0xfe, -448.0},       {CODEC_F8_E4M3, 0x7f, NAN},
-        {CODEC_F8_E4M3, 0xff, NAN},          {CODEC_F8_E5M2, 0x01, 0x1p-16},
-        {CODEC_F8_E5M2, 0x3c, 1.0},          {CODEC_F8_E5M2, 0x7b, 57344.0},
-        {CODEC_F8_E5M2, 0x7c, INFINITY},     {CODEC_F8_E5M2, 0xfc, -INFINITY},
-        {CODEC_F8_E5M2, 0x7d, NAN},          {CODEC_F8_E4M3FNUZ, 0x80, NAN},
-        {CODEC_F8_E4M3FNUZ, 0x00, 0.0},      {CODEC_F8_E4M3FNUZ, 0x7f, 240.0},
-        {CODEC_F8_E4M3FNUZ, 0x40, 1.0},      {CODEC_F8_E4M3FNUZ, 0x01, 0x1p-10},
-        {CODEC_F8_E5M2FNUZ, 0x80, NAN},      {CODEC_F8_E5M2FNUZ, 0x7f, 57344.0},
-        {CODEC_F8_E5M2FNUZ, 0x01, 0x1p-17},  {CODEC_F8_E5M2FNUZ, 0x40, 1.0},
-        {CODEC_F8_E8M0, 0, 0x1p-127},        {CODEC_F8_E8M0, 127, 1.0},
-        {CODEC_F8_E8M0, 254, 0x1p127},       {CODEC_F8_E8M0, 255, NAN},
+        {CODEC_F8_E4M3, 0x00, 0.0},         {CODEC_F8_E4M3, 0x80, -0.0},
+        {CODEC_F8_E4M3, 0x01, 0x1p-9},      {CODEC_F8_E4M3, 0x08, 0x1p-6},
+        {CODEC_F8_E4M3, 0x38, 1.0},         {CODEC_F8_E4M3, 0x7e, 448.0},
+        {CODEC_F8_E4M3, 0xfe, -448.0},      {CODEC_F8_E4M3, 0x7f, NAN},
+        {CODEC_F8_E4M3, 0xff, NAN},         {CODEC_F8_E5M2, 0x01, 0x1p-16},
+        {CODEC_F8_E5M2, 0x3c, 1.0},         {CODEC_F8_E5M2, 0x7b, 57344.0},
+        {CODEC_F8_E5M2, 0x7c, INFINITY},    {CODEC_F8_E5M2, 0xfc, -INFINITY},
+        {CODEC_F8_E5M2, 0x7d, NAN},         {CODEC_F8_E4M3FNUZ, 0x80, NAN},
+        {CODEC_F8_E4M3FNUZ, 0x00, 0.0},     {CODEC_F8_E4M3FNUZ, 0x7f, 240.0},
+        {CODEC_F8_E4M3FNUZ, 0x40, 1.0},     {CODEC_F8_E4M3FNUZ, 0x01, 0x1p-10},
+        {CODEC_F8_E5M2FNUZ, 0x80, NAN},     {CODEC_F8_E5M2FNUZ, 0x7f, 57344.0},
+        {CODEC_F8_E5M2FNUZ, 0x01, 0x1p-17}, {CODEC_F8_E5M2FNUZ, 0x40, 1.0},
+        {CODEC_F8_E8M0, 0, 0x1p-127},       {CODEC_F8_E8M0, 127, 1.0},
+        {CODEC_F8_E8M0, 254, 0x1p127},      {CODEC_F8_E8M0, 255, NAN},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_double(read_byte(rows[i].t, rows[i].bits), rows[i].want);
@@ -76,7 +77,8 @@ static void float6_and_4_are_packed_low_first(void **state)
     for (unsigned i = 0; i < 16; i++) {
         assert_double(codec_dtype_read(CODEC_F4, nibbles, i), i < 8 ? f4[i] : -f4[i - 8]);
     }
-    /* 6-bit values 0x1f, 0x3f, 0x08, 0x01: the largest, its negative, 1.0 and a subnormal in E2M3 */
+    /* 6-bit values 0x1f, 0x3f, 0x08, 0x01: the largest, its negative, 1.0 and a subnormal in E2M3
+     */
     uint32_t            word = 0x1fu | 0x3fu << 6 | 0x08u << 12 | 0x01u << 18;
     const unsigned char six[] = {(unsigned char)word, (unsigned char)(word >> 8),
                                  (unsigned char)(word >> 16)};
@@ -94,8 +96,8 @@ static void float6_and_4_are_packed_low_first(void **state)
 static void every_half(void **state)
 {
     enum { N = 65536 };
-    uint16_t *src = malloc(N * sizeof *src);
-    float    *plain = malloc(N * sizeof *plain), *fast = malloc(N * sizeof *fast);
+    uint16_t *src = calloc(N, sizeof *src);
+    float    *plain = calloc(N, sizeof *plain), *fast = calloc(N, sizeof *fast);
     (void)state;
     assert_true(src != NULL && plain != NULL && fast != NULL);
     for (unsigned i = 0; i < N; i++) src[i] = (uint16_t)i;
@@ -121,7 +123,7 @@ static void every_half(void **state)
 static void runs_equal_single_reads(void **state)
 {
     enum { N = 1031, FIRST = 3 };
-    unsigned char *raw = malloc(N * 8 + 1), *p = raw + 1;
+    unsigned char *raw = calloc(N + 1, 8), *p = raw + 1;
     float          out[N];
     (void)state;
     assert_non_null(raw);

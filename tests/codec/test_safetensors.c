@@ -16,8 +16,8 @@
 
 static snug_slice load(snug_arena *a, const char *name)
 {
-    snug_err   err = {0};
-    snug_slice bytes;
+    snug_err    err = {0};
+    snug_slice  bytes;
     const char *path = snug_arena_printf(a, GOLDEN "%s", name).ptr;
     assert_int_equal(snug_read_file(a, path, 1 << 20, &bytes, &err), SNUG_OK);
     return bytes;
@@ -107,7 +107,7 @@ static void bad_files_say_what_is_wrong(void **state)
         snug_arena       *a = snug_arena_new();
         codec_safetensors st;
         snug_err          err = {0};
-        snug_slice f = load(a, snug_arena_printf(a, "bad/%s.safetensors", rows[i].name).ptr);
+        snug_slice        f = load(a, snug_arena_printf(a, "bad/%s.safetensors", rows[i].name).ptr);
         assert_int_equal(parse(a, f, &st, &err), SNUG_ECORRUPT);
         assert_int_equal(err.status, SNUG_ECORRUPT);
         if (strstr(err.msg, rows[i].words) == NULL) fail_msg("%s: %s", rows[i].name, err.msg);
@@ -136,19 +136,23 @@ static void odd_headers_are_refused(void **state)
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[2,1]}}", "before its start", 1},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[-1],\"data_offsets\":[0,1]}}", "every dimension", 1},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1.5],\"data_offsets\":[0,1]}}", "every dimension", 1},
-        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[\"1\"],\"data_offsets\":[0,1]}}", "every dimension", 1},
+        {"{\"a\":{\"dtype\":\"U8\",\"shape\":[\"1\"],\"data_offsets\":[0,1]}}", "every dimension",
+         1},
         {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", "fill whole bytes", 1},
         {"{\"__metadata__\":[]," ONE "}", "__metadata__ must be an object", 1},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1099511627776,1099511627776,0],"
-         "\"data_offsets\":[0,0]}}", "64 bits", 0},
+         "\"data_offsets\":[0,0]}}",
+         "64 bits", 0},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},"
-         "\"z\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[1,1]}}", "inside another", 2},
+         "\"z\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[1,1]}}",
+         "inside another", 2},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         snug_arena       *a = snug_arena_new();
         codec_safetensors st;
         snug_err          err = {0};
-        assert_int_equal(parse(a, file_of(a, rows[i].header, rows[i].body), &st, &err), SNUG_ECORRUPT);
+        assert_int_equal(parse(a, file_of(a, rows[i].header, rows[i].body), &st, &err),
+                         SNUG_ECORRUPT);
         if (strstr(err.msg, rows[i].words) == NULL) fail_msg("%s: %s", rows[i].header, err.msg);
         snug_arena_free(a);
     }
@@ -167,8 +171,14 @@ static void deep_and_wide_headers_are_refused(void **state)
     memset(text + 5 + DEPTH, ']', DEPTH);
     text[5 + 2 * DEPTH] = '}';
     assert_int_equal(parse(a, file_of(a, text, 0), &st, &err), SNUG_ECORRUPT);
-    assert_int_equal(parse(a, file_of(a, "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"
-                                         "\"data_offsets\":[0,1]}}", 1), &st, &err), SNUG_ELIMIT);
+    assert_int_equal(
+        parse(a,
+              file_of(a,
+                      "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"
+                      "\"data_offsets\":[0,1]}}",
+                      1),
+              &st, &err),
+        SNUG_ELIMIT);
     assert_non_null(strstr(err.msg, "17 dimensions; the limit is 16"));
     snug_arena_free(a);
 }
@@ -192,7 +202,8 @@ static void what_the_format_allows_is_read(void **state)
         {"{\"a\":{\"dtype\":\"F6_E2M3\",\"shape\":[4],\"data_offsets\":[0,3]}}", 3, 1},
         /* an empty tensor on the border of two others, and tensors out of order */
         {"{\"z\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[1,1]},"
-         "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}," ONE "}", 2, 3},
+         "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}," ONE "}",
+         2, 3},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         snug_arena       *a = snug_arena_new();
@@ -266,7 +277,8 @@ static void written_header_is_exact_and_reads_back(void **state)
         "\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[12,16]},"
         "\"none\":{\"dtype\":\"I64\",\"shape\":[0],\"data_offsets\":[16,16]}}";
     (void)state;
-    assert_int_equal(snug_json_parse(a, SNUG_LIT("{\"format\":\"pt\"}"), NULL, &meta, &err), SNUG_OK);
+    assert_int_equal(snug_json_parse(a, SNUG_LIT("{\"format\":\"pt\"}"), NULL, &meta, &err),
+                     SNUG_OK);
     assert_int_equal(codec_safetensors_write_header(t, 3, meta, &out, &err), SNUG_OK);
     snug_slice s = snug_buf_slice(&out);
     assert_int_equal(s.len % 8, 0);

@@ -45,17 +45,21 @@ static void scalars(void **state)
     yields("~", "null");
     yields("[null, Null, NULL, ~, nULL]", "[null,null,null,null,\"nULL\"]");
     yields("[true, True, TRUE, false, tRUE]", "[true,true,true,false,\"tRUE\"]");
-    yields("[no, yes, on, off, y, n, No, NO]", "[\"no\",\"yes\",\"on\",\"off\",\"y\",\"n\",\"No\",\"NO\"]");
+    yields("[no, yes, on, off, y, n, No, NO]",
+           "[\"no\",\"yes\",\"on\",\"off\",\"y\",\"n\",\"No\",\"NO\"]");
     yields("[0, 12, -3, +4, 007, 0x1F, 0o17]", "[0,12,-3,4,7,31,15]");
-    yields("[18446744073709551615, -9223372036854775808]", "[18446744073709551615,-9223372036854775808]");
+    yields("[18446744073709551615, -9223372036854775808]",
+           "[18446744073709551615,-9223372036854775808]");
     yields("[18446744073709551616, -9223372036854775809]",
            "[\"18446744073709551616\",\"-9223372036854775809\"]");
     yields("[1.5, -.5, 5., 1e3, 1.0, 2E-2, +1.25]", "[1.5,-0.5,5.0,1000.0,1.0,0.02,1.25]");
     yields("[12e4567, 1e, e5, ., -, +, 1.2.3, 0x, 0o9, 0x-1, 0x0x1, 1_000, 12:30]",
-           "[\"12e4567\",\"1e\",\"e5\",\".\",\"-\",\"+\",\"1.2.3\",\"0x\",\"0o9\",\"0x-1\",\"0x0x1\",\"1_000\",\"12:30\"]");
+           "[\"12e4567\",\"1e\",\"e5\",\".\",\"-\",\"+\",\"1.2.3\",\"0x\",\"0o9\",\"0x-1\","
+           "\"0x0x1\",\"1_000\",\"12:30\"]");
     yields("[.inf, -.INF, .NaN, .nan]", "[null,null,null,null]");
     yields("[2024-01-31, 2024-01-31T10:00:00Z]", "[\"2024-01-31\",\"2024-01-31T10:00:00Z\"]");
-    yields("['1', \"true\", 'null', \"a\\tb\\u00e9\"]", "[\"1\",\"true\",\"null\",\"a\\tb\xc3\xa9\"]");
+    yields("['1', \"true\", 'null', \"a\\tb\\u00e9\"]",
+           "[\"1\",\"true\",\"null\",\"a\\tb\xc3\xa9\"]");
 }
 
 static void tags_only_say_how_to_read(void **state)
@@ -79,7 +83,9 @@ static void a_card(void **state)
            "\"widget\":[{\"text\":\"two lines\",\"n\":\"kept\\n\"}],"
            "\"model-index\":[{\"name\":\"m\",\"results\":[]}],\"date\":\"2024-05-01\"}");
     yields("a: 1\r\nb:\r\n- x\r\n", "{\"a\":1,\"b\":[\"x\"]}");
-    yields("\xef\xbb\xbf" "a: 1", "{\"a\":1}");
+    yields("\xef\xbb\xbf"
+           "a: 1",
+           "{\"a\":1}");
     yields("---\na: 1\n---\nb: 2\n", "{\"a\":1}");
     yields("a: 1\n...\n{{{", "{\"a\":1}");
 }
@@ -104,7 +110,8 @@ static void aliases_and_merges(void **state)
            "{\"base\":{\"p\":1,\"q\":2},\"more\":{\"p\":1,\"q\":3,\"r\":4}}");
     yields("- &a {x: 1, y: 1}\n- &b {y: 2, z: 2}\n- {<<: [*a, *b], w: 0}\n",
            "[{\"x\":1,\"y\":1},{\"y\":2,\"z\":2},{\"y\":1,\"z\":2,\"x\":1,\"w\":0}]");
-    yields("- &a {x: 1}\n- &b {<<: *a, y: 2}\n- {<<: *b}\n", "[{\"x\":1},{\"x\":1,\"y\":2},{\"x\":1,\"y\":2}]");
+    yields("- &a {x: 1}\n- &b {<<: *a, y: 2}\n- {<<: *b}\n",
+           "[{\"x\":1},{\"x\":1,\"y\":2},{\"x\":1,\"y\":2}]");
     yields("{'<<': 1}", "{\"<<\":1}");
     refused("a: &x [*x]", SNUG_EINVAL, "line 1: *x stands inside what it names");
     refused("a: &x {<<: *x}", SNUG_EINVAL, "stands inside");
@@ -119,14 +126,15 @@ static void laughs(void **state)
     (void)state;
     snug_buf_puts(&b, "a0: &a0 [lol,lol,lol,lol,lol,lol,lol,lol,lol]\n");
     for (int i = 1; i < 12; i++) {
-        snug_buf_printf(&b, "a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i, i, i - 1,
-                        i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+        snug_buf_printf(&b, "a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i, i,
+                        i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
     }
     refused_slice(snug_buf_slice(&b), SNUG_ELIMIT, "aliases unfold to more than 250000 values");
 
     snug_buf_clear(&b); /* the same through merges */
     snug_buf_puts(&b, "a0: &a0 {x: 1}\n");
-    for (int i = 1; i < 30; i++) snug_buf_printf(&b, "a%d: &a%d {<<: [*a%d, *a%d]}\n", i, i, i - 1, i - 1);
+    for (int i = 1; i < 30; i++)
+        snug_buf_printf(&b, "a%d: &a%d {<<: [*a%d, *a%d]}\n", i, i, i - 1, i - 1);
     refused_slice(snug_buf_slice(&b), SNUG_ELIMIT, "unfold");
 
     snug_buf_clear(&b); /* one long string, many times */
@@ -193,10 +201,14 @@ static void not_yaml(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scalars), cmocka_unit_test(tags_only_say_how_to_read),
-        cmocka_unit_test(a_card),  cmocka_unit_test(keys),
-        cmocka_unit_test(aliases_and_merges), cmocka_unit_test(laughs),
-        cmocka_unit_test(limits),  cmocka_unit_test(not_yaml),
+        cmocka_unit_test(scalars),
+        cmocka_unit_test(tags_only_say_how_to_read),
+        cmocka_unit_test(a_card),
+        cmocka_unit_test(keys),
+        cmocka_unit_test(aliases_and_merges),
+        cmocka_unit_test(laughs),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(not_yaml),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

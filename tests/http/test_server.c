@@ -334,7 +334,7 @@ static void size_limits(void **state)
 {
     (void)state;
     char *big = malloc(200000);
-    strcpy(big, "GET /echo/");
+    memcpy(big, "GET /echo/", 11);
     memset(big + 10, 'a', HTTP_URI_MAX);
     big[10 + HTTP_URI_MAX] = '\0';
     t_reply *r = t_ask(server, big, NULL);
@@ -345,15 +345,17 @@ static void size_limits(void **state)
     assert_int_equal(r->status, 200);
     free(r);
     big[0] = '\0';
-    for (int i = 0; i < HTTP_HEADERS_MAX; i++) sprintf(big + strlen(big), "X-%d: y\r\n", i);
-    strcat(big, "\r\n");
+    size_t used = 0;
+    for (int i = 0; i < HTTP_HEADERS_MAX; i++)
+        used += (size_t)snprintf(big + used, 200000 - used, "X-%d: y\r\n", i);
+    memcpy(big + used, "\r\n", 3);
     r = t_ask(server, "GET /echo/x", big);
     assert_int_equal(r->status, 431);
     free(r);
     for (int total = 30000; total <= 70000; total += 40000) {
-        strcpy(big, "X-Long: ");
+        memcpy(big, "X-Long: ", 9);
         memset(big + 8, 'v', (size_t)total);
-        strcpy(big + 8 + total, "\r\n\r\n");
+        memcpy(big + 8 + total, "\r\n\r\n", 5);
         r = t_ask(server, "GET /echo/x", big);
         assert_int_equal(r->status, total < HTTP_HEADER_BYTES_MAX ? 200 : 431);
         free(r);
@@ -382,11 +384,11 @@ static void request_ids(void **state)
     free(r);
     char long_id[400] = "X-Request-Id: ";
     memset(long_id + 14, 'x', 129);
-    strcpy(long_id + 14 + 129, "\r\n\r\n");
+    memcpy(long_id + 14 + 129, "\r\n\r\n", 5);
     r = t_ask(server, "GET /even/2", long_id);
     assert_null(strstr(t_header(r, "X-Request-Id"), "xxx"));
     free(r);
-    strcpy(long_id + 14 + 128, "\r\n\r\n");
+    memcpy(long_id + 14 + 128, "\r\n\r\n", 5);
     r = t_ask(server, "GET /even/2", long_id);
     assert_int_equal(strlen(t_header(r, "X-Request-Id")), 128);
     free(r);
@@ -545,7 +547,7 @@ static void other_addresses(void **state)
     assert_int_equal(stat(path, &sb), 0);
     assert_int_equal(sb.st_mode & 0777, 0600);
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    strcpy(sa.sun_path, path);
+    snprintf(sa.sun_path, sizeof sa.sun_path, "%s", path);
     for (int round = 0; round < 2; round++) {
         t_conn *c = calloc(1, sizeof *c);
         c->fd = socket(AF_UNIX, SOCK_STREAM, 0);

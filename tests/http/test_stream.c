@@ -145,10 +145,10 @@ static int stop(void **state)
 
 static void expect_frames(const t_reply *r)
 {
-    char  *want = malloc(FRAMES * 64);
+    char  *want = calloc(FRAMES, 64);
     size_t n = 0;
     for (int i = 0; i < FRAMES; i++)
-        n += (size_t)sprintf(want + n, "%sdata: {\"n\":%d}\n\n", i % 2 == 0 ? "" : "event: odd\n",
+        n += (size_t)snprintf(want + n, 64, "%sdata: {\"n\":%d}\n\n", i % 2 == 0 ? "" : "event: odd\n",
                              i);
     assert_int_equal(r->status, 200);
     assert_false(r->cut);

@@ -44,6 +44,7 @@ def test_front_page(server, tmp_path):
     assert "ada/sentiment-tiny" in page and "ada/empty" in page
     assert "ada/hidden" not in page
     assert f"HF_ENDPOINT={server.url}" in page
+    assert f"git clone {server.url}/" in page
     assert "/resolve/" in page  # the endpoint table
     assert len(page) < 120_000
 

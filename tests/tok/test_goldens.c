@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/tok/test_goldens.c - what the `tokenizers` library (0.23) did with texts, and what we do.
  *
- * tests/golden/tok/<name>/{tokenizer.json,cases.json}; cases.json may name a folder of the repository
- * that holds the tokenizer. Each case is encoded, decoded in one go and
- * decoded as a stream. With folders as arguments those are run instead, and counted. */
+ * tests/golden/tok/<name>/{tokenizer.json,cases.json}; cases.json may name a folder of the
+ * repository that holds the tokenizer. Each case is encoded, decoded in one go and decoded as a
+ * stream. With folders as arguments those are run instead, and counted. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,13 +25,15 @@ typedef struct run {
 static bool wrong(run *r, snug_slice text, const char *what, snug_slice got, snug_slice want)
 {
     if (r->shown++ < 5) {
-        printf("%s: %s of \"%.*s\"\n   got %.*s\n  want %.*s\n", r->name, what, SNUG_SLICE(snug_sub(text, 0, 200)),
-               SNUG_SLICE(snug_sub(got, 0, 600)), SNUG_SLICE(snug_sub(want, 0, 600)));
+        printf("%s: %s of \"%.*s\"\n   got %.*s\n  want %.*s\n", r->name, what,
+               SNUG_SLICE(snug_sub(text, 0, 200)), SNUG_SLICE(snug_sub(got, 0, 600)),
+               SNUG_SLICE(snug_sub(want, 0, 600)));
     }
     return false;
 }
 
-static bool same_numbers(run *r, snug_json c, const char *key, const uint32_t *a, const uint8_t *b, size_t n)
+static bool same_numbers(run *r, snug_json c, const char *key, const uint32_t *a, const uint8_t *b,
+                         size_t n)
 {
     snug_json list = snug_json_get(c, key);
     bool      same = snug_json_count(list) == n && snug_json_is(list, SNUG_JSON_ARRAY);
@@ -45,18 +47,22 @@ static bool same_numbers(run *r, snug_json c, const char *key, const uint32_t *a
     snug_json_out o = snug_json_out_init(&want);
     snug_jo_value(&o, list);
     for (i = 0; i < n; i++) snug_buf_printf(&got, "%u,", a != NULL ? a[i] : b[i]);
-    (void)wrong(r, snug_json_str_or(c, "text", SNUG_EMPTY), key, snug_buf_slice(&got), snug_buf_slice(&want));
+    (void)wrong(r, snug_json_str_or(c, "text", SNUG_EMPTY), key, snug_buf_slice(&got),
+                snug_buf_slice(&want));
     snug_buf_deinit(&got);
     snug_buf_deinit(&want);
     return false;
 }
 
 /* An absent list: all of them are `dflt`. */
-static bool same_or(run *r, snug_json c, const char *key, const uint32_t *a, const uint8_t *b, size_t n, uint32_t dflt)
+static bool same_or(run *r, snug_json c, const char *key, const uint32_t *a, const uint8_t *b,
+                    size_t n, uint32_t dflt)
 {
-    if (!snug_json_is(snug_json_get(c, key), SNUG_JSON_ABSENT)) return same_numbers(r, c, key, a, b, n);
+    if (!snug_json_is(snug_json_get(c, key), SNUG_JSON_ABSENT))
+        return same_numbers(r, c, key, a, b, n);
     for (size_t i = 0; i < n; i++) {
-        if ((a != NULL ? a[i] : b[i]) != dflt) return wrong(r, snug_json_str_or(c, "text", SNUG_EMPTY), key, SNUG_EMPTY, SNUG_EMPTY);
+        if ((a != NULL ? a[i] : b[i]) != dflt)
+            return wrong(r, snug_json_str_or(c, "text", SNUG_EMPTY), key, SNUG_EMPTY, SNUG_EMPTY);
     }
     return true;
 }
@@ -68,15 +74,17 @@ static bool same_offsets(run *r, snug_json c, const tok_ids *ids)
     size_t    i = 0;
     for (snug_json_iter it = snug_json_iter_of(list); same && snug_json_next(&it); i++) {
         uint64_t b = 0, e = 0;
-        same = snug_json_to_u64(snug_json_at(it.value, 0), &b) && snug_json_to_u64(snug_json_at(it.value, 1), &e) &&
-               b == ids->begin[i] && e == ids->end[i];
+        same = snug_json_to_u64(snug_json_at(it.value, 0), &b) &&
+               snug_json_to_u64(snug_json_at(it.value, 1), &e) && b == ids->begin[i] &&
+               e == ids->end[i];
     }
     if (same) return true;
     snug_buf      got = snug_buf_init(1 << 20), want = snug_buf_init(1 << 20);
     snug_json_out o = snug_json_out_init(&want);
     snug_jo_value(&o, list);
     for (i = 0; i < ids->count; i++) snug_buf_printf(&got, "[%u,%u],", ids->begin[i], ids->end[i]);
-    (void)wrong(r, snug_json_str_or(c, "text", SNUG_EMPTY), "offsets", snug_buf_slice(&got), snug_buf_slice(&want));
+    (void)wrong(r, snug_json_str_or(c, "text", SNUG_EMPTY), "offsets", snug_buf_slice(&got),
+                snug_buf_slice(&want));
     snug_buf_deinit(&got);
     snug_buf_deinit(&want);
     return false;
@@ -84,7 +92,8 @@ static bool same_offsets(run *r, snug_json c, const tok_ids *ids)
 
 /* Token texts: as in the vocabulary, or as the text had it where a token stands for several. The
  * second text comes first in some templates. */
-static bool same_tokens(run *r, const tok *t, snug_json c, const tok_ids *ids, snug_slice a, snug_slice b)
+static bool same_tokens(run *r, const tok *t, snug_json c, const tok_ids *ids, snug_slice a,
+                        snug_slice b)
 {
     tok_work w;
     bool     same = true, turned = false;
@@ -94,7 +103,8 @@ static bool same_tokens(run *r, const tok *t, snug_json c, const tok_ids *ids, s
     first = w.token_count;
     assert_int_equal(tok_encode_text(&w, b), SNUG_OK);
     turned = snug_json_bool_or(c, "second_first", false);
-    for (snug_json_iter it = snug_json_iter_of(snug_json_get(c, "tokens")); same && snug_json_next(&it); i++) {
+    for (snug_json_iter it = snug_json_iter_of(snug_json_get(c, "tokens"));
+         same && snug_json_next(&it); i++) {
         snug_slice want, got = tok_id_to_token(t, ids->ids[i]);
         if (!ids->special[i]) {
             size_t at = plain++;
@@ -108,7 +118,8 @@ static bool same_tokens(run *r, const tok *t, snug_json c, const tok_ids *ids, s
     return same;
 }
 
-static bool same_decoding(run *r, const tok *t, snug_json c, const char *key, bool skip, const tok_ids *ids)
+static bool same_decoding(run *r, const tok *t, snug_json c, const char *key, bool skip,
+                          const tok_ids *ids)
 {
     snug_slice  want = snug_json_str_or(c, key, SNUG_EMPTY);
     snug_buf    whole = snug_buf_init(1 << 20), stream = snug_buf_init(1 << 20);
@@ -120,8 +131,10 @@ static bool same_decoding(run *r, const tok *t, snug_json c, const char *key, bo
         same = same && snug_utf8_valid(snug_buf_slice(&stream)); /* no code point is split */
     }
     assert_int_equal(tok_stream_end(s, &stream, NULL), SNUG_OK);
-    if (!snug_eq(snug_buf_slice(&whole), want)) same = wrong(r, want, key, snug_buf_slice(&whole), want);
-    if (!snug_eq(snug_buf_slice(&stream), want)) same = wrong(r, want, "stream", snug_buf_slice(&stream), want);
+    if (!snug_eq(snug_buf_slice(&whole), want))
+        same = wrong(r, want, key, snug_buf_slice(&whole), want);
+    if (!snug_eq(snug_buf_slice(&stream), want))
+        same = wrong(r, want, "stream", snug_buf_slice(&stream), want);
     tok_stream_free(s);
     snug_buf_deinit(&whole);
     snug_buf_deinit(&stream);
@@ -135,7 +148,8 @@ static bool run_case(run *r, const tok *t, snug_json c)
     snug_slice  text = snug_json_str_or(c, "text", SNUG_EMPTY), pair = SNUG_EMPTY;
     unsigned    flags = snug_json_bool_or(c, "add_special", true) ? TOK_ADD_SPECIAL : 0;
     bool        two = snug_json_to_str(snug_json_get(c, "pair"), &pair);
-    snug_status st = two ? tok_encode_pair(t, text, pair, flags, &ids, &err) : tok_encode(t, text, flags, &ids, &err);
+    snug_status st = two ? tok_encode_pair(t, text, pair, flags, &ids, &err)
+                         : tok_encode(t, text, flags, &ids, &err);
     bool        same = false;
     if (st != SNUG_OK) {
         (void)wrong(r, text, err.msg, SNUG_EMPTY, SNUG_EMPTY);
@@ -146,18 +160,20 @@ static bool run_case(run *r, const tok *t, snug_json c)
                same_or(r, c, "type_ids", ids.type_ids, NULL, ids.count, 0) &&
                same_or(r, c, "attention_mask", NULL, ids.attention, ids.count, 1) &&
                same_or(r, c, "special_mask", NULL, ids.special, ids.count, 0) &&
-               same_tokens(r, t, c, &ids, text, pair) && same_decoding(r, t, c, "decoded", true, &ids) &&
+               same_tokens(r, t, c, &ids, text, pair) &&
+               same_decoding(r, t, c, "decoded", true, &ids) &&
                same_decoding(r, t, c, keep, false, &ids);
     }
     tok_ids_deinit(&ids);
     return same;
 }
 
-/* A list of windows, or, in "truncated" of older files, the first one alone: tokenizers 0.23.2 loses
- * most of what overflows, 0.23.3 and those before 0.23 do not. */
+/* A list of windows, or, in "truncated" of older files, the first one alone: tokenizers 0.23.2
+ * loses most of what overflows, 0.23.3 and those before 0.23 do not. */
 static bool run_windows(run *r, const tok *t, snug_json g)
 {
-    snug_slice     a = SNUG_LIT("The quick brown fox jumps over the lazy dog; it didn't stop, and we're glad it won't.");
+    snug_slice a = SNUG_LIT(
+        "The quick brown fox jumps over the lazy dog; it didn't stop, and we're glad it won't.");
     snug_slice     b = SNUG_LIT("A second, shorter one.");
     snug_json      want = snug_json_get(g, "windows");
     snug_slice     how = snug_json_str_or(g, "strategy", SNUG_EMPTY);
@@ -168,14 +184,19 @@ static bool run_windows(run *r, const tok *t, snug_json g)
     if (snug_eq_str(how, "only_first")) tr.strategy = TOK_ONLY_FIRST;
     if (snug_eq_str(how, "only_second")) tr.strategy = TOK_ONLY_SECOND;
     bool pair = snug_json_bool_or(g, "pair", true);
-    assert_int_equal(tok_encode_windows(t, a, pair ? &b : NULL, TOK_ADD_SPECIAL, &tr, &w, NULL), SNUG_OK);
+    assert_int_equal(tok_encode_windows(t, a, pair ? &b : NULL, TOK_ADD_SPECIAL, &tr, &w, NULL),
+                     SNUG_OK);
     bool same = w.count >= 1;
-    if (snug_json_is(want, SNUG_JSON_ABSENT)) same = same && same_numbers(r, g, "ids", w.items[0].ids, NULL, w.items[0].count);
-    else same = same && snug_json_count(want) == w.count;
+    if (snug_json_is(want, SNUG_JSON_ABSENT))
+        same = same && same_numbers(r, g, "ids", w.items[0].ids, NULL, w.items[0].count);
+    else
+        same = same && snug_json_count(want) == w.count;
     for (size_t i = 0; same && snug_json_is(want, SNUG_JSON_ARRAY) && i < w.count; i++) {
         snug_json x = snug_json_at(want, i);
-        same = same_numbers(r, x, "ids", w.items[i].ids, NULL, w.items[i].count) && same_offsets(r, x, &w.items[i]) &&
-               (snug_json_is(snug_json_get(x, "type_ids"), SNUG_JSON_ABSENT) || /* the library forgets them later on */
+        same = same_numbers(r, x, "ids", w.items[i].ids, NULL, w.items[i].count) &&
+               same_offsets(r, x, &w.items[i]) &&
+               (snug_json_is(snug_json_get(x, "type_ids"),
+                             SNUG_JSON_ABSENT) || /* the library forgets them later on */
                 same_numbers(r, x, "type_ids", w.items[i].type_ids, NULL, w.items[i].count));
     }
     if (!same) (void)wrong(r, SNUG_LIT("truncated"), "windows", SNUG_EMPTY, SNUG_EMPTY);
@@ -190,12 +211,15 @@ static bool run_padded(run *r, const tok *t, snug_json g)
     tok_ids                  batch[3] = {{0}};
     bool                     same = true;
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(tok_encode(t, snug_str(texts[i]), TOK_ADD_SPECIAL, &batch[i], NULL), SNUG_OK);
+        assert_int_equal(tok_encode(t, snug_str(texts[i]), TOK_ADD_SPECIAL, &batch[i], NULL),
+                         SNUG_OK);
     }
     assert_int_equal(tok_pad(&p, batch, 3, NULL), SNUG_OK);
     for (size_t i = 0; i < 3; i++) {
-        snug_json ids = snug_json_at(snug_json_get(g, "ids"), i), mask = snug_json_at(snug_json_get(g, "attention_mask"), i);
-        same = same && snug_json_count(ids) == batch[i].count && snug_json_count(mask) == batch[i].count;
+        snug_json ids = snug_json_at(snug_json_get(g, "ids"), i),
+                  mask = snug_json_at(snug_json_get(g, "attention_mask"), i);
+        same = same && snug_json_count(ids) == batch[i].count &&
+               snug_json_count(mask) == batch[i].count;
         for (size_t k = 0; same && k < batch[i].count; k++) {
             uint64_t v = UINT64_MAX, m = UINT64_MAX;
             same = snug_json_to_u64(snug_json_at(ids, k), &v) && v == batch[i].ids[k] &&
@@ -212,7 +236,8 @@ static snug_slice load(snug_arena *a, const char *dir, const char *name)
     snug_slice  bytes;
     snug_err    err = {0};
     const char *path = snug_arena_printf(a, "%s/%s", dir, name).ptr;
-    if (snug_read_file(a, path, 64 << 20, &bytes, &err) != SNUG_OK) fail_msg("%s: %s", path, err.cause);
+    if (snug_read_file(a, path, 64 << 20, &bytes, &err) != SNUG_OK)
+        fail_msg("%s: %s", path, err.cause);
     return bytes;
 }
 
@@ -226,8 +251,10 @@ static void run_folder(run *r, const char *dir)
     assert_int_equal(snug_json_parse(a, load(a, dir, "cases.json"), NULL, &g, &err), SNUG_OK);
     snug_slice  elsewhere = snug_json_str_or(g, "tokenizer", SNUG_EMPTY); /* in the repository */
     const char *home = dir;
-    if (elsewhere.len > 0) home = snug_arena_printf(a, "%s/%.*s", SNUG_SOURCE_DIR, SNUG_SLICE(elsewhere)).ptr;
-    if (tok_load(load(a, home, "tokenizer.json"), &t, &err) != SNUG_OK) fail_msg("%s: %s", dir, err.msg);
+    if (elsewhere.len > 0)
+        home = snug_arena_printf(a, "%s/%.*s", SNUG_SOURCE_DIR, SNUG_SLICE(elsewhere)).ptr;
+    if (tok_load(load(a, home, "tokenizer.json"), &t, &err) != SNUG_OK)
+        fail_msg("%s: %s", dir, err.msg);
     for (snug_json_iter it = snug_json_iter_of(snug_json_get(g, "cases")); snug_json_next(&it);) {
         r->cases++;
         r->passed += run_case(r, t, it.value);
@@ -278,22 +305,27 @@ static void parts_agree(void **state)
     snug_json   all;
     run         r = {.name = "parts"};
     (void)state;
-    assert_int_equal(snug_json_parse(a, load(a, GOLDEN "-parts", "parts.json"), NULL, &all, &err), SNUG_OK);
+    assert_int_equal(snug_json_parse(a, load(a, GOLDEN "-parts", "parts.json"), NULL, &all, &err),
+                     SNUG_OK);
     for (snug_json_iter g = snug_json_iter_of(all); snug_json_next(&g);) {
         SNUG_AUTO(snug_buf) json = snug_buf_init(1 << 20);
         snug_json_out o = snug_json_out_init(&json);
         tok          *t = NULL;
         snug_jo_value(&o, snug_json_get(g.value, "tokenizer"));
-        if (tok_load(snug_buf_slice(&json), &t, &err) != SNUG_OK) fail_msg("%s: %s", snug_buf_cstr(&json), err.msg);
+        if (tok_load(snug_buf_slice(&json), &t, &err) != SNUG_OK)
+            fail_msg("%s: %s", snug_buf_cstr(&json), err.msg);
         size_t before = r.cases - r.passed;
-        for (snug_json_iter it = snug_json_iter_of(snug_json_get(g.value, "cases")); snug_json_next(&it); r.cases++) {
+        for (snug_json_iter it = snug_json_iter_of(snug_json_get(g.value, "cases"));
+             snug_json_next(&it); r.cases++) {
             r.passed += run_case(&r, t, it.value);
         }
-        for (snug_json_iter it = snug_json_iter_of(snug_json_get(g.value, "decodes")); snug_json_next(&it); r.cases++) {
+        for (snug_json_iter it = snug_json_iter_of(snug_json_get(g.value, "decodes"));
+             snug_json_next(&it); r.cases++) {
             uint32_t raw[64];
             tok_ids  ids = {.ids = raw};
             uint64_t v;
-            for (snug_json_iter k = snug_json_iter_of(snug_json_get(it.value, "ids")); snug_json_next(&k);) {
+            for (snug_json_iter k = snug_json_iter_of(snug_json_get(it.value, "ids"));
+                 snug_json_next(&k);) {
                 assert_true(snug_json_to_u64(k.value, &v) && ids.count < 64);
                 raw[ids.count++] = (uint32_t)v;
             }
@@ -309,7 +341,8 @@ static void parts_agree(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(goldens_agree), cmocka_unit_test(parts_agree)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(goldens_agree),
+                                       cmocka_unit_test(parts_agree)};
     if (argc < 2) return cmocka_run_group_tests(tests, NULL, NULL);
     int bad = 0;
     for (int i = 1; i < argc; i++) {

@@ -26,6 +26,19 @@ from harness import ROOT, SANITIZED, Server
 ABSENT = None  # a ledger state: the repository does not exist
 
 
+def vector(name):
+    """The bytes of a section of the Xet vectors."""
+    text = (ROOT / "tests/golden/xet/vectors.txt").read_text()
+    body = text.split(f"[{name}]", 1)[1].split("\n", 1)[1].split("\n[", 1)[0]
+    return bytes.fromhex("".join(body.split()))
+
+
+# Two files that a xorb and a shard of the vectors make up.
+XORB_HASH = "81eb00340a16351b6a6cb6fe9f9e8a582a135203cc8d522d25062587913f006b"
+XORB, SHARD = vector("golden-xorb-body-without-footer"), vector("golden-upload-shard")
+PACKED = [b"hello world", b"a" * 1024 + b"".join(i.to_bytes(4, "little") for i in range(64))]
+
+
 class Died(Exception):
     """The server went away in the middle of an exchange."""
 
@@ -89,8 +102,18 @@ class Witness:
                 self.call("POST", path, {"oid": oid, "size": len(content)}, media)
         return oid
 
-    def commit(self, name, files, large, gone=()):
-        """files: small path -> bytes; large: path -> bytes through LFS; gone: paths to delete."""
+    def xet(self, name):
+        """Brings PACKED to the repository as a client with chunks does."""
+        _, _, data = self.call("GET", f"/api/models/ada/{name}/xet-write-token/main")
+        ticket = json.loads(data)
+        base = re.sub(r"^https?://[^/]+", "", ticket["casUrl"])
+        bearer = {"Authorization": f"Bearer {ticket['accessToken']}"}
+        self.call("POST", f"{base}/v1/xorbs/default/{XORB_HASH}", XORB, bearer, auth=False)
+        self.call("POST", f"{base}/v1/shards", SHARD, bearer, auth=False)
+
+    def commit(self, name, files, large, gone=(), packed=False):
+        """files: small path -> bytes; large: path -> bytes through LFS; gone: paths to delete; packed: also
+        the two files that come by Xet."""
         state = dict(self.repos[name])
         lines = [{"key": "header", "value": {"summary": f"write {time.time_ns()}", "description": ""}}]
         for path, content in files.items():
@@ -108,9 +131,44 @@ class Witness:
             lines.append({"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": oid,
                                                       "size": len(content)}})
             state[path] = content
+        if packed:
+            self.xet(name)
+            for i, content in enumerate(PACKED):
+                lines.append({"key": "lfsFile", "value": {"path": f"packed-{i}.bin", "algo": "sha256",
+                                                          "oid": hashlib.sha256(content).hexdigest()}})
+                state[f"packed-{i}.bin"] = content
         body = "".join(json.dumps(x) + "\n" for x in lines).encode()
         self.write(name, state, lambda: self.call(
             "POST", f"/api/models/ada/{name}/commit/main", body, {"Content-Type": "application/x-ndjson"}))
+
+    def propose_and_merge(self, name):
+        """A pull request by its first commit, and one that begins as a draft; the first is merged."""
+        path = f"pr{time.time_ns()}.txt"
+        lines = [{"key": "header", "value": {"summary": f"propose {path}", "description": "please"}},
+                 {"key": "file", "value": {"path": path, "encoding": "utf-8", "content": path}}]
+        body = "".join(json.dumps(x) + "\n" for x in lines).encode()
+        _, _, data = self.call("POST", f"/api/models/ada/{name}/commit/main?create_pr=1", body,
+                               {"Content-Type": "application/x-ndjson"})
+        num = int(json.loads(data)["pullRequestUrl"].rsplit("/", 1)[1])
+        self.call("POST", f"/api/models/ada/{name}/discussions", {"title": "draft", "pullRequest": True})
+        state = dict(self.repos[name])
+        state[path] = path.encode()
+        self.write(name, state, lambda: self.call(
+            "POST", f"/api/models/ada/{name}/discussions/{num}/merge", {"comment": "yes"}))
+
+    def check_pulls(self, name):
+        """Each pull request has its ref; a merged one is in main."""
+        _, _, data = self.call("GET", f"/api/models/ada/{name}/discussions")
+        listed = {d["num"]: d for d in json.loads(data)["discussions"]}
+        _, _, data = self.call("GET", f"/api/models/ada/{name}/refs?include_prs=1")
+        refs = {int(r["name"]): r["targetCommit"] for r in json.loads(data)["pullRequests"]}
+        assert set(refs) == set(listed), (name, refs, listed)
+        for num, d in listed.items():
+            _, _, data = self.call("GET", f"/api/models/ada/{name}/discussions/{num}")
+            seen = json.loads(data)
+            path = seen["title"].removeprefix("propose ")
+            if path.startswith("pr"):
+                assert (seen["status"] == "merged") == (path in self.repos[name]), (name, seen)
 
     def settle(self, refused):
         """Takes a refusal into the ledger: after a 4xx nothing may have changed; after a 5xx the state
@@ -149,6 +207,7 @@ class Witness:
             status, _, data = self.server.request("GET", f"/api/models/ada/{name}", token=self.token)
             assert (status == 404) == (seen is ABSENT), (name, status)
             if seen is not ABSENT:
+                self.check_pulls(name)
                 info = json.loads(data)
                 listed = {s["rfilename"] for s in info["siblings"]} - {".gitattributes"}
                 assert listed == set(seen), (name, listed)
@@ -200,6 +259,9 @@ def scenario(w):
         lambda: w.commit(name, {"a.txt": b"changed"}, {"n.bin": os.urandom(3_000_000)}, gone=["d/b.txt"]),
         lambda: w.commit(name, {f"many/{i:03}.txt": str(i).encode() for i in range(200)}, {}),
         lambda: w.commit(name, {}, {"m.bin": os.urandom(100_000)}),
+        lambda: w.commit(name, {"c.txt": b"with chunks"}, {}, packed=True),
+        lambda: w.propose_and_merge(name),
+        lambda: w.propose_and_merge(name),
     ]
     for step in steps:
         try:
@@ -282,7 +344,7 @@ def test_random_kills(place):
                     gone = [p for p in w.repos[n] if rng.random() < 0.3][:2]
                     w.commit(n, {f"f{rng.randrange(6)}.txt": os.urandom(rng.randrange(2000))},
                              {f"l{rng.randrange(3)}.bin": os.urandom(rng.randrange(1, 400_000))}
-                             if rng.random() < 0.6 else {}, gone=[p for p in gone if p.startswith("g")])
+                             if rng.random() < 0.6 else {}, packed=rng.random() < 0.2, gone=[p for p in gone if p.startswith("g")])
                 acknowledged += 1
         except Died:
             pass
@@ -297,8 +359,12 @@ def test_random_kills(place):
                 failure.append(e)
 
         t = threading.Thread(target=guarded)
+        # After a few acknowledged writes, however slow the machine is, and at any moment of the next one.
+        goal, patience = acknowledged + rng.randrange(0, 5), time.time() + 5
         t.start()
-        time.sleep(rng.uniform(0.002, 0.12))
+        while acknowledged < goal and t.is_alive() and time.time() < patience:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.04))
         server.kill()
         t.join()
         assert not failure, failure
