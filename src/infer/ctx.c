@@ -77,7 +77,7 @@ snug_slice infer_label(const infer_ctx *c, snug_arena *a, size_t i)
 size_t infer_context_max(const infer_ctx *c)
 {
     const model_shape *s = model_shape_of(c->model);
-    double             most = (double)s->positions_max;
+    double             most = (double)(s->positions_max - s->position_first);
     if (s->rope.width > 0 && s->rope.kind == NN_ROPE_DYNAMIC && s->rope.factor > 1)
         most *= s->rope.factor;
     /* Tokenizers write 1e30 for "no limit". */

@@ -107,12 +107,12 @@ static snug_status check_batch(const model *m, const model_batch *in, snug_err *
                              MODEL_BATCH_TOKENS_MAX);
         for (size_t i = 0; i < n; i++)
             if (in->decoder_ids[i] < 0 || (size_t)in->decoder_ids[i] >= s->vocab)
-                return snug_fail(err, SNUG_EINVAL,
-                                 "token id %d is outside the vocabulary of %zu",
+                return snug_fail(err, SNUG_EINVAL, "token id %d is outside the vocabulary of %zu",
                                  (int)in->decoder_ids[i], s->vocab);
-        if (!s->relative && in->decoder_times > s->positions_max)
+        if (!s->relative && in->decoder_times > s->positions_max - s->position_first)
             return snug_fail(err, SNUG_EINVAL, "%zu tokens; %s reads at most %zu",
-                             in->decoder_times, s->class_name, s->positions_max);
+                             in->decoder_times, s->class_name,
+                             s->positions_max - s->position_first);
     } else if (in->decoder_ids != NULL) {
         return snug_fail(err, SNUG_EUNSUPPORTED, "%s takes no decoder_input_ids", s->class_name);
     }
@@ -172,14 +172,16 @@ snug_status model_encode(model *m, const model_batch *in, model_memory **out, sn
     *out = NULL;
     if (m->shape.arch->encode == NULL || m->shape.head != MODEL_HEAD_SEQ2SEQ)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s has no encoder to read with", m->shape.class_name);
-    for (size_t i = 0; i < in->batch; i++) { /* the rows one by one: the gate wants a decoder's too */
+    for (size_t i = 0; i < in->batch;
+         i++) { /* the rows one by one: the gate wants a decoder's too */
         checked = *in;
         checked.batch = 1, checked.ids += i * in->times;
         checked.decoder_ids = &start, checked.decoder_times = 1;
         SNUG_TRY(check_batch(m, &checked, err));
     }
     tensor_space_reset(m->space);
-    *mem = (model_memory){.batch = in->batch, .times = in->times, .layers = m->shape.decoder_layers};
+    *mem =
+        (model_memory){.batch = in->batch, .times = in->times, .layers = m->shape.decoder_layers};
     mem->k = snug_zalloc(mem->layers * sizeof *mem->k); /* <= MODEL_LAYERS_MAX */
     mem->v = snug_zalloc(mem->layers * sizeof *mem->v);
     mem->owned = true;
@@ -203,7 +205,6 @@ done:
     model_memory_free(mem);
     return st;
 }
-
 
 const tensor *model_out_find(const model_out *out, const char *name)
 {

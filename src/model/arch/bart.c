@@ -82,7 +82,10 @@ static snug_status parse(snug_json config, model_shape *s, snug_err *err)
     SNUG_TRY(cfg_size(config, (cfg_range){"decoder_start_token_id", NULL, 2, 0, s->vocab - 1},
                       &s->start, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"eos_token_id", NULL, 2, 0, s->vocab - 1}, &s->eos, err));
-    s->relative = d->positions == SINES_AFTER_PAD;
+    if (d->positions == SINES_AFTER_PAD && s->pad > 0) s->position_first = s->pad - 1;
+    if (s->position_first >= s->positions_max)
+        SNUG_FAIL(err, SNUG_EINVAL, "config.json: %zu positions leave no room after %zu",
+                  s->positions_max, s->pad);
     if (s->head == MODEL_HEAD_CLASSES) SNUG_TRY(cfg_labels(config, &s->labels, err));
     bool shared;
     SNUG_TRY(cfg_bool(config, "share_encoder_decoder_embeddings", true, &shared, err));

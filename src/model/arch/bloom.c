@@ -70,6 +70,9 @@ static snug_status parse_mpt(snug_json config, model_shape *s, snug_err *err)
     SNUG_TRY(cfg_real(a, "clip_qkv", 0, 0, 1e6, &clip, err));
     SNUG_TRY(cfg_text(a, "attn_type", "multihead_attention", &type, err));
     SNUG_TRY(cfg_refuse(a, refused, err));
+    if (bias != 8.0)
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: \"alibi_bias_max\" %g is not supported",
+                  bias);
     if (!alibi || !snug_eq_str(type, "multihead_attention"))
         SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: this \"attn_config\" is not supported");
     s->alibi = (float)bias;

@@ -81,6 +81,7 @@ static snug_status gemma3(snug_json config, model_shape *s, snug_err *err)
                       &every, err));
     decoder_slide(s, every);
     SNUG_TRY(gemma23(config, s, 0.0, 0.0, err));
+    d->attention_cap = 0.0f; /* in its configs, but not part of what it computes */
     d->head_norm = NN_HEADS_EACH;
     d->q_norm = "self_attn.q_norm";
     d->k_norm = "self_attn.k_norm";

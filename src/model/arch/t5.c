@@ -83,8 +83,11 @@ static snug_status parse(snug_json config, model_shape *s, snug_err *err)
     SNUG_TRY(cfg_real(config, "layer_norm_epsilon", 1e-6, 0.0, 1.0, &eps, err));
     s->eps = (float)eps;
     SNUG_TRY(parse_mlp(config, s, err));
+    /* T5 says by one of two keys whether it scales; mT5 never does, UMT5 always. */
     SNUG_TRY(cfg_bool(config, "tie_word_embeddings", true, &s->tied, err));
     SNUG_TRY(cfg_bool(config, "scale_decoder_outputs", s->tied, &s->scale_logits, err));
+    if (strcmp(s->arch->model_type, "t5") != 0)
+        s->scale_logits = strcmp(s->arch->model_type, "umt5") == 0;
     SNUG_TRY(cfg_size(config, (cfg_range){"decoder_start_token_id", NULL, 0, 0, s->vocab - 1},
                       &s->start, err));
 done:
@@ -187,10 +190,10 @@ static snug_status bind(model *m, const weight_map *w, snug_err *err)
     SNUG_TRY(bind_stack(&top, "encoder", s->layers, false, &n->encoder));
     if (s->head != MODEL_HEAD_SEQ2SEQ) return SNUG_OK;
     SNUG_TRY(bind_stack(&top, "decoder", s->decoder_layers, true, &n->decoder));
-    if (s->tied)
-        n->head.w = n->words;
-    else
+    if (bind_has(&top, "lm_head.weight")) /* a file with a head of its own means it */
         SNUG_TRY(bind_linear(&top, &n->head, s->hidden, s->vocab, false, "lm_head"));
+    else
+        n->head.w = n->words;
 done:
     return st;
 }
