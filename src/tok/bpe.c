@@ -13,7 +13,10 @@
 
 #define NO_ID UINT32_MAX
 
-enum { FEW = 64 }; /* symbols that are merged without a heap */
+enum {
+    FEW = 64, /* symbols that are merged without a heap */
+    MERGES_MAX = 16 * 1024 * 1024
+};
 
 typedef struct symbol {
     uint32_t id, len;    /* len 0: joined into the one before */
@@ -96,20 +99,67 @@ static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *join
     return SNUG_OK;
 }
 
-static snug_status load_merges(tok *t, snug_json list, snug_err *err)
+static snug_status make_room(tok *t, size_t count, snug_err *err)
 {
     tok_bpe *b = &t->m.bpe;
-    size_t   slots = 16, at = 0;
+    size_t   slots = 16;
+    while (slots < count * 2) slots *= 2; /* bounded by the file */
+    b->merges = snug_arena_array_try(t->arena, count, sizeof *b->merges);
+    b->slots = snug_arena_array_try(t->arena, slots, sizeof *b->slots);
+    if (b->merges == NULL || b->slots == NULL)
+        return snug_fail(err, SNUG_ENOMEM, "no memory for %zu merges", count);
+    b->mask = slots - 1;
+    b->seed = snug_random_u64();
+    return SNUG_OK;
+}
+
+/* Every way to make a token of two others, with the token's rank; b->slots NULL only counts them.
+ */
+static snug_status split_token(tok *t, size_t index, uint32_t rank, size_t *count, snug_err *err)
+{
+    tok_bpe   *b = &t->m.bpe;
+    snug_slice key = t->vocab.keys[index];
+    uint32_t   left, right;
+    for (size_t at = 1; at < key.len; at++) {
+        if (((unsigned char)key.ptr[at] & 0xc0) == 0x80) continue;
+        if (!tok_vocab_get(&t->vocab, snug_sub(key, 0, at), &left) ||
+            !tok_vocab_get(&t->vocab, snug_sub(key, at, key.len), &right))
+            continue;
+        if (++*count > MERGES_MAX)
+            return snug_fail(err, SNUG_ELIMIT, "BPE: more than %d merges", MERGES_MAX);
+        if (b->slots != NULL) put_merge(b, (uint64_t)left << 32 | right, rank, t->vocab.ids[index]);
+    }
+    return SNUG_OK;
+}
+
+/* "ranks", in the order of the vocabulary, is ours (forms.c): a pair is joined when what it makes
+ * is a token, the lowest rank first; null is never made. */
+static snug_status load_ranks(tok *t, snug_json list, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    size_t      count = 0;
+    for (int pass = 0; pass < 2 && st == SNUG_OK; pass++) {
+        size_t index = 0;
+        if (pass == 1) st = make_room(t, count, err);
+        count = 0;
+        for (snug_json_iter it = snug_json_iter_of(list);
+             st == SNUG_OK && index < t->vocab.count && snug_json_next(&it); index++) {
+            uint64_t rank;
+            if (snug_json_to_u64(it.value, &rank) && rank < NO_ID)
+                st = split_token(t, index, (uint32_t)rank, &count, err);
+        }
+    }
+    return st;
+}
+
+static snug_status load_merges(tok *t, snug_json list, snug_err *err)
+{
+    size_t   at = 0;
     uint32_t rank = 0;
     if (!snug_json_is(list, SNUG_JSON_ARRAY))
         return snug_fail(err, SNUG_EINVAL, "BPE: merges must be a list");
-    while (slots < snug_json_count(list) * 2) slots *= 2;
-    b->merges = snug_arena_array_try(t->arena, snug_json_count(list), sizeof *b->merges);
-    b->slots = snug_arena_array_try(t->arena, slots, sizeof *b->slots);
-    if (b->merges == NULL || b->slots == NULL)
-        return snug_fail(err, SNUG_ENOMEM, "no memory for %zu merges", snug_json_count(list));
-    b->mask = slots - 1;
-    b->seed = snug_random_u64();
+    snug_status made = make_room(t, snug_json_count(list), err);
+    if (made != SNUG_OK) return made;
     SNUG_AUTO(snug_buf) joined = snug_buf_init(TOK_JSON_MAX);
     for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
         snug_slice text;
@@ -146,6 +196,7 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
 {
     tok_bpe    *b = &t->m.bpe;
     snug_status st = SNUG_OK;
+    snug_json   ranks = snug_json_get(v, "ranks");
     bool        set;
     double      dropout = 0;
     SNUG_TRY(tok_model_load_vocab(t, snug_json_get(v, "vocab"), err));
@@ -160,7 +211,10 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED,
                   "BPE: dropout makes encoding random and is not known to this build");
     }
-    SNUG_TRY(load_merges(t, snug_json_get(v, "merges"), err));
+    if (snug_json_is(ranks, SNUG_JSON_ARRAY))
+        SNUG_TRY(load_ranks(t, ranks, err));
+    else
+        SNUG_TRY(load_merges(t, snug_json_get(v, "merges"), err));
     load_shortcuts(t);
     if (b->can_raw) b->seams = tok_seams_new(t->arena, &t->vocab);
 done:

@@ -136,3 +136,49 @@ snug_status tok_charsmap_run(const tok_charsmap *m, tok_work *w, tok_piece *p)
     }
     return changed ? tok_apply_changes(w, p, list) : SNUG_OK;
 }
+
+/* The longest text at the start of s that has an entry: its size, or 0. */
+static size_t longest(const tok_charsmap *m, snug_slice s, snug_slice *out)
+{
+    size_t at = children_of(m->units[0]), found = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char b = (unsigned char)s.ptr[i];
+        if (b == 0) break;
+        at ^= b;
+        if (at >= m->unit_count || (m->units[at] & 0x800000ffu) != b) break;
+        uint32_t unit = m->units[at];
+        at ^= children_of(unit);
+        if ((unit >> 8 & 1u) == 0) continue;
+        if (at >= m->unit_count) break;
+        size_t from = m->units[at] & 0x7fffffffu;
+        if (from > m->texts.len) break;
+        snug_slice text = snug_sub(m->texts, from, m->texts.len);
+        size_t     end = snug_index(text, '\0');
+        text = snug_sub(text, 0, end == SIZE_MAX ? text.len : end);
+        bool whole = i + 1 == s.len || ((unsigned char)s.ptr[i + 1] & 0xc0) != 0x80;
+        if (!whole || !snug_utf8_valid(text)) continue;
+        *out = text;
+        found = i + 1;
+    }
+    return found;
+}
+
+snug_status tok_charsmap_run_longest(const tok_charsmap *m, tok_work *w, tok_piece *p)
+{
+    tok_changes *list = &w->changes;
+    bool         changed = false;
+    list->count = 0;
+    for (uint32_t at = 0; at < p->len;) {
+        snug_slice text, rest = snug_slice_of(p->text + at, p->len - at);
+        size_t     n = longest(m, rest, &text);
+        if (n > 0) {
+            put_for(list, snug_sub(rest, 0, n), text);
+            changed = true;
+        } else {
+            n = tok_utf8_len((unsigned char)p->text[at]);
+            tok_changes_put(list, tok_cp(p->text + at), 0);
+        }
+        at += (uint32_t)n;
+    }
+    return changed ? tok_apply_changes(w, p, list) : SNUG_OK;
+}

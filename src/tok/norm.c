@@ -328,13 +328,15 @@ static snug_status load_precompiled(snug_arena *a, snug_json v, unsigned depth, 
     snug_slice text;
     (void)depth;
     if (snug_json_is(snug_json_get(v, "precompiled_charsmap"), SNUG_JSON_NULL)) return SNUG_OK;
+    n->a = snug_json_bool_or(v, "longest_match", false); /* ours: see spm.c */
     snug_status st = snug_json_need_str(v, "precompiled_charsmap", &text, err);
     return st == SNUG_OK ? tok_charsmap_load(a, text, &n->map, err) : st;
 }
 
 static snug_status run_precompiled(const tok_norm *n, tok_work *w, tok_piece *p)
 {
-    return n->map == NULL ? SNUG_OK : tok_charsmap_run(n->map, w, p);
+    if (n->map == NULL) return SNUG_OK;
+    return n->a ? tok_charsmap_run_longest(n->map, w, p) : tok_charsmap_run(n->map, w, p);
 }
 
 static const norm_type norm_types[] = {

@@ -3,25 +3,122 @@
  *
  * For:     cli/ and whoever has a path rather than bytes.
  * Threads: pure but for the files it reads. */
+#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tok/forms.h"
 #include "tok/tok_int.h"
+
+enum { SMALL_MAX = 16 * 1024 * 1024 };
+
+/* In the order of preference; a name with a star stands for its end. */
+static const struct {
+    const char  *name;
+    tok_form_fn *make; /* NULL: it is a tokenizer.json */
+} forms[] = {
+    {"tokenizer.json", NULL},
+    {"tekken.json", tok_form_tekken},
+    {"tokenizer.model", tok_form_spm},
+    {"spiece.model", tok_form_spm},
+    {"sentencepiece.bpe.model", tok_form_spm},
+    {"sentencepiece.model", tok_form_spm},
+    {"vocab.json", tok_form_vocab_json},
+    {"vocab.txt", tok_form_vocab_txt},
+    {"*.tiktoken", tok_form_tiktoken},
+    {"*.model", tok_form_spm},
+};
+
+static bool fits(snug_slice name, const char *pattern)
+{
+    return pattern[0] == '*' ? snug_ends_with(name, pattern + 1) : snug_eq_str(name, pattern);
+}
+
+static snug_slice base_name(snug_slice path)
+{
+    size_t slash;
+    while ((slash = snug_index(path, '/')) != SIZE_MAX) path = snug_sub(path, slash + 1, path.len);
+    return path;
+}
+
+/* The best name in a folder; the first by name where several fit equally. */
+static snug_slice choose(snug_arena *a, const char *dir, size_t *form)
+{
+    snug_slice     best = SNUG_EMPTY;
+    DIR           *d = opendir(dir);
+    struct dirent *e;
+    *form = sizeof forms / sizeof forms[0];
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        snug_slice name = snug_str(e->d_name);
+        for (size_t i = 0; i <= *form && i < sizeof forms / sizeof forms[0]; i++) {
+            if (!fits(name, forms[i].name)) continue;
+            if (i < *form || snug_cmp(name, best) < 0) best = snug_arena_dup(a, name);
+            *form = i;
+            break;
+        }
+    }
+    if (d != NULL) (void)closedir(d);
+    return best;
+}
+
+static snug_status read_beside(tok_beside *b, snug_slice dir, const char *name, snug_json *out,
+                               snug_err *err)
+{
+    static const snug_json_opts opts = {.flags = SNUG_JSON_NONFINITE};
+    snug_slice path = snug_arena_printf(b->arena, "%.*s%s", SNUG_SLICE(dir), name), text;
+    *out = (snug_json){NULL};
+    if (access(path.ptr, F_OK) != 0) return SNUG_OK;
+    snug_status st = snug_read_file(b->arena, path.ptr, SMALL_MAX, &text, err);
+    if (st == SNUG_OK) st = snug_json_parse(b->arena, text, &opts, out, err);
+    if (st != SNUG_OK) snug_note(err, "%s", name);
+    return st;
+}
+
+static snug_status load_form(tok_form_fn *make, tok_beside *b, snug_slice path, snug_slice file,
+                             tok **out, snug_err *err)
+{
+    SNUG_AUTO(snug_buf) text = snug_buf_init(TOK_JSON_MAX);
+    snug_slice  dir = snug_sub(path, 0, path.len - b->name.len), merges;
+    snug_status st = SNUG_OK;
+    SNUG_TRY(read_beside(b, dir, "tokenizer_config.json", &b->config, err));
+    SNUG_TRY(read_beside(b, dir, "special_tokens_map.json", &b->specials, err));
+    SNUG_TRY(read_beside(b, dir, "added_tokens.json", &b->added, err));
+    if (make == tok_form_vocab_json) {
+        merges = snug_arena_printf(b->arena, "%.*smerges.txt", SNUG_SLICE(dir));
+        SNUG_TRY(snug_read_file(b->arena, merges.ptr, TOK_JSON_MAX, &b->merges, err));
+    }
+    SNUG_TRY(make(b, file, &text, err));
+    SNUG_TRY(snug_buf_check(&text, "the tokenizer", err));
+    SNUG_TRY(tok_load(snug_buf_slice(&text), out, err));
+done:
+    if (st != SNUG_OK) snug_note(err, "%.*s", SNUG_SLICE(b->name));
+    return st;
+}
 
 snug_status tok_open(const char *path, tok **out, snug_err *err)
 {
     snug_arena *a = snug_arena_new(); /* the text is not needed once the tokenizer is built */
     snug_status st = SNUG_OK;
-    const char *file = path;
-    snug_slice  text;
+    snug_slice  file = snug_str(path), text;
+    size_t      form = 0;
     struct stat sb;
     if (stat(path, &sb) == 0 && S_ISDIR(sb.st_mode)) {
-        file = snug_arena_printf(a, "%s/tokenizer.json", path).ptr;
-        if (access(file, F_OK) != 0)
-            SNUG_FAIL(err, SNUG_ENOTFOUND, "no tokenizer.json in %s", path);
+        snug_slice name = choose(a, path, &form);
+        if (name.len == 0)
+            SNUG_FAIL(err, SNUG_ENOTFOUND, "no tokenizer.json or other tokenizer file in %s", path);
+        file = snug_arena_printf(a, "%s/%.*s", path, SNUG_SLICE(name));
+    } else {
+        while (form < sizeof forms / sizeof forms[0] && !fits(base_name(file), forms[form].name))
+            form++;
+        if (form == sizeof forms / sizeof forms[0]) form = 0; /* any other name is a document */
     }
-    SNUG_TRY(snug_read_file(a, file, TOK_JSON_MAX, &text, err));
-    SNUG_TRY(tok_load(text, out, err));
+    SNUG_TRY(snug_read_file(a, snug_arena_cstr(a, file), TOK_JSON_MAX, &text, err));
+    if (forms[form].make == NULL) {
+        SNUG_TRY(tok_load(text, out, err));
+    } else {
+        tok_beside b = {.arena = a, .name = base_name(file)};
+        SNUG_TRY(load_form(forms[form].make, &b, file, text, out, err));
+    }
 done:
     snug_arena_free(a);
     return st;

@@ -57,17 +57,20 @@ struct tok_split {
                 "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*" LINES
 
 const char tok_gpt2_regex[] = SHORT "|" GPT2_WORDS;
+const char tok_llama3_regex[] = LATER("\\p{N}{1,3}");
+const char tok_qwen2_regex[] = LATER("\\p{N}");
+const char tok_o200k_regex[] = CASED("(?i:" SHORT ")?", "\\p{N}{1,3}");
 
 static const tok_split splits[] = {
     {.pattern = tok_gpt2_regex, .word = WORD_GPT2, .contractions = true},
-    {.pattern = LATER("\\p{N}{1,3}"), .word = WORD_ANY_LEAD, .digits_max = 3, .contractions = true},
-    {.pattern = LATER("\\p{N}"), .word = WORD_ANY_LEAD, .digits_max = 1, .contractions = true},
+    {.pattern = tok_llama3_regex, .word = WORD_ANY_LEAD, .digits_max = 3, .contractions = true},
+    {.pattern = tok_qwen2_regex, .word = WORD_ANY_LEAD, .digits_max = 1, .contractions = true},
     {.pattern = "(?i:" SHORT ")|" LEAD "+\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*"
                 "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+",
      .word = WORD_ANY_LEAD,
      .digits_max = 3,
      .contractions = true},
-    {.pattern = CASED("(?i:" SHORT ")?", "\\p{N}{1,3}"),
+    {.pattern = tok_o200k_regex,
      .word = WORD_CASED,
      .digits_max = 3,
      .contractions = true,

@@ -234,7 +234,7 @@ const tok_split         *tok_split_find(snug_slice pattern); /* NULL: none of th
 size_t tok_split_next(const tok_split *s, const char *text, size_t len, size_t at, bool *hit);
 /* The splitter a pattern is, if it is one by hand. */
 const tok_split  *tok_pattern_split(const tok_pattern *p);
-extern const char tok_gpt2_regex[];
+extern const char tok_gpt2_regex[], tok_llama3_regex[], tok_qwen2_regex[], tok_o200k_regex[];
 size_t            tok_gpt2_next(const char *text, size_t len, size_t at);
 
 /* ---- the five parts ---- */
@@ -256,6 +256,9 @@ typedef struct tok_charsmap tok_charsmap;
 snug_status tok_charsmap_load(snug_arena *a, snug_slice base64, const tok_charsmap **out,
                               snug_err *err) SNUG_MUST_USE;
 snug_status tok_charsmap_run(const tok_charsmap *m, tok_work *w, tok_piece *p) SNUG_MUST_USE;
+/* As sentencepiece itself does it: the longest text with an entry, wherever it ends. */
+snug_status tok_charsmap_run_longest(const tok_charsmap *m, tok_work *w,
+                                     tok_piece *p) SNUG_MUST_USE;
 
 snug_status tok_pre_load(snug_arena *a, snug_json v, unsigned depth, const tok_pre **out,
                          snug_err *err) SNUG_MUST_USE;
