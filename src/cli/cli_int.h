@@ -48,7 +48,7 @@ void cli_help_man(FILE *f);
 const atomic_bool *cli_watch_interrupt(void);
 
 /* ---- commands ---- */
-#define CLI_COMMANDS_CORE(X) X(run) X(forward) X(tokenize) X(version) X(help)
+#define CLI_COMMANDS_CORE(X) X(run) X(forward) X(tokenize) X(template) X(version) X(help)
 #define CLI_COMMANDS_HUB(X)                                                                        \
     X(serve)                                                                                       \
     X(config) X(openapi) X(user_add) X(user_password) X(user_list) X(token_create) X(token_list)   \
