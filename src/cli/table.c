@@ -18,6 +18,6 @@ const cli_command *const cli_commands[] = {
 #ifdef SNUG_HAVE_INFER
     &cli_cmd_run,          &cli_cmd_forward,       &cli_cmd_tokenize,
 #endif
-    &cli_cmd_scan,         &cli_cmd_convert,       &cli_cmd_version,
-    &cli_cmd_help,         NULL,
+    &cli_cmd_template,     &cli_cmd_scan,          &cli_cmd_convert,
+    &cli_cmd_version,      &cli_cmd_help,          NULL,
 };

@@ -231,9 +231,9 @@ snug_status jinja_call_macro(jinja_run *r, const jinja_macro *m, const jinja_arg
         f->outer = m->outer;
     }
     r->autoescape = m->autoescape;
-    JINJA_TRY(bind_params(r, d, args, f));
     r->tmpl = m->tmpl;
     r->ctx = m->ctx;
+    JINJA_TRY(bind_params(r, d, args, f));
     size_t capture = jinja_capture_begin(r);
     JINJA_TRY(jinja_exec(r, f, &d->body));
     JINJA_TRY(jinja_capture_end(r, capture, out));

@@ -339,7 +339,8 @@ snug_status jinja_percent(jinja_run *r, jinja_val fmt, jinja_val values, jinja_v
                  .fmt = jinja_text(fmt),
                  .values = values,
                  .single = values.kind != VAL_TUPLE,
-                 .mapping = values.kind == VAL_DICT || values.kind == VAL_LIST || values.kind == VAL_RANGE,
+                 .mapping = values.kind == VAL_DICT || values.kind == VAL_LIST || values.kind == VAL_RANGE ||
+                            values.kind == VAL_UNDEFINED,
                  .markup = jinja_is_safe(fmt),
                  .out = jinja_buf(r)};
     snug_status st = percent_all(&p);

@@ -63,6 +63,7 @@ static void next_char(jinja_iter *it, jinja_val *out)
     }
     it->at += to - from;
     *out = jinja_sub(s, from, to);
+    out->flags &= (uint8_t)~VAL_SAFE; /* Markup is iterated as the str it is */
 }
 
 static snug_status next_of_loop(jinja_run *r, jinja_loop *l, jinja_val *out, bool *more)

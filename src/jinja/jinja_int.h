@@ -529,9 +529,8 @@ typedef struct jinja_vec { /* pointers collected while parsing */
 void jinja_vec_add(jinja_parser *p, jinja_vec *v, void *item);
 
 snug_status jinja_parse_expr(jinja_parser *p, bool cond, jinja_node **out);
-/* until: a name that ends the tuple ("in", "recursive"), or NULL. */
-snug_status jinja_parse_tuple(jinja_parser *p, bool cond, const char *until, bool parens, jinja_node **out);
-snug_status jinja_parse_target(jinja_parser *p, const char *until, bool tuple, bool ns, jinja_node **out);
+snug_status jinja_parse_tuple(jinja_parser *p, bool cond, bool parens, jinja_node **out);
+snug_status jinja_parse_target(jinja_parser *p, bool tuple, bool ns, jinja_node **out);
 snug_status jinja_parse_filter(jinja_parser *p, jinja_node *value, bool inline_first, jinja_node **out);
 
 /* ---- bind.c ---- */

@@ -137,6 +137,10 @@ static snug_status skip_comment(jinja_lexer *lx)
 {
     size_t at = lx->at + 2;
     if (at_text(lx, at, "-") || at_text(lx, at, "+")) at++;
+    if (at == lx->src.len) { /* "{#" as the last characters: Jinja has nothing to complain about */
+        move_to(lx, at);
+        return SNUG_OK;
+    }
     for (; at < lx->src.len; at++) {
         char   c = lx->src.ptr[at];
         size_t end = c == '-' || c == '+' || c == '#' ? match_end(lx, at, "#}", true) : 0;
@@ -153,6 +157,10 @@ static snug_status take_raw(jinja_lexer *lx, size_t body, jinja_tok *out)
 {
     uint32_t began = lx->line;
     move_to(lx, body);
+    if (body == lx->src.len) { /* as with "{#" */
+        *out = (jinja_tok){.kind = TOK_EOF, .line = lx->line};
+        return SNUG_OK;
+    }
     for (size_t at = body; (at = find_begin(lx, at)) < lx->src.len; at++) {
         size_t end = lx->src.ptr[at + 1] == '%' ? match_word_tag(lx, at, "endraw", true) : 0;
         if (end == 0) continue;

@@ -119,7 +119,7 @@ static snug_status split_space(jinja_run *r, jinja_val v, int64_t max, parts *l)
     snug_slice s = jinja_text(v);
     size_t     at = space_run(s, 0, true);
     while (at < s.len) {
-        size_t end = max == 0 ? jinja_strip(s, NULL, false, true).len : space_run(s, at, false);
+        size_t end = max == 0 ? s.len : space_run(s, at, false);
         JINJA_TRY(add_part(r, l, jinja_sub(v, at, end)));
         if (max-- == 0) break;
         at = space_run(s, end, true);
@@ -145,7 +145,7 @@ static snug_status rsplit_space(jinja_run *r, jinja_val v, int64_t max, parts *l
     snug_slice s = jinja_text(v);
     size_t     end = space_run_back(s, s.len, true);
     while (end > 0) {
-        size_t from = max == 0 ? space_run(s, 0, true) : space_run_back(s, end, false);
+        size_t from = max == 0 ? 0 : space_run_back(s, end, false);
         JINJA_TRY(add_part(r, l, jinja_sub(v, from, end)));
         if (max-- == 0) break;
         end = space_run_back(s, from, true);

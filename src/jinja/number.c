@@ -232,7 +232,7 @@ snug_status jinja_arith(jinja_run *r, jinja_op op, jinja_val a, jinja_val b, jin
             return int_arith(r, op, jinja_wide_of(a), jinja_wide_of(b), out);
         return float_arith(r, op, jinja_double_of(a), jinja_double_of(b), out);
     }
-    if (op == OP_MOD && a.kind == VAL_STR && b.kind != VAL_UNDEFINED) return jinja_percent(r, a, b, out);
+    if (op == OP_MOD && a.kind == VAL_STR) return jinja_percent(r, a, b, out);
     if (op == OP_ADD && a.kind == b.kind) {
         if (a.kind == VAL_STR) return jinja_join(r, a, b, out);
         if (a.kind == VAL_LIST || a.kind == VAL_TUPLE) return jinja_list_join(r, a, b, out);

@@ -169,7 +169,7 @@ static snug_status parse_if(jinja_parser *p, jinja_node *n)
         jinja_node *cond;
         jinja_body *body = SNUG_NEW(p->arena, jinja_body);
         JINJA_TRY(jinja_advance(p)); /* if, elif */
-        JINJA_TRY(jinja_parse_tuple(p, false, NULL, false, &cond));
+        JINJA_TRY(jinja_parse_tuple(p, false, false, &cond));
         JINJA_TRY(parse_until(p, ends, false, body));
         jinja_vec_add(p, &conds, cond);
         jinja_vec_add(p, &bodies, body);
@@ -200,10 +200,10 @@ static snug_status parse_for_head(jinja_parser *p, jinja_for *f)
 {
     bool yes;
     JINJA_TRY(jinja_advance(p));
-    JINJA_TRY(jinja_parse_target(p, "in", true, false, &f->target));
+    JINJA_TRY(jinja_parse_target(p, true, false, &f->target));
     JINJA_TRY(refuse_loop(p, f->target));
     JINJA_TRY(expect_name(p, "in"));
-    JINJA_TRY(jinja_parse_tuple(p, false, "recursive", false, &f->iter));
+    JINJA_TRY(jinja_parse_tuple(p, false, false, &f->iter));
     JINJA_TRY(skip_name(p, "if", &yes));
     if (yes) JINJA_TRY(jinja_parse_expr(p, true, &f->test));
     return skip_name(p, "recursive", &f->recursive);
@@ -252,13 +252,13 @@ static snug_status parse_set(jinja_parser *p, jinja_node *n)
 {
     jinja_node *target;
     JINJA_TRY(jinja_advance(p));
-    JINJA_TRY(jinja_parse_target(p, NULL, true, true, &target));
+    JINJA_TRY(jinja_parse_target(p, true, true, &target));
     JINJA_TRY(refuse_loop(p, target));
     if (jinja_at_op(p, '=')) {
         JINJA_TRY(jinja_advance(p));
         n->u.set.target = target;
         n->u.set.toplevel = p->toplevel;
-        return jinja_parse_tuple(p, true, NULL, false, &n->u.set.value);
+        return jinja_parse_tuple(p, true, false, &n->u.set.value);
     }
     n->kind = N_SETBLOCK;
     n->u.setblock = snug_arena_zalloc(p->arena, sizeof *n->u.setblock);
@@ -279,7 +279,7 @@ static snug_status parse_with(jinja_parser *p, jinja_node *n)
     while (p->tok.kind != TOK_TAG_END) {
         jinja_node *target, *value;
         if (targets.count > 0) JINJA_TRY(jinja_expect_op(p, ','));
-        JINJA_TRY(jinja_parse_target(p, NULL, true, false, &target));
+        JINJA_TRY(jinja_parse_target(p, true, false, &target));
         JINJA_TRY(jinja_expect_op(p, '='));
         JINJA_TRY(jinja_parse_expr(p, true, &value));
         jinja_vec_add(p, &targets, target);
@@ -633,7 +633,7 @@ static snug_status parse_output(jinja_parser *p, jinja_node **out)
     n->u.list.items = SNUG_NEW(p->arena, jinja_node *);
     n->u.list.count = 1;
     JINJA_TRY(jinja_advance(p));
-    JINJA_TRY(jinja_parse_tuple(p, true, NULL, false, &n->u.list.items[0]));
+    JINJA_TRY(jinja_parse_tuple(p, true, false, &n->u.list.items[0]));
     if (p->tok.kind != TOK_PRINT_END) return expected(p, "}}");
     *out = n;
     return jinja_advance(p);

@@ -202,7 +202,7 @@ static snug_status parse_primary(jinja_parser *p, bool ns, jinja_node **out)
     case TOK_OP:
         if (tok.op == '(') {
             JINJA_TRY(jinja_advance(p));
-            JINJA_TRY(jinja_parse_tuple(p, true, NULL, true, out));
+            JINJA_TRY(jinja_parse_tuple(p, true, true, out));
             return jinja_expect_op(p, ')');
         }
         if (tok.op == '[') return parse_list(p, out);
@@ -668,10 +668,9 @@ snug_status jinja_parse_expr(jinja_parser *p, bool cond, jinja_node **out)
 
 /* ---- tuples and targets ---- */
 
-static bool at_tuple_end(const jinja_parser *p, const char *until)
+static bool at_tuple_end(const jinja_parser *p)
 {
-    return p->tok.kind == TOK_PRINT_END || p->tok.kind == TOK_TAG_END || jinja_at_op(p, ')') ||
-           (until != NULL && jinja_at_name(p, until));
+    return p->tok.kind == TOK_PRINT_END || p->tok.kind == TOK_TAG_END || jinja_at_op(p, ')');
 }
 
 static snug_status finish_tuple(jinja_parser *p, jinja_vec *v, bool tuple, bool parens, uint32_t line,
@@ -685,7 +684,7 @@ static snug_status finish_tuple(jinja_parser *p, jinja_vec *v, bool tuple, bool 
     return make_list(p, N_TUPLE, line, v, out);
 }
 
-snug_status jinja_parse_tuple(jinja_parser *p, bool cond, const char *until, bool parens, jinja_node **out)
+snug_status jinja_parse_tuple(jinja_parser *p, bool cond, bool parens, jinja_node **out)
 {
     uint32_t  line = p->tok.line;
     jinja_vec v = {0};
@@ -693,7 +692,7 @@ snug_status jinja_parse_tuple(jinja_parser *p, bool cond, const char *until, boo
     for (;;) {
         jinja_node *one;
         if (v.count > 0) JINJA_TRY(jinja_expect_op(p, ','));
-        if (at_tuple_end(p, until)) break;
+        if (at_tuple_end(p)) break;
         JINJA_TRY(jinja_parse_expr(p, cond, &one));
         jinja_vec_add(p, &v, one);
         if (!jinja_at_op(p, ',')) break;
@@ -722,7 +721,7 @@ static void note_targets(jinja_parser *p, const jinja_node *n)
     }
 }
 
-snug_status jinja_parse_target(jinja_parser *p, const char *until, bool tuple, bool ns, jinja_node **out)
+snug_status jinja_parse_target(jinja_parser *p, bool tuple, bool ns, jinja_node **out)
 {
     uint32_t  line = p->tok.line;
     unsigned  uses = p->uses;
@@ -731,7 +730,7 @@ snug_status jinja_parse_target(jinja_parser *p, const char *until, bool tuple, b
     for (;;) {
         jinja_node *one;
         if (v.count > 0) JINJA_TRY(jinja_expect_op(p, ','));
-        if (v.count > 0 && at_tuple_end(p, until)) break;
+        if (v.count > 0 && at_tuple_end(p)) break;
         JINJA_TRY(parse_primary(p, ns, &one));
         jinja_vec_add(p, &v, one);
         if (!tuple || !jinja_at_op(p, ',')) break;
