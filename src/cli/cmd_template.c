@@ -16,12 +16,18 @@
 #include "cli/cli_int.h"
 #endif
 
-enum { DATA_MAX = 64 << 20, BATCH_MAX = 256 << 20, CONFIG_MAX = 32 << 20, OUT_MAX = 256 << 20, NAME_MAX_BYTES = 128 };
+enum {
+    DATA_MAX = 64 << 20,
+    BATCH_MAX = 256 << 20,
+    CONFIG_MAX = 32 << 20,
+    OUT_MAX = 256 << 20,
+    NAME_MAX_BYTES = 128
+};
 
 typedef struct job {
     cli            *c;
     const cli_args *a;
-    const char     *dir;  /* a model's folder; NULL: a template file */
+    const char     *dir; /* a model's folder; NULL: a template file */
     jinja_env       env;
     int64_t         now;
 } job;
@@ -30,7 +36,8 @@ static int64_t fixed_now(void *arg) { return ((const job *)arg)->now; }
 
 /* ---- reading ---- */
 
-static snug_status read_text(const job *j, const char *path, size_t max, snug_slice *out, snug_err *err)
+static snug_status read_text(const job *j, const char *path, size_t max, snug_slice *out,
+                             snug_err *err)
 {
     if (strcmp(path, "-") == 0) return cli_read_stdin(j->c->arena, max, out, err);
     snug_status st = snug_read_file(j->c->arena, path, max, out, err);
@@ -39,7 +46,8 @@ static snug_status read_text(const job *j, const char *path, size_t max, snug_sl
 }
 
 /* NaN and Infinity are what Python's json writes, so they are read too. */
-static snug_status parse_json(snug_arena *a, snug_slice text, const char *what, snug_json *out, snug_err *err)
+static snug_status parse_json(snug_arena *a, snug_slice text, const char *what, snug_json *out,
+                              snug_err *err)
 {
     static const snug_json_opts opts = {.flags = SNUG_JSON_NONFINITE};
     snug_status                 st = snug_json_parse(a, text, &opts, out, err);
@@ -47,7 +55,8 @@ static snug_status parse_json(snug_arena *a, snug_slice text, const char *what, 
     return st;
 }
 
-static snug_status read_json(const job *j, const char *path, size_t max, snug_json *out, snug_err *err)
+static snug_status read_json(const job *j, const char *path, size_t max, snug_json *out,
+                             snug_err *err)
 {
     snug_slice  text;
     snug_status st = read_text(j, path, max, &text, err);
@@ -79,19 +88,20 @@ static snug_status read_config(const job *j, const char *name, snug_json *out, s
 /* Fetches what a chat template may stand in, and nothing else of the model. */
 static snug_status fetch_model(const job *j, const char *name, const char **dir, snug_err *err)
 {
-    static const snug_slice wanted[] = {{"chat_template.jinja", 19},      {"additional_chat_templates/*", 27},
-                                        {"tokenizer_config.json", 21},    {"special_tokens_map.json", 23},
-                                        {"chat_template.json", 18},       {"processor_config.json", 21}};
-    snug_status             st = SNUG_OK;
-    remote                 *r = NULL;
-    cli_bar                 bar = cli_bar_new(j->c);
-    remote_downloaded       got;
-    remote_download         d = {.revision = cli_flag_value(j->a, "revision"),
-                                 .include = wanted,
-                                 .include_count = sizeof wanted / sizeof *wanted,
-                                 .progress = cli_bar_show,
-                                 .progress_arg = &bar,
-                                 .cancel = cli_watch_interrupt()};
+    static const snug_slice wanted[] = {
+        {"chat_template.jinja", 19},   {"additional_chat_templates/*", 27},
+        {"tokenizer_config.json", 21}, {"special_tokens_map.json", 23},
+        {"chat_template.json", 18},    {"processor_config.json", 21}};
+    snug_status       st = SNUG_OK;
+    remote           *r = NULL;
+    cli_bar           bar = cli_bar_new(j->c);
+    remote_downloaded got;
+    remote_download   d = {.revision = cli_flag_value(j->a, "revision"),
+                           .include = wanted,
+                           .include_count = sizeof wanted / sizeof *wanted,
+                           .progress = cli_bar_show,
+                           .progress_arg = &bar,
+                           .cancel = cli_watch_interrupt()};
     SNUG_TRY(remote_parse_repo(snug_str(name), "model", &d.repo, err));
     SNUG_TRY(cli_open_remote(j->a, &r, err));
     SNUG_TRY(remote_do_download(r, &d, j->c->arena, &got, err));
@@ -107,7 +117,8 @@ static snug_status fetch_model(const job *j, const char *name, const char **dir,
 {
     (void)j;
     (void)dir;
-    return snug_fail(err, SNUG_ENOTFOUND, "there is no file or folder %s (this program was built without the hub)",
+    return snug_fail(err, SNUG_ENOTFOUND,
+                     "there is no file or folder %s (this program was built without the hub)",
                      name);
 }
 #endif
@@ -116,15 +127,18 @@ static snug_status fetch_model(const job *j, const char *name, const char **dir,
 
 static bool is_plain_name(const char *name)
 {
-    return name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL && strlen(name) < NAME_MAX_BYTES;
+    return name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL &&
+           strlen(name) < NAME_MAX_BYTES;
 }
 
 /* chat_template.jinja for the default, additional_chat_templates/NAME.jinja for the others. */
 static snug_status from_file(const job *j, const char *name, snug_slice *out, snug_err *err)
 {
-    const char *path = strcmp(name, "default") == 0
-                           ? in_dir(j, "chat_template.jinja")
-                           : snug_arena_printf(j->c->arena, "%s/additional_chat_templates/%s.jinja", j->dir, name).ptr;
+    const char *path =
+        strcmp(name, "default") == 0
+            ? in_dir(j, "chat_template.jinja")
+            : snug_arena_printf(j->c->arena, "%s/additional_chat_templates/%s.jinja", j->dir, name)
+                  .ptr;
     return is_kind(path, S_IFREG) ? read_text(j, path, CONFIG_MAX, out, err) : SNUG_OK;
 }
 
@@ -143,10 +157,12 @@ static void from_member(snug_json v, const char *name, snug_slice *out)
 
 static snug_status find_named(const job *j, const char *name, snug_slice *out, snug_err *err)
 {
-    static const char *const configs[] = {"tokenizer_config.json", "chat_template.json", "processor_config.json"};
+    static const char *const configs[] = {"tokenizer_config.json", "chat_template.json",
+                                          "processor_config.json"};
     *out = SNUG_EMPTY;
     snug_status st = from_file(j, name, out, err);
-    for (size_t i = 0; st == SNUG_OK && out->ptr == NULL && i < sizeof configs / sizeof *configs; i++) {
+    for (size_t i = 0; st == SNUG_OK && out->ptr == NULL && i < sizeof configs / sizeof *configs;
+         i++) {
         snug_json config;
         st = read_config(j, configs[i], &config, err);
         if (st == SNUG_OK) from_member(snug_json_get(config, "chat_template"), name, out);
@@ -154,7 +170,8 @@ static snug_status find_named(const job *j, const char *name, snug_slice *out, s
     return st;
 }
 
-/* The named template; without a name tool_use when tools are given and there is one, else default. */
+/* The named template; without a name tool_use when tools are given and there is one, else default.
+ */
 static snug_status find_chat_template(const job *j, bool tools, snug_slice *out, snug_err *err)
 {
     const char *name = cli_flag_value(j->a, "name");
@@ -168,8 +185,8 @@ static snug_status find_chat_template(const job *j, bool tools, snug_slice *out,
     }
     st = find_named(j, name == NULL ? "default" : name, out, err);
     if (st != SNUG_OK || out->ptr != NULL) return st;
-    return snug_fail(err, SNUG_ENOTFOUND, "%s has no chat template%s%s", j->dir, name == NULL ? "" : " named ",
-                     name == NULL ? "" : name);
+    return snug_fail(err, SNUG_ENOTFOUND, "%s has no chat template%s%s", j->dir,
+                     name == NULL ? "" : " named ", name == NULL ? "" : name);
 }
 
 /* ---- what the template sees ---- */
@@ -199,7 +216,8 @@ static void put_tokens(snug_json_out *o, snug_json config)
         if (snug_ends_with(it.key, "_token") && token_text(it.value, &text)) {
             snug_jo_key_slice(o, it.key);
             snug_jo_str(o, text);
-        } else if (snug_eq_str(it.key, "additional_special_tokens") && snug_json_is(it.value, SNUG_JSON_ARRAY)) {
+        } else if (snug_eq_str(it.key, "additional_special_tokens") &&
+                   snug_json_is(it.value, SNUG_JSON_ARRAY)) {
             snug_jo_key_slice(o, it.key);
             put_token_list(o, it.value);
         }
@@ -214,11 +232,14 @@ static snug_status put_params(const job *j, snug_json_out *o, snug_err *err)
         size_t     eq = snug_index(text, '=');
         snug_json  v;
         if (eq == SIZE_MAX || eq == 0)
-            return snug_fail(err, SNUG_EINVAL, "--param takes KEY=VALUE, not \"%.*s\"", SNUG_SLICE(text));
+            return snug_fail(err, SNUG_EINVAL, "--param takes KEY=VALUE, not \"%.*s\"",
+                             SNUG_SLICE(text));
         snug_jo_key_slice(o, snug_sub(text, 0, eq));
         snug_slice value = snug_sub(text, eq + 1, SIZE_MAX);
-        if (snug_json_parse(j->c->arena, value, NULL, &v, NULL) == SNUG_OK) snug_jo_value(o, v);
-        else snug_jo_str(o, value);
+        if (snug_json_parse(j->c->arena, value, NULL, &v, NULL) == SNUG_OK)
+            snug_jo_value(o, v);
+        else
+            snug_jo_str(o, value);
     }
     return SNUG_OK;
 }
@@ -270,7 +291,8 @@ static snug_status make_context(const job *j, snug_json *out, snug_err *err)
 {
     const char *data = cli_flag_value(j->a, "data"), *messages = cli_flag_value(j->a, "messages");
     if ((data == NULL) == (messages == NULL))
-        return snug_fail(err, SNUG_EINVAL, "template needs --data FILE or --messages FILE, one of them");
+        return snug_fail(err, SNUG_EINVAL,
+                         "template needs --data FILE or --messages FILE, one of them");
     return data != NULL ? read_json(j, data, DATA_MAX, out, err) : make_chat(j, out, err);
 }
 
@@ -303,12 +325,17 @@ static snug_status run_one(job *j, snug_err *err)
     snug_json   context;
     snug_buf    out = snug_buf_init(OUT_MAX);
     const jinja_template *t;
-    if (what == NULL) SNUG_FAIL(err, SNUG_EINVAL, "template needs a file, a folder or a repository (or --batch)");
-    if (is_kind(what, S_IFDIR)) j->dir = what;
-    else if (!is_kind(what, S_IFREG)) SNUG_TRY(fetch_model(j, what, &j->dir, err));
+    if (what == NULL)
+        SNUG_FAIL(err, SNUG_EINVAL, "template needs a file, a folder or a repository (or --batch)");
+    if (is_kind(what, S_IFDIR))
+        j->dir = what;
+    else if (!is_kind(what, S_IFREG))
+        SNUG_TRY(fetch_model(j, what, &j->dir, err));
     SNUG_TRY(make_context(j, &context, err));
-    if (j->dir != NULL) SNUG_TRY(find_chat_template(j, tools, &text, err));
-    else SNUG_TRY(read_text(j, what, JINJA_SOURCE_MAX, &text, err));
+    if (j->dir != NULL)
+        SNUG_TRY(find_chat_template(j, tools, &text, err));
+    else
+        SNUG_TRY(read_text(j, what, JINJA_SOURCE_MAX, &text, err));
     jinja_opts opts = {.name = j->dir == NULL ? snug_str(what) : SNUG_LIT("chat_template"),
                        .trim_blocks = trim,
                        .lstrip_blocks = trim};
@@ -335,12 +362,13 @@ static snug_status load_other(void *arg, snug_slice name, const jinja_template *
     jinja_opts  opts = l->opts;
     opts.name = name;
     if (!snug_json_to_str(snug_json_get_slice(l->templates, name), &text))
-        return snug_fail(err, SNUG_ENOTFOUND, "there is no template \"%.*s\"", name.len > 80 ? 80 : (int)name.len,
-                         name.ptr);
+        return snug_fail(err, SNUG_ENOTFOUND, "there is no template \"%.*s\"",
+                         name.len > 80 ? 80 : (int)name.len, name.ptr);
     return jinja_compile(l->arena, text, &opts, out, err);
 }
 
-static snug_status render_line(const job *j, snug_arena *a, snug_slice text, snug_buf *out, snug_err *err)
+static snug_status render_line(const job *j, snug_arena *a, snug_slice text, snug_buf *out,
+                               snug_err *err)
 {
     line                  l = {.arena = a};
     jinja_env             env = j->env;
@@ -351,11 +379,12 @@ static snug_status render_line(const job *j, snug_arena *a, snug_slice text, snu
     snug_status           st = parse_json(a, text, "a line", &v, err);
     if (st == SNUG_OK) st = snug_json_need_str(v, "template", &source, err);
     if (st != SNUG_OK) return st;
-    l.opts = (jinja_opts){.name = snug_json_str_or(v, "name", SNUG_EMPTY),
-                          .trim_blocks = snug_json_bool_or(v, "trim_blocks", trim),
-                          .lstrip_blocks = snug_json_bool_or(v, "lstrip_blocks", trim),
-                          .keep_trailing_newline = snug_json_bool_or(v, "keep_trailing_newline", false),
-                          .autoescape = snug_json_bool_or(v, "autoescape", false)};
+    l.opts =
+        (jinja_opts){.name = snug_json_str_or(v, "name", SNUG_EMPTY),
+                     .trim_blocks = snug_json_bool_or(v, "trim_blocks", trim),
+                     .lstrip_blocks = snug_json_bool_or(v, "lstrip_blocks", trim),
+                     .keep_trailing_newline = snug_json_bool_or(v, "keep_trailing_newline", false),
+                     .autoescape = snug_json_bool_or(v, "autoescape", false)};
     l.templates = snug_json_get(v, "templates");
     if (snug_json_is(l.templates, SNUG_JSON_OBJECT)) {
         env.load = load_other;
@@ -374,8 +403,10 @@ static snug_status batch_line(const job *j, snug_slice text, snug_err *err)
     snug_status   st = render_line(j, a, text, &out, &own);
     snug_jo_begin_object(&o);
     snug_jo_key(&o, st == SNUG_OK ? "ok" : "error");
-    if (st == SNUG_OK) snug_jo_str(&o, snug_buf_slice(&out));
-    else snug_jo_cstr(&o, own.msg);
+    if (st == SNUG_OK)
+        snug_jo_str(&o, snug_buf_slice(&out));
+    else
+        snug_jo_cstr(&o, own.msg);
     if (st != SNUG_OK && own.code != NULL) snug_jo_kcstr(&o, "code", own.code);
     snug_jo_end_object(&o);
     st = snug_buf_check(&b, "a result", err);
@@ -390,7 +421,8 @@ static snug_status run_batch(const job *j, const char *path, snug_err *err)
 {
     snug_slice  rest, text;
     snug_status st;
-    if (j->a->pos_count > 0) return snug_fail(err, SNUG_EINVAL, "--batch takes the templates from its lines");
+    if (j->a->pos_count > 0)
+        return snug_fail(err, SNUG_EINVAL, "--batch takes the templates from its lines");
     st = read_text(j, path, BATCH_MAX, &rest, err);
     while (st == SNUG_OK && snug_split(&rest, '\n', &text)) {
         if (snug_trim(text).len > 0) st = batch_line(j, text, err);
@@ -420,11 +452,13 @@ static const cli_flag flags[] = {
     {"documents", "FILE", "JSON list of documents"},
     {"add-generation-prompt", NULL, "end with what makes the model answer"},
     {"param", "KEY=VALUE", "one more variable for a conversation; may be repeated"},
-    {"name", "NAME", "which of the model's templates (default: tool_use with --tools, else default)"},
+    {"name", "NAME",
+     "which of the model's templates (default: tool_use with --tools, else default)"},
     {"revision", "REV", "branch, tag or commit (default: main)"},
     {"no-trim", NULL, "leave the white space around block tags as it is"},
     {"now", "SECONDS", "the time strftime_now() tells, in seconds since 1970"},
-    {"batch", "FILE", "many at once: a line {\"template\", \"data\"} in, {\"ok\"} or {\"error\"} out"},
+    {"batch", "FILE",
+     "many at once: a line {\"template\", \"data\"} in, {\"ok\"} or {\"error\"} out"},
     {NULL, NULL, NULL}};
 static const char *const examples[] = {
     "snug template page.jinja --data page.json",
@@ -440,11 +474,15 @@ const cli_command cli_cmd_template = {
     "template",
     "[FILE|DIR|REPO]",
     "render a template or a conversation",
-    "Renders a Jinja template with the settings chat templates are written for: newlines behind block "
+    "Renders a Jinja template with the settings chat templates are written for: newlines behind "
+    "block "
     "tags and white space before them go (--no-trim keeps them), nothing is escaped. The result is "
-    "written exactly as it is.\n\nFor a model's folder or repository the chat template is looked up in "
-    "chat_template.jinja, additional_chat_templates/, tokenizer_config.json, chat_template.json and "
-    "processor_config.json, in this order, and the special tokens of the tokenizer are variables.\n\n"
+    "written exactly as it is.\n\nFor a model's folder or repository the chat template is looked "
+    "up in "
+    "chat_template.jinja, additional_chat_templates/, tokenizer_config.json, chat_template.json "
+    "and "
+    "processor_config.json, in this order, and the special tokens of the tokenizer are "
+    "variables.\n\n"
     "A line of --batch may also have templates (an object of others it can include), autoescape, "
     "trim_blocks, lstrip_blocks, keep_trailing_newline and name.",
     flags,

@@ -2,9 +2,9 @@
 /* jinja/attr.c - a.b, a[b] and a[b:c:d].
  *
  * For:     eval.c and filters that take attribute names.
- * Truth:   an attribute is a method in our tables, a key of a dict, a member of a namespace, a loop,
- *          a macro or a module; nothing else can be reached. What is not there is undefined, and
- *          so are methods that would change a value. */
+ * Truth:   an attribute is a method in our tables, a key of a dict, a member of a namespace, a
+ * loop, a macro or a module; nothing else can be reached. What is not there is undefined, and so
+ * are methods that would change a value. */
 #include "jinja/jinja_int.h"
 
 snug_status jinja_make_method(jinja_run *r, jinja_val self, const jinja_builtin *f, jinja_val *out)
@@ -18,7 +18,8 @@ snug_status jinja_make_method(jinja_run *r, jinja_val self, const jinja_builtin 
 
 /* ---- attributes, by kind ---- */
 
-static snug_status of_dict(jinja_run *r, const jinja_dict *d, snug_slice name, jinja_val *out, bool *found)
+static snug_status of_dict(jinja_run *r, const jinja_dict *d, snug_slice name, jinja_val *out,
+                           bool *found)
 {
     const jinja_val *v;
     JINJA_TRY(jinja_dict_find(r, d, name, &v));
@@ -27,14 +28,19 @@ static snug_status of_dict(jinja_run *r, const jinja_dict *d, snug_slice name, j
     return SNUG_OK;
 }
 
-static snug_status of_macro(jinja_run *r, const jinja_macro *m, snug_slice name, jinja_val *out, bool *found)
+static snug_status of_macro(jinja_run *r, const jinja_macro *m, snug_slice name, jinja_val *out,
+                            bool *found)
 {
     const jinja_params *q = &m->def->params;
     *found = true;
-    if (snug_eq_str(name, "name")) *out = m->def->name.ptr == NULL ? jinja_none() : jinja_str(m->def->name);
-    else if (snug_eq_str(name, "catch_kwargs")) *out = jinja_bool(q->uses_kwargs);
-    else if (snug_eq_str(name, "catch_varargs")) *out = jinja_bool(q->uses_varargs);
-    else if (snug_eq_str(name, "caller")) *out = jinja_bool(q->uses_caller);
+    if (snug_eq_str(name, "name"))
+        *out = m->def->name.ptr == NULL ? jinja_none() : jinja_str(m->def->name);
+    else if (snug_eq_str(name, "catch_kwargs"))
+        *out = jinja_bool(q->uses_kwargs);
+    else if (snug_eq_str(name, "catch_varargs"))
+        *out = jinja_bool(q->uses_varargs);
+    else if (snug_eq_str(name, "caller"))
+        *out = jinja_bool(q->uses_caller);
     else if (snug_eq_str(name, "arguments")) {
         jinja_val *items = jinja_alloc(r, q->count * sizeof *items);
         if (items == NULL) return SNUG_ELIMIT;
@@ -51,23 +57,33 @@ static void of_number(jinja_val v, snug_slice name, jinja_val *out, bool *found)
     bool whole = v.kind != VAL_FLOAT;
     *found = true;
     if (whole && v.kind == VAL_BOOL) v = jinja_int(v.u.b);
-    if (snug_eq_str(name, "real")) *out = v;
-    else if (snug_eq_str(name, "imag")) *out = whole ? jinja_int(0) : jinja_float(0);
-    else if (whole && snug_eq_str(name, "numerator")) *out = v;
-    else if (whole && snug_eq_str(name, "denominator")) *out = jinja_int(1);
-    else *found = false;
+    if (snug_eq_str(name, "real"))
+        *out = v;
+    else if (snug_eq_str(name, "imag"))
+        *out = whole ? jinja_int(0) : jinja_float(0);
+    else if (whole && snug_eq_str(name, "numerator"))
+        *out = v;
+    else if (whole && snug_eq_str(name, "denominator"))
+        *out = jinja_int(1);
+    else
+        *found = false;
 }
 
 static void of_range(const jinja_range *g, snug_slice name, jinja_val *out, bool *found)
 {
     *found = true;
-    if (snug_eq_str(name, "start")) *out = jinja_int(g->start);
-    else if (snug_eq_str(name, "stop")) *out = jinja_int(g->stop);
-    else if (snug_eq_str(name, "step")) *out = jinja_int(g->step);
-    else *found = false;
+    if (snug_eq_str(name, "start"))
+        *out = jinja_int(g->start);
+    else if (snug_eq_str(name, "stop"))
+        *out = jinja_int(g->stop);
+    else if (snug_eq_str(name, "step"))
+        *out = jinja_int(g->step);
+    else
+        *found = false;
 }
 
-static snug_status of_block(jinja_run *r, const jinja_blockref *b, snug_slice name, jinja_val *out, bool *found)
+static snug_status of_block(jinja_run *r, const jinja_blockref *b, snug_slice name, jinja_val *out,
+                            bool *found)
 {
     *found = snug_eq_str(name, "super") || snug_eq_str(name, "name");
     if (!*found) return SNUG_OK;
@@ -83,7 +99,8 @@ static snug_status of_block(jinja_run *r, const jinja_blockref *b, snug_slice na
 }
 
 /* What has attributes but no methods in a table. */
-static snug_status other_attr(jinja_run *r, jinja_val v, snug_slice name, jinja_val *out, bool *found)
+static snug_status other_attr(jinja_run *r, jinja_val v, snug_slice name, jinja_val *out,
+                              bool *found)
 {
     *found = false;
     switch (v.kind) {
@@ -102,7 +119,8 @@ static snug_status other_attr(jinja_run *r, jinja_val v, snug_slice name, jinja_
         if (*found) *out = v.u.cycler->items[v.u.cycler->at];
         return SNUG_OK;
     case VAL_TUPLE:
-        *found = (v.flags & VAL_GROUP) != 0 && (snug_eq_str(name, "grouper") || snug_eq_str(name, "list"));
+        *found = (v.flags & VAL_GROUP) != 0 &&
+                 (snug_eq_str(name, "grouper") || snug_eq_str(name, "list"));
         if (*found) *out = v.u.items[snug_eq_str(name, "list") ? 1 : 0];
         return SNUG_OK;
     default: return SNUG_OK;
@@ -129,8 +147,10 @@ snug_status jinja_get_attr(jinja_run *r, jinja_val v, const jinja_attr *at, jinj
     bool hidden = jinja_changes((jinja_kind)v.kind, at->name) ||
                   (at->name.len > 0 && at->name.ptr[0] == '_' && v.kind != VAL_DICT);
     if (!hidden) {
-        if (v.kind == VAL_DICT) JINJA_TRY(of_dict(r, v.u.dict, at->name, out, &found));
-        else JINJA_TRY(other_attr(r, v, at->name, out, &found));
+        if (v.kind == VAL_DICT)
+            JINJA_TRY(of_dict(r, v.u.dict, at->name, out, &found));
+        else
+            JINJA_TRY(other_attr(r, v, at->name, out, &found));
     }
     if (!found) *out = jinja_undef_attr(v, at->name);
     return SNUG_OK;
@@ -187,9 +207,12 @@ static snug_status plain_item(jinja_run *r, jinja_val v, jinja_val key, jinja_va
     case VAL_TUPLE:
     case VAL_RANGE:
         if (!jinja_is_int(key)) return SNUG_OK;
-        return jinja_wide_of(key) > INT64_MAX ? SNUG_OK : item_at(r, v, (int64_t)jinja_wide_of(key), out, found);
+        return jinja_wide_of(key) > INT64_MAX
+                   ? SNUG_OK
+                   : item_at(r, v, (int64_t)jinja_wide_of(key), out, found);
     case VAL_SELF:
-        return key.kind == VAL_STR ? jinja_find_block(r, v.u.ctx, jinja_text(key), out, found) : SNUG_OK;
+        return key.kind == VAL_STR ? jinja_find_block(r, v.u.ctx, jinja_text(key), out, found)
+                                   : SNUG_OK;
     default: return SNUG_OK;
     }
 }
@@ -221,7 +244,8 @@ static int64_t clamp(int64_t i, int64_t n, int64_t low, int64_t high)
     return i < low ? low : i > high ? high : i;
 }
 
-static snug_status slice_text(jinja_run *r, jinja_val v, int64_t from, int64_t step, int64_t count, jinja_val *out)
+static snug_status slice_text(jinja_run *r, jinja_val v, int64_t from, int64_t step, int64_t count,
+                              jinja_val *out)
 {
     if (step == 1) {
         size_t a = jinja_offset(v, (size_t)from);
@@ -246,18 +270,22 @@ static snug_status slice_text(jinja_run *r, jinja_val v, int64_t from, int64_t s
     }
     for (int64_t k = 0; k < count; k++) {
         int64_t i = from + k * step;
-        if (at == NULL) snug_buf_putc(&b, v.u.s[i]);
-        else snug_buf_put(&b, v.u.s + at[i], at[i + 1] - at[i]);
+        if (at == NULL)
+            snug_buf_putc(&b, v.u.s[i]);
+        else
+            snug_buf_put(&b, v.u.s + at[i], at[i + 1] - at[i]);
     }
     JINJA_TRY(jinja_str_take(r, &b, out));
     out->flags |= v.flags & VAL_SAFE;
     return SNUG_OK;
 }
 
-static snug_status slice_items(jinja_run *r, jinja_val v, int64_t from, int64_t step, int64_t count, jinja_val *out)
+static snug_status slice_items(jinja_run *r, jinja_val v, int64_t from, int64_t step, int64_t count,
+                               jinja_val *out)
 {
     if (step == 1) {
-        *out = jinja_seq((jinja_kind)v.kind, v.u.items == NULL ? NULL : v.u.items + from, (size_t)count);
+        *out = jinja_seq((jinja_kind)v.kind, v.u.items == NULL ? NULL : v.u.items + from,
+                         (size_t)count);
         return SNUG_OK;
     }
     JINJA_TRY(jinja_step(r, (uint64_t)count / 4));
@@ -268,11 +296,12 @@ static snug_status slice_items(jinja_run *r, jinja_val v, int64_t from, int64_t 
     return SNUG_OK;
 }
 
-static snug_status slice_range(jinja_run *r, const jinja_range *g, int64_t from, int64_t to, int64_t step,
-                               int64_t count, jinja_val *out)
+static snug_status slice_range(jinja_run *r, const jinja_range *g, int64_t from, int64_t to,
+                               int64_t step, int64_t count, jinja_val *out)
 {
     jinja_wide start = (jinja_wide)g->start + (jinja_wide)from * g->step;
-    jinja_wide stop = (jinja_wide)g->start + (jinja_wide)to * g->step, wide_step = (jinja_wide)step * g->step;
+    jinja_wide stop = (jinja_wide)g->start + (jinja_wide)to * g->step,
+               wide_step = (jinja_wide)step * g->step;
     jinja_range *n = jinja_alloc(r, sizeof *n);
     if (n == NULL) return SNUG_ELIMIT;
     if (start != (int64_t)start || stop != (int64_t)stop || wide_step != (int64_t)wide_step)
@@ -298,7 +327,8 @@ snug_status jinja_get_slice(jinja_run *r, jinja_val v, const jinja_val bounds[3]
     from = has_from ? clamp(from, n, low, high) : step < 0 ? high : low;
     to = has_to ? clamp(to, n, low, high) : step < 0 ? low : high;
     if (step > 0 && from < to) count = (to - from - 1) / step + 1;
-    if (step < 0 && from > to) count = (int64_t)((uint64_t)(from - to - 1) / (0 - (uint64_t)step)) + 1;
+    if (step < 0 && from > to)
+        count = (int64_t)((uint64_t)(from - to - 1) / (0 - (uint64_t)step)) + 1;
     if (v.kind == VAL_RANGE) return slice_range(r, v.u.range, from, to, step, count, out);
     if (count == 0) from = 0;
     if (v.kind == VAL_STR) return slice_text(r, v, from, step, count, out);
@@ -315,7 +345,8 @@ static bool all_digits(snug_slice s)
     return s.len > 0;
 }
 
-snug_status jinja_get_path(jinja_run *r, jinja_val v, jinja_val path, jinja_val dflt, jinja_val *out)
+snug_status jinja_get_path(jinja_run *r, jinja_val v, jinja_val path, jinja_val dflt,
+                           jinja_val *out)
 {
     snug_slice rest, part;
     *out = v;
@@ -329,7 +360,8 @@ snug_status jinja_get_path(jinja_run *r, jinja_val v, jinja_val path, jinja_val 
     while (snug_split(&rest, '.', &part)) {
         jinja_wide index;
         jinja_val  key = jinja_str(part);
-        if (all_digits(part) && jinja_parse_int(part, 10, &index)) JINJA_TRY(jinja_int_of_wide(r, index, &key));
+        if (all_digits(part) && jinja_parse_int(part, 10, &index))
+            JINJA_TRY(jinja_int_of_wide(r, index, &key));
         JINJA_TRY(jinja_step(r, 1));
         JINJA_TRY(jinja_get_item(r, *out, key, out));
         if (out->kind == VAL_UNDEFINED && jinja_given(dflt)) *out = dflt;

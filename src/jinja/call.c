@@ -19,8 +19,10 @@ jinja_val *jinja_push(jinja_run *r, size_t n, jinja_chunk **mark, size_t *used)
     while (c == NULL || c->cap - c->used < n) {
         jinja_chunk *next = c == NULL ? NULL : c->next;
         if (next == NULL || next->cap < n) {
-            size_t cap = n > CHUNK_VALUES ? n : CHUNK_VALUES;
-            jinja_chunk *fresh = cap > SIZE_MAX / 32 ? NULL : jinja_alloc(r, sizeof *fresh + cap * sizeof(jinja_val));
+            size_t       cap = n > CHUNK_VALUES ? n : CHUNK_VALUES;
+            jinja_chunk *fresh = cap > SIZE_MAX / 32
+                                     ? NULL
+                                     : jinja_alloc(r, sizeof *fresh + cap * sizeof(jinja_val));
             if (fresh == NULL) return NULL;
             *fresh = (jinja_chunk){.next = next, .cap = cap};
             if (c != NULL) c->next = fresh;
@@ -52,20 +54,22 @@ static snug_status too_many(jinja_run *r, const jinja_builtin *f, size_t max)
     return jinja_raise(r, "%s() takes at most %zu arguments", f->name, max);
 }
 
-static snug_status bind_keyword(jinja_run *r, const jinja_builtin *f, const jinja_kw *kw, jinja_call *c)
+static snug_status bind_keyword(jinja_run *r, const jinja_builtin *f, const jinja_kw *kw,
+                                jinja_call *c)
 {
     for (size_t k = 0; k < JINJA_PARAMS_MAX && f->params[k] != NULL; k++) {
         if (!snug_eq_str(kw->name, f->params[k])) continue;
-        if (jinja_given(c->a[k])) return jinja_raise(r, "%s() got two values for '%s'", f->name, f->params[k]);
+        if (jinja_given(c->a[k]))
+            return jinja_raise(r, "%s() got two values for '%s'", f->name, f->params[k]);
         c->a[k] = kw->value;
         return SNUG_OK;
     }
-    return jinja_raise(r, "%s() has no parameter '%.*s'", f->name, kw->name.len > 60 ? 60 : (int)kw->name.len,
-                       kw->name.ptr);
+    return jinja_raise(r, "%s() has no parameter '%.*s'", f->name,
+                       kw->name.len > 60 ? 60 : (int)kw->name.len, kw->name.ptr);
 }
 
-snug_status jinja_call_builtin(jinja_run *r, const jinja_builtin *f, jinja_val self, const jinja_args *args,
-                               jinja_val *out)
+snug_status jinja_call_builtin(jinja_run *r, const jinja_builtin *f, jinja_val self,
+                               const jinja_args *args, jinja_val *out)
 {
     jinja_call c = {.self = self, .args = args};
     size_t     params = 0;
@@ -76,15 +80,17 @@ snug_status jinja_call_builtin(jinja_run *r, const jinja_builtin *f, jinja_val s
     for (size_t i = 0; i < args->pos_count; i++) c.a[i] = args->pos[i];
     for (size_t i = 0; i < args->kw_count; i++) JINJA_TRY(bind_keyword(r, f, &args->kw[i], &c));
     for (size_t i = 0; i < f->required; i++) {
-        if (!jinja_given(c.a[i])) return jinja_raise(r, "%s() misses its argument '%s'", f->name, f->params[i]);
+        if (!jinja_given(c.a[i]))
+            return jinja_raise(r, "%s() misses its argument '%s'", f->name, f->params[i]);
     }
     return f->run(r, &c, out);
 }
 
 bool jinja_is_callable(jinja_val v)
 {
-    return v.kind == VAL_FUNC || v.kind == VAL_METHOD || v.kind == VAL_MACRO || v.kind == VAL_JOINER ||
-           v.kind == VAL_LOOP || v.kind == VAL_BLOCK || v.kind == VAL_UNDEFINED;
+    return v.kind == VAL_FUNC || v.kind == VAL_METHOD || v.kind == VAL_MACRO ||
+           v.kind == VAL_JOINER || v.kind == VAL_LOOP || v.kind == VAL_BLOCK ||
+           v.kind == VAL_UNDEFINED;
 }
 
 static snug_status call_block_ref(jinja_run *r, jinja_val f, const jinja_args *args, jinja_val *out)
@@ -105,12 +111,14 @@ static snug_status call_deep(jinja_run *r, jinja_val f, const jinja_args *args, 
     case VAL_METHOD: return jinja_call_builtin(r, f.u.method->func, f.u.method->self, args, out);
     case VAL_BLOCK: return call_block_ref(r, f, args, out);
     case VAL_JOINER:
-        if (args->pos_count + args->kw_count > 0) return jinja_raise(r, "a joiner takes no arguments");
+        if (args->pos_count + args->kw_count > 0)
+            return jinja_raise(r, "a joiner takes no arguments");
         *out = f.u.joiner->used ? f.u.joiner->sep : jinja_lit("");
         f.u.joiner->used = true;
         return SNUG_OK;
     case VAL_LOOP:
-        if (args->pos_count != 1 || args->kw_count > 0) return jinja_raise(r, "loop() takes one iterable");
+        if (args->pos_count != 1 || args->kw_count > 0)
+            return jinja_raise(r, "loop() takes one iterable");
         return jinja_recurse(r, f.u.loop, args->pos[0], out);
     case VAL_UNDEFINED: return jinja_undef_fail(r, f);
     default: return jinja_raise(r, "'%s' object is not callable", jinja_type_name(f));
@@ -136,11 +144,13 @@ static const jinja_val *find_kw(const jinja_args *args, snug_slice name)
 }
 
 /* A keyword argument that no parameter takes: into kwargs, or a refusal. */
-static snug_status spare_keyword(jinja_run *r, const jinja_macro_def *d, const jinja_kw *kw, jinja_dict *spare)
+static snug_status spare_keyword(jinja_run *r, const jinja_macro_def *d, const jinja_kw *kw,
+                                 jinja_dict *spare)
 {
     if (spare != NULL) return jinja_dict_put(r, spare, jinja_str(kw->name), kw->value);
     if (snug_eq_str(kw->name, "caller"))
-        return jinja_raise(r, "macro '%.*s' was called with a block it does not use", SNUG_SLICE(d->name));
+        return jinja_raise(r, "macro '%.*s' was called with a block it does not use",
+                           SNUG_SLICE(d->name));
     return jinja_raise(r, "macro '%.*s' takes no keyword argument '%.*s'", SNUG_SLICE(d->name),
                        kw->name.len > 60 ? 60 : (int)kw->name.len, kw->name.ptr);
 }
@@ -155,25 +165,30 @@ static bool is_taken(const jinja_macro_def *d, const jinja_args *args, snug_slic
     return d->params.uses_caller && !found_caller && snug_eq_str(name, "caller");
 }
 
-static snug_status bind_special(jinja_run *r, const jinja_macro_def *d, const jinja_args *args, jinja_frame *f)
+static snug_status bind_special(jinja_run *r, const jinja_macro_def *d, const jinja_args *args,
+                                jinja_frame *f)
 {
     const jinja_params *q = &d->params;
     jinja_dict         *spare = NULL;
     if (q->uses_caller && !q->explicit_caller) {
         const jinja_val *caller = find_kw(args, SNUG_LIT("caller"));
-        f->slots[q->caller.slot] = caller != NULL && caller->kind != VAL_NONE ? *caller : jinja_undef_hint("No caller defined");
+        f->slots[q->caller.slot] = caller != NULL && caller->kind != VAL_NONE
+                                       ? *caller
+                                       : jinja_undef_hint("No caller defined");
     }
     if (q->uses_kwargs) {
         JINJA_TRY(jinja_dict_new(r, args->kw_count, &spare));
         f->slots[q->kwargs.slot] = (jinja_val){.kind = VAL_DICT, .u.dict = spare};
     }
     for (size_t i = 0; i < args->kw_count; i++) {
-        if (!is_taken(d, args, args->kw[i].name)) JINJA_TRY(spare_keyword(r, d, &args->kw[i], spare));
+        if (!is_taken(d, args, args->kw[i].name))
+            JINJA_TRY(spare_keyword(r, d, &args->kw[i], spare));
     }
     size_t spare_count = args->pos_count > q->count ? args->pos_count - q->count : 0;
     if (!q->uses_varargs) {
         if (spare_count == 0) return SNUG_OK;
-        return jinja_raise(r, "macro '%.*s' takes not more than %" PRIu32 " argument(s)", SNUG_SLICE(d->name), q->count);
+        return jinja_raise(r, "macro '%.*s' takes not more than %" PRIu32 " argument(s)",
+                           SNUG_SLICE(d->name), q->count);
     }
     jinja_val *items = jinja_alloc(r, spare_count * sizeof *items);
     if (items == NULL) return SNUG_ELIMIT;
@@ -182,12 +197,14 @@ static snug_status bind_special(jinja_run *r, const jinja_macro_def *d, const ji
     return SNUG_OK;
 }
 
-static snug_status bind_params(jinja_run *r, const jinja_macro_def *d, const jinja_args *args, jinja_frame *f)
+static snug_status bind_params(jinja_run *r, const jinja_macro_def *d, const jinja_args *args,
+                               jinja_frame *f)
 {
     const jinja_params *q = &d->params;
     for (uint32_t i = 0; i < q->count; i++) {
         jinja_val *slot = &f->slots[q->refs[i].slot];
-        if (i < args->pos_count) *slot = args->pos[i];
+        if (i < args->pos_count)
+            *slot = args->pos[i];
         else {
             const jinja_val *kw = find_kw(args, q->refs[i].name->text);
             if (kw != NULL) *slot = *kw;
@@ -211,7 +228,8 @@ static snug_status bind_params(jinja_run *r, const jinja_macro_def *d, const jin
     return SNUG_OK;
 }
 
-snug_status jinja_call_macro(jinja_run *r, const jinja_macro *m, const jinja_args *args, jinja_val *out)
+snug_status jinja_call_macro(jinja_run *r, const jinja_macro *m, const jinja_args *args,
+                             jinja_val *out)
 {
     const jinja_macro_def *d = m->def;
     const jinja_template  *tmpl = r->tmpl;
@@ -224,7 +242,8 @@ snug_status jinja_call_macro(jinja_run *r, const jinja_macro *m, const jinja_arg
     size_t                 slots = d->func.slot_count + sizeof(jinja_frame) / sizeof(jinja_val) + 1;
     bool                   heap = d->func.captured;
     JINJA_TRY(jinja_step(r, 1 + d->func.slot_count / 16));
-    if (heap) JINJA_TRY(jinja_frame_new(r, &d->func, m->outer, &f));
+    if (heap)
+        JINJA_TRY(jinja_frame_new(r, &d->func, m->outer, &f));
     else {
         f = (jinja_frame *)(void *)jinja_push(r, slots, &mark, &used);
         if (f == NULL) return SNUG_ELIMIT;

@@ -20,7 +20,8 @@ static snug_status eval_items(jinja_run *r, jinja_frame *f, const jinja_node *n,
 {
     jinja_val *items = jinja_alloc(r, n->u.list.count * sizeof *items);
     if (items == NULL) return SNUG_ELIMIT;
-    for (uint32_t i = 0; i < n->u.list.count; i++) JINJA_TRY(jinja_eval(r, f, n->u.list.items[i], &items[i]));
+    for (uint32_t i = 0; i < n->u.list.count; i++)
+        JINJA_TRY(jinja_eval(r, f, n->u.list.items[i], &items[i]));
     *out = jinja_seq(n->kind == N_LIST ? VAL_LIST : VAL_TUPLE, items, n->u.list.count);
     return SNUG_OK;
 }
@@ -109,8 +110,10 @@ static snug_status eval_concat(jinja_run *r, jinja_frame *f, const jinja_node *n
         JINJA_TRY(jinja_eval(r, f, n->u.list.items[i], &one));
         JINJA_TRY(jinja_to_str(r, one, &text));
         if (!r->autoescape) text.flags &= (uint8_t)~VAL_SAFE;
-        if (i == 0) *out = text;
-        else JINJA_TRY(jinja_join(r, *out, text, out));
+        if (i == 0)
+            *out = text;
+        else
+            JINJA_TRY(jinja_join(r, *out, text, out));
     }
     return SNUG_OK;
 }
@@ -169,13 +172,15 @@ static void drop_args(jinja_run *r, const arg_room *room)
 static snug_status add_dstar(jinja_run *r, jinja_val v, jinja_kw *kw, size_t *count)
 {
     if (v.kind == VAL_UNDEFINED) return jinja_undef_fail(r, v);
-    if (v.kind != VAL_DICT) return jinja_raise(r, "what stands behind ** is a mapping, not %s", jinja_type_name(v));
+    if (v.kind != VAL_DICT)
+        return jinja_raise(r, "what stands behind ** is a mapping, not %s", jinja_type_name(v));
     for (uint32_t i = 0; i < v.u.dict->count; i++) {
         const jinja_pair *p = &v.u.dict->pairs[i];
         if (p->key.kind != VAL_STR) return jinja_raise(r, "keywords must be strings");
         for (size_t k = 0; k < *count; k++) {
             if (snug_eq(kw[k].name, jinja_text(p->key)))
-                return jinja_raise(r, "two values for the keyword argument '%.*s'", SNUG_SLICE(kw[k].name));
+                return jinja_raise(r, "two values for the keyword argument '%.*s'",
+                                   SNUG_SLICE(kw[k].name));
         }
         JINJA_TRY(jinja_step(r, 1 + *count / 4));
         kw[(*count)++] = (jinja_kw){jinja_text(p->key), p->value};
@@ -184,8 +189,8 @@ static snug_status add_dstar(jinja_run *r, jinja_val v, jinja_kw *kw, size_t *co
 }
 
 /* Evaluates arguments; `caller` is one more keyword argument. */
-static snug_status eval_args(jinja_run *r, jinja_frame *f, const jinja_arg_nodes *a, const jinja_val *caller,
-                             arg_room *room)
+static snug_status eval_args(jinja_run *r, jinja_frame *f, const jinja_arg_nodes *a,
+                             const jinja_val *caller, arg_room *room)
 {
     jinja_val star = {0}, dstar = {0};
     size_t    spread = 0, kw_spread = 0, n, kw_count = 0;
@@ -242,7 +247,8 @@ static const jinja_builtin *direct_method(jinja_val owner, const jinja_attr *at)
     }
 }
 
-snug_status jinja_call_node(jinja_run *r, jinja_frame *f, const jinja_node *n, const jinja_val *caller, jinja_val *out)
+snug_status jinja_call_node(jinja_run *r, jinja_frame *f, const jinja_node *n,
+                            const jinja_val *caller, jinja_val *out)
 {
     const jinja_node    *callee = n->u.call.callee;
     const jinja_builtin *direct = NULL;
@@ -258,29 +264,34 @@ snug_status jinja_call_node(jinja_run *r, jinja_frame *f, const jinja_node *n, c
     }
     JINJA_TRY(eval_args(r, f, n->u.call.args, caller, &room));
     r->line = n->line;
-    if (direct != NULL) JINJA_TRY(jinja_call_builtin(r, direct, owner, &room.args, out));
-    else JINJA_TRY(jinja_call_value(r, fn, &room.args, out));
+    if (direct != NULL)
+        JINJA_TRY(jinja_call_builtin(r, direct, owner, &room.args, out));
+    else
+        JINJA_TRY(jinja_call_value(r, fn, &room.args, out));
     drop_args(r, &room);
     return SNUG_OK;
 }
 
 /* A filter or test; `value` replaces the captured text of a filter block at the chain's start. */
-snug_status jinja_filter_value(jinja_run *r, jinja_frame *f, const jinja_node *n, const jinja_val *value,
-                               jinja_val *out)
+snug_status jinja_filter_value(jinja_run *r, jinja_frame *f, const jinja_node *n,
+                               const jinja_val *value, jinja_val *out)
 {
     jinja_val v;
     arg_room  room;
     bool      filter = n->kind == N_FILTER;
-    if (n->u.filter.value == NULL) v = *value;
+    if (n->u.filter.value == NULL)
+        v = *value;
     else if (value != NULL) {
         JINJA_TRY(jinja_deeper(r));
         JINJA_TRY(jinja_filter_value(r, f, n->u.filter.value, value, &v));
         r->depth--;
-    } else JINJA_TRY(jinja_eval(r, f, n->u.filter.value, &v));
+    } else
+        JINJA_TRY(jinja_eval(r, f, n->u.filter.value, &v));
     r->line = n->line;
     if (n->u.filter.func == NULL)
         return jinja_raise(r, "there is no %s named '%.*s'", filter ? "filter" : "test",
-                           n->u.filter.name.len > 60 ? 60 : (int)n->u.filter.name.len, n->u.filter.name.ptr);
+                           n->u.filter.name.len > 60 ? 60 : (int)n->u.filter.name.len,
+                           n->u.filter.name.ptr);
     JINJA_TRY(eval_args(r, f, n->u.filter.args, NULL, &room));
     r->line = n->line;
     JINJA_TRY(jinja_call_builtin(r, n->u.filter.func, v, &room.args, out));

@@ -14,7 +14,9 @@ snug_status jinja_write(jinja_run *r, const char *p, size_t n)
     JINJA_TRY(jinja_step(r, n / 64));
     if (r->captures > 0) {
         snug_buf_put(&r->capture, p, n);
-        return r->capture.full ? jinja_limit(r, "the template writes more than %zu bytes", r->output_max) : SNUG_OK;
+        return r->capture.full
+                   ? jinja_limit(r, "the template writes more than %zu bytes", r->output_max)
+                   : SNUG_OK;
     }
     if (n > r->output_max - (r->out->len - r->out_base))
         return jinja_limit(r, "the template writes more than %zu bytes", r->output_max);
@@ -25,15 +27,18 @@ snug_status jinja_write(jinja_run *r, const char *p, size_t n)
 snug_status jinja_print(jinja_run *r, jinja_val v)
 {
     jinja_val text;
-    if (r->autoescape) JINJA_TRY(jinja_escape(r, v, &text));
-    else JINJA_TRY(jinja_to_str(r, v, &text));
+    if (r->autoescape)
+        JINJA_TRY(jinja_escape(r, v, &text));
+    else
+        JINJA_TRY(jinja_to_str(r, v, &text));
     return jinja_write(r, text.u.s, text.len);
 }
 
 /* What a filter or call block gives goes out as it is, and must be a string. */
 static snug_status write_raw(jinja_run *r, jinja_val v)
 {
-    if (v.kind != VAL_STR) return jinja_raise(r, "the block gives a %s, not a string", jinja_type_name(v));
+    if (v.kind != VAL_STR)
+        return jinja_raise(r, "the block gives a %s, not a string", jinja_type_name(v));
     return jinja_write(r, v.u.s, v.len);
 }
 
@@ -60,7 +65,8 @@ void jinja_capture_drop(jinja_run *r, size_t mark)
 
 /* ---- frames and scopes ---- */
 
-snug_status jinja_frame_new(jinja_run *r, const jinja_func *fn, jinja_frame *outer, jinja_frame **out)
+snug_status jinja_frame_new(jinja_run *r, const jinja_func *fn, jinja_frame *outer,
+                            jinja_frame **out)
 {
     size_t size = sizeof **out + fn->slot_count * sizeof(jinja_val);
     *out = jinja_alloc(r, size);
@@ -77,7 +83,9 @@ snug_status jinja_enter_scope(jinja_run *r, jinja_frame *f, const jinja_scope *s
         jinja_frame                   *from = f;
         switch (l->how) {
         case LOAD_PARAM: break;
-        case LOAD_RESOLVE: JINJA_TRY(jinja_resolve(r, r->ctx, l->name->text, &f->slots[l->slot])); break;
+        case LOAD_RESOLVE:
+            JINJA_TRY(jinja_resolve(r, r->ctx, l->name->text, &f->slots[l->slot]));
+            break;
         case LOAD_ALIAS:
             for (uint16_t up = l->from_up; up > 0; up--) from = from->outer;
             f->slots[l->slot] = from->slots[l->from];
@@ -100,11 +108,13 @@ static snug_status assign_ns(jinja_run *r, jinja_frame *f, const jinja_node *t, 
     const jinja_ref *ref = &t->u.nsref.ref;
     for (uint16_t up = ref->up; up > 0; up--) f = f->outer;
     jinja_val ns = f->slots[ref->slot];
-    if (ns.kind != VAL_NAMESPACE) return jinja_raise(r, "cannot assign attribute on non-namespace object");
+    if (ns.kind != VAL_NAMESPACE)
+        return jinja_raise(r, "cannot assign attribute on non-namespace object");
     return jinja_dict_put(r, ns.u.ns, jinja_str(t->u.nsref.attr), v);
 }
 
-static snug_status unpack(jinja_run *r, jinja_frame *f, const jinja_node *t, jinja_val v, int32_t shift)
+static snug_status unpack(jinja_run *r, jinja_frame *f, const jinja_node *t, jinja_val v,
+                          int32_t shift)
 {
     jinja_iter it;
     jinja_val  one;
@@ -115,22 +125,28 @@ static snug_status unpack(jinja_run *r, jinja_frame *f, const jinja_node *t, jin
     if (items == NULL) return SNUG_ELIMIT;
     for (uint32_t i = 0; i < want; i++) {
         JINJA_TRY(jinja_iter_next(r, &it, &items[i], &more));
-        if (!more) return jinja_raise(r, "not enough values to unpack (expected %" PRIu32 ", got %" PRIu32 ")", want, i);
+        if (!more)
+            return jinja_raise(
+                r, "not enough values to unpack (expected %" PRIu32 ", got %" PRIu32 ")", want, i);
     }
     JINJA_TRY(jinja_iter_next(r, &it, &one, &more));
     if (more) return jinja_raise(r, "too many values to unpack (expected %" PRIu32 ")", want);
     JINJA_TRY(jinja_deeper(r));
-    for (uint32_t i = 0; i < want; i++) JINJA_TRY(jinja_assign(r, f, t->u.list.items[i], items[i], shift));
+    for (uint32_t i = 0; i < want; i++)
+        JINJA_TRY(jinja_assign(r, f, t->u.list.items[i], items[i], shift));
     r->depth--;
     return SNUG_OK;
 }
 
-snug_status jinja_assign(jinja_run *r, jinja_frame *f, const jinja_node *t, jinja_val v, int32_t shift)
+snug_status jinja_assign(jinja_run *r, jinja_frame *f, const jinja_node *t, jinja_val v,
+                         int32_t shift)
 {
     if (t->kind == N_TUPLE) {
-        if ((v.kind != VAL_TUPLE && v.kind != VAL_LIST) || v.len != t->u.list.count) return unpack(r, f, t, v, shift);
+        if ((v.kind != VAL_TUPLE && v.kind != VAL_LIST) || v.len != t->u.list.count)
+            return unpack(r, f, t, v, shift);
         JINJA_TRY(jinja_deeper(r));
-        for (uint32_t i = 0; i < v.len; i++) JINJA_TRY(jinja_assign(r, f, t->u.list.items[i], v.u.items[i], shift));
+        for (uint32_t i = 0; i < v.len; i++)
+            JINJA_TRY(jinja_assign(r, f, t->u.list.items[i], v.u.items[i], shift));
         r->depth--;
         return SNUG_OK;
     }
@@ -142,9 +158,11 @@ snug_status jinja_assign(jinja_run *r, jinja_frame *f, const jinja_node *t, jinj
 /* Variables set at the top level are the template's, too: blocks and importers see them. */
 static snug_status export_target(jinja_run *r, jinja_frame *f, const jinja_node *t)
 {
-    if (t->kind == N_NAME) return jinja_set_var(r, t->u.ref.name->text, f->slots[t->u.ref.slot], true);
+    if (t->kind == N_NAME)
+        return jinja_set_var(r, t->u.ref.name->text, f->slots[t->u.ref.slot], true);
     if (t->kind != N_TUPLE) return SNUG_OK;
-    for (uint32_t i = 0; i < t->u.list.count; i++) JINJA_TRY(export_target(r, f, t->u.list.items[i]));
+    for (uint32_t i = 0; i < t->u.list.count; i++)
+        JINJA_TRY(export_target(r, f, t->u.list.items[i]));
     return SNUG_OK;
 }
 
@@ -152,7 +170,8 @@ static snug_status export_target(jinja_run *r, jinja_frame *f, const jinja_node 
 static snug_status check_ns(jinja_run *r, jinja_frame *f, const jinja_node *t)
 {
     if (t->kind == N_TUPLE) {
-        for (uint32_t i = 0; i < t->u.list.count; i++) JINJA_TRY(check_ns(r, f, t->u.list.items[i]));
+        for (uint32_t i = 0; i < t->u.list.count; i++)
+            JINJA_TRY(check_ns(r, f, t->u.list.items[i]));
     } else if (t->kind == N_NSREF) {
         for (uint16_t up = t->u.nsref.ref.up; up > 0; up--) f = f->outer;
         if (f->slots[t->u.nsref.ref.slot].kind != VAL_NAMESPACE)
@@ -172,7 +191,8 @@ static snug_status exec_set(jinja_run *r, jinja_frame *f, const jinja_node *n)
 }
 
 /* Runs a body that is captured. *out MISSING: a break or continue left it, nothing is to follow. */
-static snug_status exec_captured(jinja_run *r, jinja_frame *f, const jinja_body *body, jinja_val *out)
+static snug_status exec_captured(jinja_run *r, jinja_frame *f, const jinja_body *body,
+                                 jinja_val *out)
 {
     size_t mark = jinja_capture_begin(r);
     *out = (jinja_val){0};
@@ -256,10 +276,11 @@ static snug_status peek(jinja_run *r, jinja_loop *l, bool *more)
 static snug_status loop_length(jinja_run *r, jinja_loop *l)
 {
     if (l->length >= 0) return SNUG_OK;
-    if (!l->filtered && jinja_has_len(l->source) && l->source.kind != VAL_LOOP) return jinja_len(r, l->source, &l->length);
-    jinja_val list, one;
-    bool      more;
-    size_t    n = 0, cap = 0;
+    if (!l->filtered && jinja_has_len(l->source) && l->source.kind != VAL_LOOP)
+        return jinja_len(r, l->source, &l->length);
+    jinja_val  list, one;
+    bool       more;
+    size_t     n = 0, cap = 0;
     jinja_val *items = NULL;
     for (;;) {
         JINJA_TRY(next_item(r, l, &one, &more));
@@ -309,25 +330,38 @@ snug_status jinja_loop_attr(jinja_run *r, jinja_val v, snug_slice name, jinja_va
 {
     static const jinja_builtin methods[] = {{.name = "cycle", .run = run_cycle, .open = true},
                                             {.name = "changed", .run = run_changed, .open = true}};
-    jinja_loop *l = v.u.loop;
-    bool        more;
+    jinja_loop                *l = v.u.loop;
+    bool                       more;
     *found = true;
-    if (snug_eq_str(name, "index")) *out = jinja_int(l->index0 + 1);
-    else if (snug_eq_str(name, "index0")) *out = jinja_int(l->index0);
-    else if (snug_eq_str(name, "first")) *out = jinja_bool(l->index0 == 0);
-    else if (snug_eq_str(name, "depth")) *out = jinja_int((int64_t)l->depth0 + 1);
-    else if (snug_eq_str(name, "depth0")) *out = jinja_int(l->depth0);
-    else if (snug_eq_str(name, "cycle")) return jinja_make_method(r, v, &methods[0], out);
-    else if (snug_eq_str(name, "changed")) return jinja_make_method(r, v, &methods[1], out);
-    else if (snug_eq_str(name, "previtem")) *out = l->index0 == 0 ? jinja_undef_hint("there is no previous item") : l->before;
+    if (snug_eq_str(name, "index"))
+        *out = jinja_int(l->index0 + 1);
+    else if (snug_eq_str(name, "index0"))
+        *out = jinja_int(l->index0);
+    else if (snug_eq_str(name, "first"))
+        *out = jinja_bool(l->index0 == 0);
+    else if (snug_eq_str(name, "depth"))
+        *out = jinja_int((int64_t)l->depth0 + 1);
+    else if (snug_eq_str(name, "depth0"))
+        *out = jinja_int(l->depth0);
+    else if (snug_eq_str(name, "cycle"))
+        return jinja_make_method(r, v, &methods[0], out);
+    else if (snug_eq_str(name, "changed"))
+        return jinja_make_method(r, v, &methods[1], out);
+    else if (snug_eq_str(name, "previtem"))
+        *out = l->index0 == 0 ? jinja_undef_hint("there is no previous item") : l->before;
     else if (snug_eq_str(name, "last") || snug_eq_str(name, "nextitem")) {
         JINJA_TRY(peek(r, l, &more));
-        if (snug_eq_str(name, "last")) *out = jinja_bool(!more);
-        else *out = more ? l->after : jinja_undef_hint("there is no next item");
-    } else if (snug_eq_str(name, "length") || snug_eq_str(name, "revindex") || snug_eq_str(name, "revindex0")) {
+        if (snug_eq_str(name, "last"))
+            *out = jinja_bool(!more);
+        else
+            *out = more ? l->after : jinja_undef_hint("there is no next item");
+    } else if (snug_eq_str(name, "length") || snug_eq_str(name, "revindex") ||
+               snug_eq_str(name, "revindex0")) {
         JINJA_TRY(loop_length(r, l));
         int64_t n = l->length;
-        *out = jinja_int(snug_eq_str(name, "length") ? n : snug_eq_str(name, "revindex") ? n - l->index0 : n - l->index0 - 1);
+        *out = jinja_int(snug_eq_str(name, "length")     ? n
+                         : snug_eq_str(name, "revindex") ? n - l->index0
+                                                         : n - l->index0 - 1);
     } else {
         *found = false;
     }
@@ -342,15 +376,23 @@ static snug_status exec_pass(jinja_run *r, jinja_frame *f, const jinja_for *n, j
 }
 
 /* A loop in its function's frame, its else included. */
-snug_status jinja_run_loop(jinja_run *r, jinja_frame *f, const jinja_for *n, jinja_val src, uint32_t depth0)
+snug_status jinja_run_loop(jinja_run *r, jinja_frame *f, const jinja_for *n, jinja_val src,
+                           uint32_t depth0)
 {
-    jinja_loop  plain = {0}, *l = &plain;
-    bool        more, any = false;
+    jinja_loop plain = {0}, *l = &plain;
+    bool       more, any = false;
     if (n->has_loop) {
         l = jinja_alloc(r, sizeof *l);
         if (l == NULL) return SNUG_ELIMIT;
     }
-    *l = (jinja_loop){.node = n, .frame = f, .ctx = r->ctx, .source = src, .index0 = -1, .length = -1, .depth0 = depth0, .filtered = n->test != NULL};
+    *l = (jinja_loop){.node = n,
+                      .frame = f,
+                      .ctx = r->ctx,
+                      .source = src,
+                      .index0 = -1,
+                      .length = -1,
+                      .depth0 = depth0,
+                      .filtered = n->test != NULL};
     JINJA_TRY(jinja_iter_open(r, src, &l->in));
     if (n->has_loop) f->slots[n->loop.slot] = (jinja_val){0};
     for (;;) {
@@ -372,8 +414,8 @@ snug_status jinja_run_loop(jinja_run *r, jinja_frame *f, const jinja_for *n, jin
 }
 
 /* One round of a recursive loop: a function of its own, whose text is its value. */
-static snug_status recurse(jinja_run *r, jinja_frame *outer, const jinja_for *n, jinja_val src, uint32_t depth0,
-                           jinja_val *out)
+static snug_status recurse(jinja_run *r, jinja_frame *outer, const jinja_for *n, jinja_val src,
+                           uint32_t depth0, jinja_val *out)
 {
     jinja_frame *f;
     JINJA_TRY(jinja_deeper(r));
@@ -408,7 +450,8 @@ static snug_status exec_for(jinja_run *r, jinja_frame *f, const jinja_node *n)
 
 /* ---- the rest ---- */
 
-static snug_status make_macro(jinja_run *r, jinja_frame *f, const jinja_macro_def *d, jinja_val *out)
+static snug_status make_macro(jinja_run *r, jinja_frame *f, const jinja_macro_def *d,
+                              jinja_val *out)
 {
     jinja_macro *m = jinja_alloc(r, sizeof *m);
     if (m == NULL) return SNUG_ELIMIT;

@@ -46,7 +46,10 @@ static snug_status run_length(jinja_run *r, const jinja_call *c, jinja_val *out)
     return SNUG_OK;
 }
 
-static snug_status run_list(jinja_run *r, const jinja_call *c, jinja_val *out) { return jinja_list_of(r, c->self, out); }
+static snug_status run_list(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return jinja_list_of(r, c->self, out);
+}
 
 static snug_status run_reverse(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
@@ -74,7 +77,8 @@ static snug_status run_join(jinja_run *r, const jinja_call *c, jinja_val *out)
     markup = r->autoescape && jinja_is_safe(sep);
     for (uint32_t i = 0; i < list.len; i++) {
         items[i] = list.u.items[i];
-        if (jinja_given(c->a[1])) JINJA_TRY(jinja_get_path(r, items[i], c->a[1], (jinja_val){0}, &items[i]));
+        if (jinja_given(c->a[1]))
+            JINJA_TRY(jinja_get_path(r, items[i], c->a[1], (jinja_val){0}, &items[i]));
         JINJA_TRY(jinja_to_str(r, items[i], &items[i]));
         markup = markup || (r->autoescape && jinja_is_safe(items[i]));
     }
@@ -131,13 +135,20 @@ static snug_status extreme(jinja_run *r, const jinja_call *c, jinja_op op, jinja
     return SNUG_OK;
 }
 
-static snug_status run_min(jinja_run *r, const jinja_call *c, jinja_val *out) { return extreme(r, c, OP_LT, out); }
-static snug_status run_max(jinja_run *r, const jinja_call *c, jinja_val *out) { return extreme(r, c, OP_GT, out); }
+static snug_status run_min(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return extreme(r, c, OP_LT, out);
+}
+static snug_status run_max(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return extreme(r, c, OP_GT, out);
+}
 
 /* ---- sorting ---- */
 
 /* One sort key: the values at each of the comma-separated paths, as a list. */
-static snug_status sort_key(jinja_run *r, jinja_val item, jinja_val attribute, bool ignore, jinja_val *out)
+static snug_status sort_key(jinja_run *r, jinja_val item, jinja_val attribute, bool ignore,
+                            jinja_val *out)
 {
     size_t n = 1;
     if (attribute.kind == VAL_STR) {
@@ -171,7 +182,8 @@ static snug_status run_sort(jinja_run *r, const jinja_call *c, jinja_val *out)
     JINJA_TRY(copy_items(r, list, &items));
     jinja_val *keys = jinja_alloc(r, list.len * sizeof *keys);
     if (keys == NULL) return SNUG_ELIMIT;
-    for (uint32_t i = 0; i < list.len; i++) JINJA_TRY(sort_key(r, items[i], c->a[2], !flag(c->a[1]), &keys[i]));
+    for (uint32_t i = 0; i < list.len; i++)
+        JINJA_TRY(sort_key(r, items[i], c->a[2], !flag(c->a[1]), &keys[i]));
     JINJA_TRY(jinja_sort(r, items, keys, list.len, flag(c->a[0])));
     *out = jinja_seq(VAL_LIST, items, list.len);
     return SNUG_OK;
@@ -183,11 +195,14 @@ static snug_status run_dictsort(jinja_run *r, const jinja_call *c, jinja_val *ou
     if (jinja_given(c->a[1])) {
         bool by_key = c->a[1].kind == VAL_STR && snug_eq_str(jinja_text(c->a[1]), "key");
         by_value = c->a[1].kind == VAL_STR && snug_eq_str(jinja_text(c->a[1]), "value");
-        if (!by_key && !by_value) return jinja_raise(r, "You can only sort by either \"key\" or \"value\"");
+        if (!by_key && !by_value)
+            return jinja_raise(r, "You can only sort by either \"key\" or \"value\"");
     }
-    if (c->self.kind != VAL_DICT) return jinja_raise(r, "dictsort takes a mapping, not %s", jinja_type_name(c->self));
+    if (c->self.kind != VAL_DICT)
+        return jinja_raise(r, "dictsort takes a mapping, not %s", jinja_type_name(c->self));
     const jinja_dict *d = c->self.u.dict;
-    jinja_val        *items = jinja_alloc(r, d->count * sizeof *items), *keys = jinja_alloc(r, d->count * sizeof *keys);
+    jinja_val        *items = jinja_alloc(r, d->count * sizeof *items),
+              *keys = jinja_alloc(r, d->count * sizeof *keys);
     if (items == NULL || keys == NULL) return SNUG_ELIMIT;
     for (uint32_t i = 0; i < d->count; i++) {
         keys[i] = by_value ? d->pairs[i].value : d->pairs[i].key;
@@ -199,7 +214,8 @@ static snug_status run_dictsort(jinja_run *r, const jinja_call *c, jinja_val *ou
     return SNUG_OK;
 }
 
-static snug_status make_group(jinja_run *r, jinja_val key, const jinja_val *items, size_t n, jinja_val *out)
+static snug_status make_group(jinja_run *r, jinja_val key, const jinja_val *items, size_t n,
+                              jinja_val *out)
 {
     JINJA_TRY(jinja_pair_of(r, key, jinja_seq(VAL_LIST, items, n), out));
     out->flags |= VAL_GROUP;
@@ -208,9 +224,10 @@ static snug_status make_group(jinja_run *r, jinja_val key, const jinja_val *item
 
 static snug_status run_groupby(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
-    jinja_val list, *items, *keys, *order, *groups, dflt = c->a[1].kind == VAL_NONE ? (jinja_val){0} : c->a[1];
-    size_t    n = 0;
-    bool      ignore = !flag(c->a[2]), same;
+    jinja_val list, *items, *keys, *order, *groups,
+        dflt = c->a[1].kind == VAL_NONE ? (jinja_val){0} : c->a[1];
+    size_t n = 0;
+    bool   ignore = !flag(c->a[2]), same;
     JINJA_TRY(jinja_list_of(r, c->self, &list));
     JINJA_TRY(copy_items(r, list, &items));
     keys = jinja_alloc(r, list.len * sizeof *keys);
@@ -239,7 +256,8 @@ static snug_status run_groupby(jinja_run *r, const jinja_call *c, jinja_val *out
 
 /* ---- items made when asked ---- */
 
-static snug_status start(jinja_run *r, const jinja_call *c, snug_status (*next)(jinja_run *, jinja_gen *, jinja_val *, bool *),
+static snug_status start(jinja_run *r, const jinja_call *c,
+                         snug_status (*next)(jinja_run *, jinja_gen *, jinja_val *, bool *),
                          jinja_gen **gen, jinja_val *out)
 {
     JINJA_TRY(jinja_gen_new(r, gen, out));
@@ -267,7 +285,8 @@ static snug_status find_named(jinja_run *r, jinja_gen *g, size_t at, const char 
     if (name.kind == VAL_STR) g->func = find(jinja_text(name));
     if (g->func == NULL) {
         JINJA_TRY(jinja_to_repr(r, name, &name));
-        return jinja_raise(r, "there is no %s named %.*s", what, name.len > 60 ? 60 : (int)name.len, name.u.s);
+        return jinja_raise(r, "there is no %s named %.*s", what, name.len > 60 ? 60 : (int)name.len,
+                           name.u.s);
     }
     g->args.pos += at + 1;
     g->args.pos_count -= at + 1;
@@ -290,14 +309,16 @@ static snug_status start_map(jinja_run *r, jinja_gen *g)
     }
     for (size_t i = 0; i < a->kw_count; i++) {
         if (snug_eq_str(a->kw[i].name, "attribute")) continue;
-        if (!snug_eq_str(a->kw[i].name, "default")) return jinja_raise(r, "Unexpected keyword argument '%.*s'", SNUG_SLICE(a->kw[i].name));
+        if (!snug_eq_str(a->kw[i].name, "default"))
+            return jinja_raise(r, "Unexpected keyword argument '%.*s'", SNUG_SLICE(a->kw[i].name));
         if (a->kw[i].value.kind != VAL_NONE) g->fill = a->kw[i].value;
     }
     return SNUG_OK;
 }
 
 /* Opens the source when the first item is asked for; an empty or false one gives nothing. */
-static snug_status begin(jinja_run *r, jinja_gen *g, snug_status (*prepare)(jinja_run *, jinja_gen *), bool *any)
+static snug_status begin(jinja_run *r, jinja_gen                                *g,
+                         snug_status (*prepare)(jinja_run *, jinja_gen *), bool *any)
 {
     *any = true;
     if (g->started) return SNUG_OK;
@@ -353,7 +374,8 @@ static snug_status next_select(jinja_run *r, jinja_gen *g, jinja_val *out, bool 
     return SNUG_OK;
 }
 
-static snug_status choose(jinja_run *r, const jinja_call *c, bool by_attr, bool reject, jinja_val *out)
+static snug_status choose(jinja_run *r, const jinja_call *c, bool by_attr, bool reject,
+                          jinja_val *out)
 {
     jinja_gen *g;
     JINJA_TRY(start(r, c, next_select, &g, out));
@@ -362,8 +384,14 @@ static snug_status choose(jinja_run *r, const jinja_call *c, bool by_attr, bool 
     return keep_args(r, c->args, &g->args);
 }
 
-static snug_status run_select(jinja_run *r, const jinja_call *c, jinja_val *out) { return choose(r, c, false, false, out); }
-static snug_status run_reject(jinja_run *r, const jinja_call *c, jinja_val *out) { return choose(r, c, false, true, out); }
+static snug_status run_select(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return choose(r, c, false, false, out);
+}
+static snug_status run_reject(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return choose(r, c, false, true, out);
+}
 
 static snug_status run_selectattr(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
@@ -427,7 +455,10 @@ static snug_status push(jinja_run *r, growing *l, jinja_val v)
     return jinja_step(r, 1);
 }
 
-static bool has_fill(const jinja_gen *g) { return jinja_given(g->fill) && g->fill.kind != VAL_NONE; }
+static bool has_fill(const jinja_gen *g)
+{
+    return jinja_given(g->fill) && g->fill.kind != VAL_NONE;
+}
 
 static snug_status next_batch(jinja_run *r, jinja_gen *g, jinja_val *out, bool *more)
 {
@@ -446,7 +477,8 @@ static snug_status next_batch(jinja_run *r, jinja_gen *g, jinja_val *out, bool *
         JINJA_TRY(push(r, &l, one));
     }
     if (!*more && l.n > 0) {
-        for (*more = true; has_fill(g) && (int64_t)l.n < (int64_t)g->n;) JINJA_TRY(push(r, &l, g->fill));
+        for (*more = true; has_fill(g) && (int64_t)l.n < (int64_t)g->n;)
+            JINJA_TRY(push(r, &l, g->fill));
     }
     *out = jinja_seq(VAL_LIST, l.items, l.n);
     return SNUG_OK;
@@ -525,7 +557,10 @@ const jinja_builtin jinja_filters_list[] = {
     {.name = "max", .run = run_max, .params = {"case_sensitive", "attribute"}},
     {.name = "sort", .run = run_sort, .params = {"reverse", "case_sensitive", "attribute"}},
     {.name = "dictsort", .run = run_dictsort, .params = {"case_sensitive", "by", "reverse"}},
-    {.name = "groupby", .run = run_groupby, .required = 1, .params = {"attribute", "default", "case_sensitive"}},
+    {.name = "groupby",
+     .run = run_groupby,
+     .required = 1,
+     .params = {"attribute", "default", "case_sensitive"}},
     {.name = "map", .run = run_map, .open = true},
     {.name = "select", .run = run_select, .open = true},
     {.name = "reject", .run = run_reject, .open = true},

@@ -36,7 +36,8 @@ static snug_status run_abs(jinja_run *r, const jinja_call *c, jinja_val *out)
         *out = jinja_float(fabs(c->self.u.d));
         return SNUG_OK;
     }
-    if (!jinja_is_int(c->self)) return jinja_raise(r, "bad operand type for abs(): '%s'", jinja_type_name(c->self));
+    if (!jinja_is_int(c->self))
+        return jinja_raise(r, "bad operand type for abs(): '%s'", jinja_type_name(c->self));
     jinja_wide w = jinja_wide_of(c->self);
     return jinja_int_of_wide(r, w < 0 ? -w : w, out);
 }
@@ -63,7 +64,8 @@ static snug_status run_int(jinja_run *r, const jinja_call *c, jinja_val *out)
     if (v.kind != VAL_STR) return SNUG_OK;
     JINJA_TRY(jinja_step(r, v.len / 32));
     bool base_ok = base == 0 || (base >= 2 && base <= 36);
-    if (base_ok && jinja_parse_int(jinja_text(v), (int)base, &w)) return jinja_int_of_wide(r, w, out);
+    if (base_ok && jinja_parse_int(jinja_text(v), (int)base, &w))
+        return jinja_int_of_wide(r, w, out);
     if (jinja_parse_float(jinja_text(v), &d) && isfinite(d)) return int_of_double(r, d, out);
     return SNUG_OK;
 }
@@ -73,8 +75,10 @@ static snug_status run_float(jinja_run *r, const jinja_call *c, jinja_val *out)
     double d;
     *out = jinja_given(c->a[0]) ? c->a[0] : jinja_float(0);
     if (c->self.kind == VAL_UNDEFINED) return jinja_undef_fail(r, c->self);
-    if (jinja_is_num(c->self)) *out = jinja_float(jinja_double_of(c->self));
-    else if (c->self.kind == VAL_STR && jinja_parse_float(jinja_text(c->self), &d)) *out = jinja_float(d);
+    if (jinja_is_num(c->self))
+        *out = jinja_float(jinja_double_of(c->self));
+    else if (c->self.kind == VAL_STR && jinja_parse_float(jinja_text(c->self), &d))
+        *out = jinja_float(d);
     return SNUG_OK;
 }
 
@@ -84,9 +88,11 @@ static snug_status round_to(jinja_run *r, jinja_val v, jinja_val digits, bool up
     jinja_val unit, scaled;
     JINJA_TRY(jinja_arith(r, OP_POW, jinja_int(10), digits, &unit));
     JINJA_TRY(jinja_arith(r, OP_MUL, v, unit, &scaled));
-    if (!jinja_is_num(scaled)) return jinja_raise(r, "must be real number, not %s", jinja_type_name(scaled));
+    if (!jinja_is_num(scaled))
+        return jinja_raise(r, "must be real number, not %s", jinja_type_name(scaled));
     if (scaled.kind == VAL_FLOAT) {
-        if (!isfinite(scaled.u.d)) return jinja_raise(r, "cannot convert float infinity or NaN to integer");
+        if (!isfinite(scaled.u.d))
+            return jinja_raise(r, "cannot convert float infinity or NaN to integer");
         JINJA_TRY(int_of_double(r, up ? ceil(scaled.u.d) : floor(scaled.u.d), &scaled));
     }
     return jinja_arith(r, OP_DIV, scaled, unit, out);
@@ -98,14 +104,18 @@ static snug_status run_round(jinja_run *r, const jinja_call *c, jinja_val *out)
     snug_slice method = SNUG_LIT("common");
     if (jinja_given(c->a[1])) method = c->a[1].kind == VAL_STR ? jinja_text(c->a[1]) : SNUG_EMPTY;
     if (snug_eq_str(method, "ceil") || snug_eq_str(method, "floor"))
-        return round_to(r, c->self, jinja_given(c->a[0]) ? c->a[0] : jinja_int(0), snug_eq_str(method, "ceil"), out);
-    if (!snug_eq_str(method, "common")) return jinja_raise(r, "method must be common, ceil or floor");
+        return round_to(r, c->self, jinja_given(c->a[0]) ? c->a[0] : jinja_int(0),
+                        snug_eq_str(method, "ceil"), out);
+    if (!snug_eq_str(method, "common"))
+        return jinja_raise(r, "method must be common, ceil or floor");
     /* round(x, None) of a float is an integer; with a number of digits it stays a float */
     if (c->a[0].kind == VAL_NONE && c->self.kind == VAL_FLOAT) {
-        if (!isfinite(c->self.u.d)) return jinja_raise(r, "cannot convert float infinity or NaN to integer");
+        if (!isfinite(c->self.u.d))
+            return jinja_raise(r, "cannot convert float infinity or NaN to integer");
         return int_of_double(r, rint(c->self.u.d), out);
     }
-    if (jinja_given(c->a[0]) && c->a[0].kind != VAL_NONE) JINJA_TRY(jinja_to_index(r, c->a[0], &digits));
+    if (jinja_given(c->a[0]) && c->a[0].kind != VAL_NONE)
+        JINJA_TRY(jinja_to_index(r, c->a[0], &digits));
     return jinja_round(r, c->self, digits, out);
 }
 
@@ -123,8 +133,10 @@ static snug_status run_filesizeformat(jinja_run *r, const jinja_call *c, jinja_v
         return jinja_raise(r, "could not convert string to float");
     n = v.u.d;
     snug_buf b = jinja_buf(r);
-    if (n == 1) snug_buf_puts(&b, "1 Byte");
-    else if (n < base) snug_buf_printf(&b, "%" PRId64 " Bytes", n < -9e18 ? INT64_MIN : (int64_t)n);
+    if (n == 1)
+        snug_buf_puts(&b, "1 Byte");
+    else if (n < base)
+        snug_buf_printf(&b, "%" PRId64 " Bytes", n < -9e18 ? INT64_MIN : (int64_t)n);
     else {
         size_t i = 0;
         while (i < 7 && n >= unit * base) {
@@ -174,8 +186,10 @@ static snug_status json_for_html(jinja_run *r, snug_buf *b, jinja_val *out)
     snug_buf safe = jinja_buf(r);
     for (size_t i = 0; i < b->len; i++) {
         char c = b->ptr[i];
-        if (c == '<' || c == '>' || c == '&' || c == '\'') snug_buf_printf(&safe, "\\u%04x", (unsigned)c);
-        else snug_buf_putc(&safe, c);
+        if (c == '<' || c == '>' || c == '&' || c == '\'')
+            snug_buf_printf(&safe, "\\u%04x", (unsigned)c);
+        else
+            snug_buf_putc(&safe, c);
     }
     snug_buf_deinit(b);
     JINJA_TRY(jinja_str_take(r, &safe, out));
@@ -193,7 +207,8 @@ static snug_status run_tojson(jinja_run *r, const jinja_call *c, jinja_val *out)
     JINJA_TRY(json_indent(r, c->a[1], &o));
     JINJA_TRY(json_separators(r, c->a[2], &o));
     snug_status st = jinja_put_json(r, &b, c->self, &o, 0);
-    if (st == SNUG_OK) return r->autoescape ? json_for_html(r, &b, out) : jinja_str_take(r, &b, out);
+    if (st == SNUG_OK)
+        return r->autoescape ? json_for_html(r, &b, out) : jinja_str_take(r, &b, out);
     snug_buf_deinit(&b);
     return st;
 }
@@ -207,7 +222,9 @@ static const jinja_builtin misc[] = {
     {.name = "float", .run = run_float, .params = {"default"}},
     {.name = "round", .run = run_round, .params = {"precision", "method"}},
     {.name = "filesizeformat", .run = run_filesizeformat, .params = {"binary"}},
-    {.name = "tojson", .run = run_tojson, .params = {"ensure_ascii", "indent", "separators", "sort_keys"}},
+    {.name = "tojson",
+     .run = run_tojson,
+     .params = {"ensure_ascii", "indent", "separators", "sort_keys"}},
     {.name = NULL},
 };
 

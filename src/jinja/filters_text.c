@@ -14,8 +14,14 @@ static snug_status change(jinja_run *r, const jinja_call *c, jinja_case to, jinj
     return jinja_change_case(r, s, to, out);
 }
 
-static snug_status run_upper(jinja_run *r, const jinja_call *c, jinja_val *out) { return change(r, c, CASE_UPPER, out); }
-static snug_status run_lower(jinja_run *r, const jinja_call *c, jinja_val *out) { return change(r, c, CASE_LOWER, out); }
+static snug_status run_upper(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return change(r, c, CASE_UPPER, out);
+}
+static snug_status run_lower(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return change(r, c, CASE_LOWER, out);
+}
 
 static snug_status run_capitalize(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
@@ -38,13 +44,16 @@ static snug_status run_title(jinja_run *r, const jinja_call *c, jinja_val *out)
         bool     gap = false;
         for (size_t i = 0, n = jinja_map_case(cp, CASE_UPPER, upper); i < n; i++)
             snug_buf_put(&b, room, snug_utf8_put(upper[i], room));
-        gap = cp == '-' || jinja_is_space(cp) || (cp < 0x80 && cp != 0 && strchr("({[<", (int)cp) != NULL);
+        gap = cp == '-' || jinja_is_space(cp) ||
+              (cp < 0x80 && cp != 0 && strchr("({[<", (int)cp) != NULL);
         (void)from;
         if (gap) continue;
         for (end = at; end < text.len;) {
             size_t next = end;
             cp = jinja_utf8_at(text, &next);
-            if (cp == '-' || jinja_is_space(cp) || (cp < 0x80 && cp != 0 && strchr("({[<", (int)cp) != NULL)) break;
+            if (cp == '-' || jinja_is_space(cp) ||
+                (cp < 0x80 && cp != 0 && strchr("({[<", (int)cp) != NULL))
+                break;
             end = next;
         }
         SNUG_TRY(jinja_change_case(r, jinja_sub(s, at, end), CASE_LOWER, &rest));
@@ -63,7 +72,8 @@ static snug_status run_trim(jinja_run *r, const jinja_call *c, jinja_val *out)
     snug_slice chars = SNUG_EMPTY, got;
     bool       given = jinja_given(c->a[0]) && c->a[0].kind != VAL_NONE;
     JINJA_TRY(jinja_to_str(r, c->self, &s));
-    if (given && c->a[0].kind != VAL_STR) return jinja_raise(r, "trim takes characters, not %s", jinja_type_name(c->a[0]));
+    if (given && c->a[0].kind != VAL_STR)
+        return jinja_raise(r, "trim takes characters, not %s", jinja_type_name(c->a[0]));
     if (given) chars = jinja_text(c->a[0]);
     got = jinja_strip(jinja_text(s), given ? &chars : NULL, true, true);
     *out = s;
@@ -79,10 +89,13 @@ static snug_status run_replace(jinja_run *r, const jinja_call *c, jinja_val *out
     JINJA_TRY(jinja_to_str(r, c->self, &s));
     JINJA_TRY(jinja_to_str(r, c->a[0], &old));
     JINJA_TRY(jinja_to_str(r, c->a[1], &new));
-    if (jinja_given(c->a[2]) && c->a[2].kind != VAL_NONE) JINJA_TRY(jinja_to_index(r, c->a[2], &count));
-    if (!r->autoescape) s.flags &= (uint8_t)~VAL_SAFE;
+    if (jinja_given(c->a[2]) && c->a[2].kind != VAL_NONE)
+        JINJA_TRY(jinja_to_index(r, c->a[2], &count));
+    if (!r->autoescape)
+        s.flags &= (uint8_t)~VAL_SAFE;
     else {
-        if (jinja_is_safe(old) || (jinja_is_safe(new) && !jinja_is_safe(s))) JINJA_TRY(jinja_escape(r, s, &s));
+        if (jinja_is_safe(old) || (jinja_is_safe(new) && !jinja_is_safe(s)))
+            JINJA_TRY(jinja_escape(r, s, &s));
         if (jinja_is_safe(s)) { /* what goes into markup is escaped, what is looked for as well */
             JINJA_TRY(jinja_escape(r, new, &new));
             if (!jinja_is_safe(old)) JINJA_TRY(jinja_escape(r, old, &old));
@@ -93,18 +106,20 @@ static snug_status run_replace(jinja_run *r, const jinja_call *c, jinja_val *out
 
 static snug_status run_center(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
-    jinja_val       s, width = jinja_given(c->a[0]) ? c->a[0] : jinja_int(80);
-    jinja_args      args = {.pos = &width, .pos_count = 1};
+    jinja_val  s, width = jinja_given(c->a[0]) ? c->a[0] : jinja_int(80);
+    jinja_args args = {.pos = &width, .pos_count = 1};
     JINJA_TRY(jinja_to_str(r, c->self, &s));
     return jinja_call_builtin(r, jinja_find_method(VAL_STR, SNUG_LIT("center")), s, &args, out);
 }
 
-static snug_status indent_lines(jinja_run *r, jinja_val s, jinja_val unit, bool first, bool blank, jinja_val *out)
+static snug_status indent_lines(jinja_run *r, jinja_val s, jinja_val unit, bool first, bool blank,
+                                jinja_val *out)
 {
     jinja_val lines, whole = s;
     snug_buf  b = jinja_buf(r);
-    JINJA_TRY(jinja_join(r, (jinja_val){.kind = VAL_STR, .flags = s.flags, .len = s.len, .u.s = s.u.s},
-                         (jinja_val){.kind = VAL_STR, .flags = s.flags, .len = 1, .u.s = "\n"}, &whole));
+    JINJA_TRY(
+        jinja_join(r, (jinja_val){.kind = VAL_STR, .flags = s.flags, .len = s.len, .u.s = s.u.s},
+                   (jinja_val){.kind = VAL_STR, .flags = s.flags, .len = 1, .u.s = "\n"}, &whole));
     JINJA_TRY(jinja_splitlines(r, whole, false, &lines));
     if (first) snug_buf_put_slice(&b, jinja_text(unit));
     for (uint32_t i = 0; i < lines.len && !b.full; i++) {
@@ -122,7 +137,8 @@ static snug_status run_indent(jinja_run *r, const jinja_call *c, jinja_val *out)
     jinja_val unit = c->a[0];
     int64_t   width = 4;
     if (c->self.kind == VAL_UNDEFINED) return jinja_undef_fail(r, c->self);
-    if (c->self.kind != VAL_STR) return jinja_raise(r, "indent takes a string, not %s", jinja_type_name(c->self));
+    if (c->self.kind != VAL_STR)
+        return jinja_raise(r, "indent takes a string, not %s", jinja_type_name(c->self));
     if (unit.kind != VAL_STR) {
         if (jinja_given(unit)) JINJA_TRY(jinja_to_index(r, unit, &width));
         JINJA_TRY(jinja_repeat(r, jinja_lit(" "), width, &unit));
@@ -130,8 +146,14 @@ static snug_status run_indent(jinja_run *r, const jinja_call *c, jinja_val *out)
     return indent_lines(r, c->self, unit, flag(c->a[1]), flag(c->a[2]), out);
 }
 
-static snug_status run_string(jinja_run *r, const jinja_call *c, jinja_val *out) { return jinja_to_str(r, c->self, out); }
-static snug_status run_escape(jinja_run *r, const jinja_call *c, jinja_val *out) { return jinja_escape(r, c->self, out); }
+static snug_status run_string(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return jinja_to_str(r, c->self, out);
+}
+static snug_status run_escape(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return jinja_escape(r, c->self, out);
+}
 
 static snug_status run_safe(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
@@ -152,15 +174,19 @@ static snug_status run_truncate(jinja_run *r, const jinja_call *c, jinja_val *ou
     jinja_val s = c->self, end = jinja_given(c->a[2]) ? c->a[2] : jinja_lit("...");
     int64_t   length = 255, leeway = 5, n;
     if (jinja_given(c->a[0])) JINJA_TRY(jinja_to_index(r, c->a[0], &length));
-    if (jinja_given(c->a[3]) && c->a[3].kind != VAL_NONE) JINJA_TRY(jinja_to_index(r, c->a[3], &leeway));
-    if (end.kind != VAL_STR) return jinja_raise(r, "truncate ends with a string, not %s", jinja_type_name(end));
+    if (jinja_given(c->a[3]) && c->a[3].kind != VAL_NONE)
+        JINJA_TRY(jinja_to_index(r, c->a[3], &leeway));
+    if (end.kind != VAL_STR)
+        return jinja_raise(r, "truncate ends with a string, not %s", jinja_type_name(end));
     int64_t end_chars = (int64_t)jinja_chars(end);
-    if (length < end_chars) return jinja_raise(r, "expected length >= %" PRId64 ", got %" PRId64, end_chars, length);
+    if (length < end_chars)
+        return jinja_raise(r, "expected length >= %" PRId64 ", got %" PRId64, end_chars, length);
     if (leeway < 0) return jinja_raise(r, "expected leeway >= 0, got %" PRId64, leeway);
     JINJA_TRY(jinja_len(r, s, &n));
     *out = s;
     if (length > INT64_MAX - leeway || n <= length + leeway) return SNUG_OK;
-    if (s.kind != VAL_STR) return jinja_raise(r, "truncate takes a string, not %s", jinja_type_name(s));
+    if (s.kind != VAL_STR)
+        return jinja_raise(r, "truncate takes a string, not %s", jinja_type_name(s));
     size_t to = jinja_offset(s, (size_t)(length - end_chars));
     if (!flag(c->a[1])) {
         size_t space = snug_rindex((snug_slice){s.u.s, to}, ' ');
@@ -202,7 +228,8 @@ static snug_status run_format(jinja_run *r, const jinja_call *c, jinja_val *out)
         return jinja_percent(r, s, jinja_seq(VAL_TUPLE, items, a->pos_count), out);
     }
     JINJA_TRY(jinja_dict_new(r, a->kw_count, &d));
-    for (size_t i = 0; i < a->kw_count; i++) JINJA_TRY(jinja_dict_put(r, d, jinja_str(a->kw[i].name), a->kw[i].value));
+    for (size_t i = 0; i < a->kw_count; i++)
+        JINJA_TRY(jinja_dict_put(r, d, jinja_str(a->kw[i].name), a->kw[i].value));
     return jinja_percent(r, s, (jinja_val){.kind = VAL_DICT, .u.dict = d}, out);
 }
 
@@ -212,11 +239,14 @@ static void put_quoted(snug_buf *b, snug_slice s, bool query)
 {
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
-        bool plain = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_' || c == '.' ||
-                     c == '-' || c == '~' || (c == '/' && !query);
-        if (plain) snug_buf_putc(b, c);
-        else if (c == ' ' && query) snug_buf_putc(b, '+');
-        else snug_buf_printf(b, "%%%02X", (unsigned)(unsigned char)c);
+        bool plain = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+                     c == '_' || c == '.' || c == '-' || c == '~' || (c == '/' && !query);
+        if (plain)
+            snug_buf_putc(b, c);
+        else if (c == ' ' && query)
+            snug_buf_putc(b, '+');
+        else
+            snug_buf_printf(b, "%%%02X", (unsigned)(unsigned char)c);
     }
 }
 
@@ -284,7 +314,8 @@ static snug_status run_xmlattr(jinja_run *r, const jinja_call *c, jinja_val *out
     snug_buf    b = jinja_buf(r);
     snug_status st = SNUG_OK;
     bool        space = !jinja_given(c->a[0]) || flag(c->a[0]);
-    if (c->self.kind != VAL_DICT) SNUG_TRY(jinja_raise(r, "xmlattr takes a mapping, not %s", jinja_type_name(c->self)));
+    if (c->self.kind != VAL_DICT)
+        SNUG_TRY(jinja_raise(r, "xmlattr takes a mapping, not %s", jinja_type_name(c->self)));
     for (uint32_t i = 0; i < c->self.u.dict->count; i++) {
         jinja_pair p = c->self.u.dict->pairs[i];
         if (p.value.kind == VAL_NONE || p.value.kind == VAL_UNDEFINED) continue;

@@ -11,14 +11,14 @@
 enum { WIDTH_MAX = 1000000, PRECISION_MAX = 10000 };
 
 typedef struct layout {
-    char       fill[4];
-    size_t     fill_len;
-    char       align; /* < > ^ = or 0 for the kind's own */
-    char       sign;  /* + or space or 0 */
-    char       group; /* , or _ or 0 */
-    char       type;  /* 0: none given */
-    bool       alt;
-    int64_t    width, precision; /* precision -1: none */
+    char    fill[4];
+    size_t  fill_len;
+    char    align; /* < > ^ = or 0 for the kind's own */
+    char    sign;  /* + or space or 0 */
+    char    group; /* , or _ or 0 */
+    char    type;  /* 0: none given */
+    bool    alt;
+    int64_t width, precision; /* precision -1: none */
 } layout;
 
 /* ---- laying out ---- */
@@ -31,7 +31,8 @@ static void put_fill(snug_buf *b, const layout *l, int64_t n)
 /* prefix (sign, 0x) and body in `width` columns; `=` puts the fill between them. */
 static void put_padded(snug_buf *b, const layout *l, snug_slice prefix, snug_slice body, char align)
 {
-    int64_t n = (int64_t)(jinja_utf8_count(prefix) + jinja_utf8_count(body)), gap = l->width > n ? l->width - n : 0;
+    int64_t n = (int64_t)(jinja_utf8_count(prefix) + jinja_utf8_count(body)),
+            gap = l->width > n ? l->width - n : 0;
     if (l->align != 0) align = l->align;
     int64_t left = align == '<' || align == '=' ? 0 : align == '^' ? gap / 2 : gap;
     put_fill(b, l, left);
@@ -41,7 +42,10 @@ static void put_padded(snug_buf *b, const layout *l, snug_slice prefix, snug_sli
     if (align != '=') put_fill(b, l, gap - left);
 }
 
-static size_t grouped_len(size_t digits, size_t each) { return digits + (digits == 0 ? 0 : (digits - 1) / each); }
+static size_t grouped_len(size_t digits, size_t each)
+{
+    return digits + (digits == 0 ? 0 : (digits - 1) / each);
+}
 
 /* Digits with separators, and with zeros in front when zeros are the fill. */
 static void put_grouped(snug_buf *b, const layout *l, snug_slice digits, size_t each, size_t room)
@@ -56,13 +60,17 @@ static void put_grouped(snug_buf *b, const layout *l, snug_slice digits, size_t 
 }
 
 /* A number: sign or base prefix, whole digits, the rest (".5", "e+10", "%"). */
-static void put_number(snug_buf *b, const layout *l, snug_slice prefix, snug_slice whole, snug_slice rest)
+static void put_number(snug_buf *b, const layout *l, snug_slice prefix, snug_slice whole,
+                       snug_slice rest)
 {
     SNUG_AUTO(snug_buf) body = snug_buf_init(SIZE_MAX >> 2);
     size_t each = l->type == 'x' || l->type == 'X' || l->type == 'o' || l->type == 'b' ? 4 : 3;
-    size_t taken = prefix.len + rest.len, room = (size_t)l->width > taken ? (size_t)l->width - taken : 0;
-    if (l->group != 0) put_grouped(&body, l, whole, each, room);
-    else snug_buf_put_slice(&body, whole);
+    size_t taken = prefix.len + rest.len,
+           room = (size_t)l->width > taken ? (size_t)l->width - taken : 0;
+    if (l->group != 0)
+        put_grouped(&body, l, whole, each, room);
+    else
+        snug_buf_put_slice(&body, whole);
     snug_buf_put_slice(&body, rest);
     put_padded(b, l, prefix, snug_buf_slice(&body), '>');
 }
@@ -117,13 +125,19 @@ static void put_float(snug_buf *b, const layout *l, double d)
     size_t n = sign_of(prefix, l, signbit(d) && !isnan(d));
     char   type = l->type == '%' ? 'f' : l->type == 'n' ? 'g' : l->type;
     double size = l->type == '%' ? fabs(d) * 100 : fabs(d);
-    if (!isfinite(d)) snug_buf_puts(&text, type == 'F' || type == 'E' || type == 'G' ? (isnan(d) ? "NAN" : "INF") : isnan(d) ? "nan" : "inf");
-    else if (type == 0 && l->precision < 0) jinja_put_float(&text, size);
+    if (!isfinite(d))
+        snug_buf_puts(&text, type == 'F' || type == 'E' || type == 'G' ? (isnan(d) ? "NAN" : "INF")
+                             : isnan(d)                                ? "nan"
+                                                                       : "inf");
+    else if (type == 0 && l->precision < 0)
+        jinja_put_float(&text, size);
     else if (type == 0) {
         jinja_put_double(&text, 'g', l->precision == 0 ? 1 : (int)l->precision, l->alt, size);
         snug_slice s = snug_buf_slice(&text);
-        if (snug_index(s, '.') == SIZE_MAX && snug_index(s, 'e') == SIZE_MAX) snug_buf_puts(&text, ".0");
-    } else jinja_put_double(&text, type, l->precision < 0 ? 6 : (int)l->precision, l->alt, size);
+        if (snug_index(s, '.') == SIZE_MAX && snug_index(s, 'e') == SIZE_MAX)
+            snug_buf_puts(&text, ".0");
+    } else
+        jinja_put_double(&text, type, l->precision < 0 ? 6 : (int)l->precision, l->alt, size);
     if (l->type == '%') snug_buf_putc(&text, '%');
     snug_slice s = snug_buf_slice(&text);
     size_t     whole = 0;
@@ -140,7 +154,8 @@ static void put_text(snug_buf *b, const layout *l, jinja_val text)
 static snug_status put_char(jinja_run *r, snug_buf *b, const layout *l, jinja_wide w, char align)
 {
     char room[4];
-    if (w < 0 || w > 0x10ffff || (w >= 0xd800 && w < 0xe000)) return jinja_raise(r, "%%c arg not in range(0x110000)");
+    if (w < 0 || w > 0x10ffff || (w >= 0xd800 && w < 0xe000))
+        return jinja_raise(r, "%%c arg not in range(0x110000)");
     put_padded(b, l, SNUG_LIT(""), (snug_slice){room, snug_utf8_put((uint32_t)w, room)}, align);
     return SNUG_OK;
 }
@@ -152,10 +167,14 @@ static snug_status to_ascii(jinja_run *r, jinja_val v, jinja_val *out)
     JINJA_TRY(jinja_to_repr(r, v, &v));
     for (size_t at = 0; at < v.len;) {
         uint32_t cp = jinja_utf8_at(jinja_text(v), &at);
-        if (cp < 0x80) snug_buf_putc(&b, (char)cp);
-        else if (cp < 0x100) snug_buf_printf(&b, "\\x%02" PRIx32, cp);
-        else if (cp < 0x10000) snug_buf_printf(&b, "\\u%04" PRIx32, cp);
-        else snug_buf_printf(&b, "\\U%08" PRIx32, cp);
+        if (cp < 0x80)
+            snug_buf_putc(&b, (char)cp);
+        else if (cp < 0x100)
+            snug_buf_printf(&b, "\\x%02" PRIx32, cp);
+        else if (cp < 0x10000)
+            snug_buf_printf(&b, "\\u%04" PRIx32, cp);
+        else
+            snug_buf_printf(&b, "\\U%08" PRIx32, cp);
     }
     return jinja_str_take(r, &b, out);
 }
@@ -163,13 +182,13 @@ static snug_status to_ascii(jinja_run *r, jinja_val v, jinja_val *out)
 /* ---- % ---- */
 
 typedef struct percent {
-    jinja_run  *r;
-    snug_slice  fmt;
-    size_t      at;
-    jinja_val   values;
-    uint32_t    used;   /* of a tuple */
-    bool        single, taken, mapping, markup;
-    snug_buf    out;
+    jinja_run *r;
+    snug_slice fmt;
+    size_t     at;
+    jinja_val  values;
+    uint32_t   used; /* of a tuple */
+    bool       single, taken, mapping, markup;
+    snug_buf   out;
 } percent;
 
 static snug_status next_value(percent *p, jinja_val *out)
@@ -193,16 +212,18 @@ static snug_status take_size(percent *p, int64_t max, int64_t *out)
         if (!jinja_is_int(v)) return jinja_raise(p->r, "* wants int");
         JINJA_TRY(jinja_to_index(p->r, v, out));
     } else {
-        for (*out = 0; peek(p) >= '0' && peek(p) <= '9' && *out <= max; p->at++) *out = *out * 10 + (peek(p) - '0');
+        for (*out = 0; peek(p) >= '0' && peek(p) <= '9' && *out <= max; p->at++)
+            *out = *out * 10 + (peek(p) - '0');
     }
-    if (*out > max || *out < -max) return jinja_limit(p->r, "a width or precision beyond %" PRId64, max);
+    if (*out > max || *out < -max)
+        return jinja_limit(p->r, "a width or precision beyond %" PRId64, max);
     return SNUG_OK;
 }
 
 /* %(name) */
 static snug_status take_key(percent *p, jinja_val *out, bool *given)
 {
-    size_t   from = p->at + 1, depth = 1;
+    size_t from = p->at + 1, depth = 1;
     *given = peek(p) == '(';
     if (!*given) return SNUG_OK;
     if (p->values.kind != VAL_DICT) return jinja_raise(p->r, "format requires a mapping");
@@ -252,9 +273,12 @@ static snug_status take_flags(percent *p, layout *l)
 
 static snug_status percent_text(percent *p, layout *l, jinja_val v)
 {
-    if (l->type == 'a') JINJA_TRY(to_ascii(p->r, v, &v));
-    else if (l->type == 'r') JINJA_TRY(jinja_to_repr(p->r, v, &v));
-    else JINJA_TRY(jinja_to_str(p->r, v, &v));
+    if (l->type == 'a')
+        JINJA_TRY(to_ascii(p->r, v, &v));
+    else if (l->type == 'r')
+        JINJA_TRY(jinja_to_repr(p->r, v, &v));
+    else
+        JINJA_TRY(jinja_to_str(p->r, v, &v));
     if (p->markup) JINJA_TRY(jinja_escape(p->r, v, &v));
     if (l->align == '=') { /* zeros are for numbers only */
         l->align = 0;
@@ -269,11 +293,14 @@ static snug_status percent_int(percent *p, layout *l, jinja_val v)
 {
     jinja_val w = v;
     if (v.kind == VAL_FLOAT && l->type == 'd') {
-        if (!isfinite(v.u.d) || fabs(v.u.d) >= 3e19) return jinja_raise(p->r, "cannot convert this float to an integer");
+        if (!isfinite(v.u.d) || fabs(v.u.d) >= 3e19)
+            return jinja_raise(p->r, "cannot convert this float to an integer");
         JINJA_TRY(jinja_int_of_wide(p->r, (jinja_wide)v.u.d, &w));
     }
     if (v.kind == VAL_UNDEFINED) return jinja_undef_fail(p->r, v);
-    if (!jinja_is_int(w)) return jinja_raise(p->r, "%%%c format: a number is required, not %s", l->type, jinja_type_name(v));
+    if (!jinja_is_int(w))
+        return jinja_raise(p->r, "%%%c format: a number is required, not %s", l->type,
+                           jinja_type_name(v));
     put_int(&p->out, *l, jinja_wide_of(w), true);
     return SNUG_OK;
 }
@@ -294,7 +321,8 @@ static snug_status percent_one(percent *p)
         return SNUG_OK;
     }
     if (strchr("srascdiuoxXeEfFgG", l.type) == NULL)
-        return jinja_raise(p->r, "unsupported format character (0x%x)", (unsigned)(unsigned char)l.type);
+        return jinja_raise(p->r, "unsupported format character (0x%x)",
+                           (unsigned)(unsigned char)l.type);
     if (!keyed) JINJA_TRY(next_value(p, &v));
     if (l.type == 'i' || l.type == 'u') l.type = 'd';
     if (l.type == 's' || l.type == 'r' || l.type == 'a') return percent_text(p, &l, v);
@@ -309,9 +337,11 @@ static snug_status percent_one(percent *p)
         if (!jinja_is_int(v)) return jinja_raise(p->r, "%%c requires int or char");
         return put_char(p->r, &p->out, &l, jinja_wide_of(v), '>');
     }
-    if (l.type == 'd' || l.type == 'o' || l.type == 'x' || l.type == 'X') return percent_int(p, &l, v);
+    if (l.type == 'd' || l.type == 'o' || l.type == 'x' || l.type == 'X')
+        return percent_int(p, &l, v);
     if (v.kind == VAL_UNDEFINED) return jinja_undef_fail(p->r, v);
-    if (!jinja_is_num(v)) return jinja_raise(p->r, "must be real number, not %s", jinja_type_name(v));
+    if (!jinja_is_num(v))
+        return jinja_raise(p->r, "must be real number, not %s", jinja_type_name(v));
     if (!isfinite(jinja_double_of(v)) && l.align == '=') l.fill[0] = '0';
     put_float(&p->out, &l, jinja_double_of(v));
     return SNUG_OK;
@@ -330,22 +360,25 @@ static snug_status percent_all(percent *p)
         JINJA_TRY(jinja_step(p->r, 1 + p->out.len / 4096));
     }
     bool left = p->single ? !p->taken && !p->mapping : p->used < p->values.len;
-    return left ? jinja_raise(p->r, "not all arguments converted during string formatting") : SNUG_OK;
+    return left ? jinja_raise(p->r, "not all arguments converted during string formatting")
+                : SNUG_OK;
 }
 
 snug_status jinja_percent(jinja_run *r, jinja_val fmt, jinja_val values, jinja_val *out)
 {
-    percent p = {.r = r,
-                 .fmt = jinja_text(fmt),
-                 .values = values,
-                 .single = values.kind != VAL_TUPLE,
-                 .mapping = values.kind == VAL_DICT || values.kind == VAL_LIST || values.kind == VAL_RANGE ||
-                            values.kind == VAL_UNDEFINED,
-                 .markup = jinja_is_safe(fmt),
-                 .out = jinja_buf(r)};
+    percent     p = {.r = r,
+                     .fmt = jinja_text(fmt),
+                     .values = values,
+                     .single = values.kind != VAL_TUPLE,
+                     .mapping = values.kind == VAL_DICT || values.kind == VAL_LIST ||
+                                values.kind == VAL_RANGE || values.kind == VAL_UNDEFINED,
+                     .markup = jinja_is_safe(fmt),
+                     .out = jinja_buf(r)};
     snug_status st = percent_all(&p);
-    if (st == SNUG_OK) st = jinja_str_take(r, &p.out, out);
-    else snug_buf_deinit(&p.out);
+    if (st == SNUG_OK)
+        st = jinja_str_take(r, &p.out, out);
+    else
+        snug_buf_deinit(&p.out);
     if (st == SNUG_OK && p.markup) out->flags |= VAL_SAFE;
     return st;
 }
@@ -382,14 +415,19 @@ static snug_status parse_spec(jinja_run *r, snug_slice s, layout *l)
         }
         at++;
     }
-    for (; at < s.len && s.ptr[at] >= '0' && s.ptr[at] <= '9' && l->width <= WIDTH_MAX; at++) l->width = l->width * 10 + (s.ptr[at] - '0');
+    for (; at < s.len && s.ptr[at] >= '0' && s.ptr[at] <= '9' && l->width <= WIDTH_MAX; at++)
+        l->width = l->width * 10 + (s.ptr[at] - '0');
     if (at < s.len && (s.ptr[at] == ',' || s.ptr[at] == '_')) l->group = s.ptr[at++];
     if (at < s.len && s.ptr[at] == '.') {
-        if (++at >= s.len || s.ptr[at] < '0' || s.ptr[at] > '9') return jinja_raise(r, "Format specifier missing precision");
-        for (l->precision = 0; at < s.len && s.ptr[at] >= '0' && s.ptr[at] <= '9' && l->precision <= PRECISION_MAX; at++)
+        if (++at >= s.len || s.ptr[at] < '0' || s.ptr[at] > '9')
+            return jinja_raise(r, "Format specifier missing precision");
+        for (l->precision = 0;
+             at < s.len && s.ptr[at] >= '0' && s.ptr[at] <= '9' && l->precision <= PRECISION_MAX;
+             at++)
             l->precision = l->precision * 10 + (s.ptr[at] - '0');
     }
-    if (l->width > WIDTH_MAX || l->precision > PRECISION_MAX) return jinja_limit(r, "a width or precision in a format is too large");
+    if (l->width > WIDTH_MAX || l->precision > PRECISION_MAX)
+        return jinja_limit(r, "a width or precision in a format is too large");
     if (at < s.len) l->type = s.ptr[at++];
     if (at < s.len) return jinja_raise(r, "Invalid format specifier");
     return SNUG_OK;
@@ -397,7 +435,8 @@ static snug_status parse_spec(jinja_run *r, snug_slice s, layout *l)
 
 static snug_status bad_code(jinja_run *r, char type, jinja_val v)
 {
-    return jinja_raise(r, "Unknown format code '%c' for object of type '%s'", type, jinja_type_name(v));
+    return jinja_raise(r, "Unknown format code '%c' for object of type '%s'", type,
+                       jinja_type_name(v));
 }
 
 static snug_status spec_int(jinja_run *r, snug_buf *b, layout *l, jinja_val v)
@@ -408,13 +447,16 @@ static snug_status spec_int(jinja_run *r, snug_buf *b, layout *l, jinja_val v)
         return SNUG_OK;
     }
     if (strchr("bcdoxX", l->type) == NULL) return bad_code(r, l->type, v);
-    if (l->precision >= 0) return jinja_raise(r, "Precision not allowed in integer format specifier");
+    if (l->precision >= 0)
+        return jinja_raise(r, "Precision not allowed in integer format specifier");
     if (l->type == 'c') {
-        if (l->sign != 0) return jinja_raise(r, "Sign not allowed with integer format specifier 'c'");
+        if (l->sign != 0)
+            return jinja_raise(r, "Sign not allowed with integer format specifier 'c'");
         if (l->alt || l->group != 0) return jinja_raise(r, "Cannot specify '#' or ',' with 'c'.");
         return put_char(r, b, l, jinja_wide_of(v), '>');
     }
-    if (l->group == ',' && l->type != 'd') return jinja_raise(r, "Cannot specify ',' with '%c'.", l->type);
+    if (l->group == ',' && l->type != 'd')
+        return jinja_raise(r, "Cannot specify ',' with '%c'.", l->type);
     put_int(b, *l, jinja_wide_of(v), false);
     return SNUG_OK;
 }
@@ -425,7 +467,8 @@ static snug_status spec_str(jinja_run *r, snug_buf *b, layout *l, jinja_val v)
     if (l->sign != 0) return jinja_raise(r, "Sign not allowed in string format specifier");
     if (l->alt) return jinja_raise(r, "Alternate form (#) not allowed in string format specifier");
     if (l->group != 0) return jinja_raise(r, "Cannot specify '%c' with 's'.", l->group);
-    if (l->align == '=' && l->fill[0] != '0') return jinja_raise(r, "'=' alignment not allowed in string format specifier");
+    if (l->align == '=' && l->fill[0] != '0')
+        return jinja_raise(r, "'=' alignment not allowed in string format specifier");
     if (l->align == '=') l->align = '<';
     put_text(b, l, v);
     return SNUG_OK;
@@ -462,10 +505,14 @@ static snug_status first_value(braces *f, snug_slice name, jinja_val *out)
 {
     uint64_t n;
     if (name.len == 0) {
-        if (f->next < 0) return jinja_raise(f->r, "cannot switch from manual field specification to automatic field numbering");
+        if (f->next < 0)
+            return jinja_raise(
+                f->r, "cannot switch from manual field specification to automatic field numbering");
         n = (uint64_t)f->next++;
     } else if (snug_parse_u64(name, &n)) {
-        if (f->next > 0) return jinja_raise(f->r, "cannot switch from manual field specification to automatic field numbering");
+        if (f->next > 0)
+            return jinja_raise(
+                f->r, "cannot switch from manual field specification to automatic field numbering");
         f->next = -1;
     } else {
         for (size_t i = 0; i < f->args->kw_count; i++) {
@@ -473,9 +520,12 @@ static snug_status first_value(braces *f, snug_slice name, jinja_val *out)
             *out = f->args->kw[i].value;
             return SNUG_OK;
         }
-        return jinja_raise(f->r, "format() was given no '%.*s'", name.len > 60 ? 60 : (int)name.len, name.ptr);
+        return jinja_raise(f->r, "format() was given no '%.*s'", name.len > 60 ? 60 : (int)name.len,
+                           name.ptr);
     }
-    if (n >= f->args->pos_count) return jinja_raise(f->r, "Replacement index %" PRIu64 " out of range for positional args tuple", n);
+    if (n >= f->args->pos_count)
+        return jinja_raise(
+            f->r, "Replacement index %" PRIu64 " out of range for positional args tuple", n);
     *out = f->args->pos[n];
     return SNUG_OK;
 }
@@ -523,12 +573,17 @@ static snug_status put_field(braces *f, snug_buf *b, snug_slice inside, unsigned
     JINJA_TRY(field_value(f, snug_sub(inside, 0, at), &v));
     if (at < inside.len && inside.ptr[at] == '!') {
         char how = at + 1 < inside.len ? inside.ptr[at + 1] : '\0';
-        if (how == 'r') JINJA_TRY(jinja_to_repr(f->r, v, &v));
-        else if (how == 's') JINJA_TRY(jinja_to_str(f->r, v, &v));
-        else if (how == 'a') JINJA_TRY(to_ascii(f->r, v, &v));
-        else return jinja_raise(f->r, "Unknown conversion specifier in format string");
+        if (how == 'r')
+            JINJA_TRY(jinja_to_repr(f->r, v, &v));
+        else if (how == 's')
+            JINJA_TRY(jinja_to_str(f->r, v, &v));
+        else if (how == 'a')
+            JINJA_TRY(to_ascii(f->r, v, &v));
+        else
+            return jinja_raise(f->r, "Unknown conversion specifier in format string");
         at += 2;
-        if (at < inside.len && inside.ptr[at] != ':') return jinja_raise(f->r, "expected ':' after conversion specifier");
+        if (at < inside.len && inside.ptr[at] != ':')
+            return jinja_raise(f->r, "expected ':' after conversion specifier");
     }
     snug_slice spec = snug_sub(inside, at + 1, SIZE_MAX);
     if (snug_index(spec, '{') == SIZE_MAX) return put_value(f->r, b, v, spec, f->markup);
@@ -581,12 +636,14 @@ static snug_status put_braces(braces *f, snug_buf *b, snug_slice s, unsigned dep
 
 snug_status jinja_format(jinja_run *r, jinja_val fmt, const jinja_args *args, jinja_val *out)
 {
-    braces      f = {.r = r, .args = args, .markup = jinja_is_safe(fmt)};
-    snug_buf    b = jinja_buf(r);
+    braces   f = {.r = r, .args = args, .markup = jinja_is_safe(fmt)};
+    snug_buf b = jinja_buf(r);
     JINJA_TRY(jinja_step(r, fmt.len / 32));
     snug_status st = put_braces(&f, &b, jinja_text(fmt), 1);
-    if (st == SNUG_OK) st = jinja_str_take(r, &b, out);
-    else snug_buf_deinit(&b);
+    if (st == SNUG_OK)
+        st = jinja_str_take(r, &b, out);
+    else
+        snug_buf_deinit(&b);
     if (st == SNUG_OK && f.markup) out->flags |= VAL_SAFE;
     return st;
 }

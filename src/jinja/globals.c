@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* jinja/globals.c - the functions every template can call, and what belongs to the values they make.
+/* jinja/globals.c - the functions every template can call, and what belongs to the values they
+ * make.
  *
  * For:     name resolution in template.c. */
 #include <time.h>
@@ -18,12 +19,14 @@ static snug_status run_range(jinja_run *r, const jinja_call *c, jinja_val *out)
     size_t     n = c->args->pos_count;
     if (c->args->kw_count > 0) return jinja_raise(r, "range() takes no named arguments");
     if (n < 1 || n > 3) return jinja_raise(r, "range() takes one to three numbers, not %zu", n);
-    for (size_t i = 0; i < n; i++) JINJA_TRY(jinja_to_index(r, c->args->pos[i], &at[n == 1 ? 1 : i]));
+    for (size_t i = 0; i < n; i++)
+        JINJA_TRY(jinja_to_index(r, c->args->pos[i], &at[n == 1 ? 1 : i]));
     if (at[2] == 0) return jinja_raise(r, "range() arg 3 must not be zero");
     span = (jinja_wide)at[1] - at[0];
     if (at[2] > 0 && span > 0) count = (span - 1) / at[2] + 1;
     if (at[2] < 0 && span < 0) count = (-span - 1) / -(jinja_wide)at[2] + 1;
-    if (count > JINJA_RANGE_MAX) return jinja_limit(r, "a range() of more than %d items", JINJA_RANGE_MAX);
+    if (count > JINJA_RANGE_MAX)
+        return jinja_limit(r, "a range() of more than %d items", JINJA_RANGE_MAX);
     jinja_range *g = jinja_alloc(r, sizeof *g);
     if (g == NULL) return SNUG_ELIMIT;
     *g = (jinja_range){at[0], at[1], at[2], (uint64_t)count};
@@ -37,7 +40,8 @@ static snug_status put_pair(jinja_run *r, jinja_dict *d, jinja_val pair)
 {
     jinja_val list;
     JINJA_TRY(jinja_list_of(r, pair, &list));
-    if (list.len != 2) return jinja_raise(r, "a dict is made of pairs, not of %" PRIu32 " things", list.len);
+    if (list.len != 2)
+        return jinja_raise(r, "a dict is made of pairs, not of %" PRIu32 " things", list.len);
     return jinja_dict_put(r, d, list.u.items[0], list.u.items[1]);
 }
 
@@ -50,7 +54,8 @@ static snug_status fill_dict(jinja_run *r, const char *name, const jinja_args *a
     JINJA_TRY(jinja_dict_new(r, a->kw_count, out));
     if (a->pos_count == 1 && a->pos[0].kind == VAL_DICT) {
         const jinja_dict *d = a->pos[0].u.dict;
-        for (uint32_t i = 0; i < d->count; i++) JINJA_TRY(jinja_dict_put(r, *out, d->pairs[i].key, d->pairs[i].value));
+        for (uint32_t i = 0; i < d->count; i++)
+            JINJA_TRY(jinja_dict_put(r, *out, d->pairs[i].key, d->pairs[i].value));
     } else if (a->pos_count == 1) {
         JINJA_TRY(jinja_iter_open(r, a->pos[0], &it));
         for (;;) {
@@ -141,9 +146,12 @@ static snug_status run_raise(jinja_run *r, const jinja_call *c, jinja_val *out)
 /* strftime() gives 0 both for an empty text and for too little room: a marker tells them apart. */
 static snug_status run_strftime(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
-    if (c->a[0].kind != VAL_STR) return jinja_raise(r, "strftime_now() takes a format, not %s", jinja_type_name(c->a[0]));
-    if (c->a[0].len > TIME_FORMAT_MAX) return jinja_limit(r, "a time format longer than %d bytes", TIME_FORMAT_MAX);
-    time_t    now = (time_t)(r->env->now != NULL ? r->env->now(r->env->now_arg) : snug_now_ms() / 1000);
+    if (c->a[0].kind != VAL_STR)
+        return jinja_raise(r, "strftime_now() takes a format, not %s", jinja_type_name(c->a[0]));
+    if (c->a[0].len > TIME_FORMAT_MAX)
+        return jinja_limit(r, "a time format longer than %d bytes", TIME_FORMAT_MAX);
+    time_t now =
+        (time_t)(r->env->now != NULL ? r->env->now(r->env->now_arg) : snug_now_ms() / 1000);
     struct tm tm;
     char      format[TIME_FORMAT_MAX + 2];
     if (localtime_r(&now, &tm) == NULL) return jinja_raise(r, "the time is beyond the calendar");
@@ -158,9 +166,9 @@ static snug_status run_strftime(jinja_run *r, const jinja_call *c, jinja_val *ou
     size_t n = strftime(b.ptr, TIME_TEXT_MAX, format, &tm);
 #pragma GCC diagnostic pop
     snug_status st = n == 0 ? jinja_limit(r, "a time longer than %d bytes", TIME_TEXT_MAX)
-                   : !snug_utf8_valid((snug_slice){b.ptr, n - 1})
-                       ? jinja_raise(r, "strftime_now() does not know this format")
-                       : jinja_str_dup(r, (snug_slice){b.ptr, n - 1}, out);
+                     : !snug_utf8_valid((snug_slice){b.ptr, n - 1})
+                         ? jinja_raise(r, "strftime_now() does not know this format")
+                         : jinja_str_dup(r, (snug_slice){b.ptr, n - 1}, out);
     snug_buf_deinit(&b);
     return st;
 }
@@ -201,7 +209,8 @@ const jinja_builtin *jinja_find_method(jinja_kind kind, snug_slice name)
 
 bool jinja_changes(jinja_kind kind, snug_slice name)
 {
-    static const char *const of_list[] = {"append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove", NULL};
+    static const char *const of_list[] = {"append", "clear",  "pop",    "reverse", "insert",
+                                          "sort",   "extend", "remove", NULL};
     static const char *const of_dict[] = {"clear", "pop", "popitem", "setdefault", "update", NULL};
     const char *const       *names = kind == VAL_LIST ? of_list : kind == VAL_DICT ? of_dict : NULL;
     for (; names != NULL && *names != NULL; names++) {

@@ -43,9 +43,12 @@ static size_t count_of(const jinja_iter *it)
 static snug_status pair_at(jinja_run *r, jinja_val v, size_t index, jinja_val *out)
 {
     const jinja_pair *p = &v.u.dict->pairs[index];
-    if (v.kind == VAL_DICT || v.aux == VIEW_KEYS) *out = p->key;
-    else if (v.aux == VIEW_VALUES) *out = p->value;
-    else return jinja_pair_of(r, p->key, p->value, out);
+    if (v.kind == VAL_DICT || v.aux == VIEW_KEYS)
+        *out = p->key;
+    else if (v.aux == VIEW_VALUES)
+        *out = p->value;
+    else
+        return jinja_pair_of(r, p->key, p->value, out);
     return SNUG_OK;
 }
 
@@ -138,7 +141,8 @@ typedef struct entry {
 
 /* Merges from[lo, mid) and from[mid, hi) into to. Asks only whether the right one is less (or,
  * backwards, the left one), so equal items keep their order both ways, as in Python. */
-static snug_status merge(jinja_run *r, const entry *from, entry *to, size_t lo, size_t mid, size_t hi, bool reverse)
+static snug_status merge(jinja_run *r, const entry *from, entry *to, size_t lo, size_t mid,
+                         size_t hi, bool reverse)
 {
     size_t a = lo, b = mid;
     for (size_t i = lo; i < hi; i++) {
@@ -153,7 +157,8 @@ static snug_status merge(jinja_run *r, const entry *from, entry *to, size_t lo, 
 }
 
 /* Stable merge sort from the bottom up, items by keys. */
-snug_status jinja_sort(jinja_run *r, jinja_val *items, const jinja_val *keys, size_t n, bool reverse)
+snug_status jinja_sort(jinja_run *r, jinja_val *items, const jinja_val *keys, size_t n,
+                       bool reverse)
 {
     if (n < 2) return SNUG_OK;
     entry *a = jinja_alloc(r, n * sizeof *a), *b = jinja_alloc(r, n * sizeof *b);
@@ -161,7 +166,8 @@ snug_status jinja_sort(jinja_run *r, jinja_val *items, const jinja_val *keys, si
     for (size_t i = 0; i < n; i++) a[i] = (entry){keys[i], items[i]};
     for (size_t width = 1; width < n; width *= 2) {
         for (size_t lo = 0; lo < n; lo += 2 * width) {
-            size_t mid = lo + width < n ? lo + width : n, hi = lo + 2 * width < n ? lo + 2 * width : n;
+            size_t mid = lo + width < n ? lo + width : n,
+                   hi = lo + 2 * width < n ? lo + 2 * width : n;
             JINJA_TRY(merge(r, a, b, lo, mid, hi, reverse));
         }
         entry *t = a;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* jinja/jinja_int.h - values, the tree, and a rendering: what the files of jinja/ share.
  *
- *     text --lex.c--> tokens --parse*.c--> tree --bind.c--> tree with slots --exec.c, eval.c--> output
+ *     text --lex.c--> tokens --parse*.c--> tree --bind.c--> tree with slots --exec.c, eval.c-->
+ * output
  *
  * Values are 16 bytes and never change once made, so slices and lists share memory freely; only a
  * namespace, a loop, a cycler, a joiner and an iterator have state. All of them live in the arena
@@ -47,41 +48,47 @@ typedef enum jinja_kind {
     VAL_KIND_COUNT
 } jinja_kind;
 
-enum { /* flags of a value */
-    VAL_SAFE = 1,  /* string: markup, printed as it is */
-    VAL_ASCII = 2, /* string: known to be ASCII, so that bytes are characters */
-    VAL_WIDE = 4,  /* int: u.u, beyond int64_t */
-    VAL_GROUP = 8  /* tuple: of groupby, has names */
+enum {                /* flags of a value */
+       VAL_SAFE = 1,  /* string: markup, printed as it is */
+       VAL_ASCII = 2, /* string: known to be ASCII, so that bytes are characters */
+       VAL_WIDE = 4,  /* int: u.u, beyond int64_t */
+       VAL_GROUP = 8  /* tuple: of groupby, has names */
 };
 
 typedef enum jinja_view { VIEW_KEYS, VIEW_VALUES, VIEW_ITEMS } jinja_view;
 
 /* Where an undefined value came from; aux is one of these, plus the owner's jinja_kind << 8. */
-typedef enum jinja_undef { UNDEF_NAME, UNDEF_ATTR, UNDEF_INDEX, UNDEF_ELEMENT, UNDEF_HINT } jinja_undef;
+typedef enum jinja_undef {
+    UNDEF_NAME,
+    UNDEF_ATTR,
+    UNDEF_INDEX,
+    UNDEF_ELEMENT,
+    UNDEF_HINT
+} jinja_undef;
 
 typedef struct jinja_val {
     uint8_t  kind, flags;
     uint16_t aux;
     uint32_t len; /* bytes of a string, items of a list or tuple */
     union {
-        bool                        b;
-        int64_t                     i;
-        uint64_t                    u;
-        double                      d;
-        const char                 *s;
-        const struct jinja_val     *items;
-        struct jinja_dict          *dict;
-        const struct jinja_range   *range;
-        struct jinja_iter          *iter;
-        struct jinja_dict          *ns; /* a namespace is a dict that may change */
-        const struct jinja_macro   *macro;
-        const struct jinja_builtin *func;
-        const struct jinja_method  *method;
-        struct jinja_loop          *loop;
-        struct jinja_cycler        *cycler;
-        struct jinja_joiner        *joiner;
-        struct jinja_module        *module;
-        struct jinja_context       *ctx;
+        bool                         b;
+        int64_t                      i;
+        uint64_t                     u;
+        double                       d;
+        const char                  *s;
+        const struct jinja_val      *items;
+        struct jinja_dict           *dict;
+        const struct jinja_range    *range;
+        struct jinja_iter           *iter;
+        struct jinja_dict           *ns; /* a namespace is a dict that may change */
+        const struct jinja_macro    *macro;
+        const struct jinja_builtin  *func;
+        const struct jinja_method   *method;
+        struct jinja_loop           *loop;
+        struct jinja_cycler         *cycler;
+        struct jinja_joiner         *joiner;
+        struct jinja_module         *module;
+        struct jinja_context        *ctx;
         const struct jinja_blockref *block;
     } u;
 } jinja_val;
@@ -118,8 +125,8 @@ typedef struct jinja_args {
 
 enum { JINJA_PARAMS_MAX = 6 };
 
-typedef struct jinja_call { /* what a built-in is given */
-    jinja_val         self; /* the filtered or tested value, the method's owner */
+typedef struct jinja_call {                /* what a built-in is given */
+    jinja_val         self;                /* the filtered or tested value, the method's owner */
     jinja_val         a[JINJA_PARAMS_MAX]; /* VAL_MISSING: not given */
     const jinja_args *args;
 } jinja_call;
@@ -175,19 +182,19 @@ typedef struct jinja_gen {
 /* ---- the tree ---- */
 
 typedef struct jinja_name { /* one per different name in a template */
-    snug_slice         text;
-    struct jinja_name *next;       /* in its bucket */
-    struct jinja_sym  *top;        /* while binding: the innermost meaning */
+    snug_slice            text;
+    struct jinja_name    *next;       /* in its bucket */
+    struct jinja_sym     *top;        /* while binding: the innermost meaning */
     struct jinja_scope_b *hint_scope; /* while binding: its slot in that scope */
-    uint32_t           hint_slot;
-    bool               is_block; /* a block has this name */
+    uint32_t              hint_slot;
+    bool                  is_block; /* a block has this name */
 } jinja_name;
 
 /* A variable: `up` functions further out, slot number there. */
 typedef struct jinja_ref {
     jinja_name *name;
-    uint32_t          slot;
-    uint16_t          up;
+    uint32_t    slot;
+    uint16_t    up;
 } jinja_ref;
 
 typedef enum jinja_load { LOAD_PARAM, LOAD_RESOLVE, LOAD_ALIAS, LOAD_UNDEFINED } jinja_load;
@@ -198,7 +205,7 @@ typedef struct jinja_scope { /* what happens to slots on entering a scope */
         jinja_load        how;
         uint32_t          slot, from;
         uint16_t          from_up;
-    } *loads;
+    } * loads;
     uint32_t count;
 } jinja_scope;
 
@@ -240,7 +247,7 @@ typedef struct jinja_arg_nodes {
     struct jinja_kw_node {
         snug_slice  name;
         jinja_node *value;
-    } *kw;
+    } * kw;
     jinja_node *star, *dstar;
     uint32_t    pos_count, kw_count;
 } jinja_arg_nodes;
@@ -326,19 +333,19 @@ typedef struct jinja_for {
     jinja_body  body, other;
     jinja_scope scope, test_scope, other_scope;
     jinja_ref   loop;
-    jinja_func  func;        /* when recursive */
-    int32_t     test_shift;  /* from a target's slot to the one the test sees */
+    jinja_func  func;       /* when recursive */
+    int32_t     test_shift; /* from a target's slot to the one the test sees */
     bool        has_loop, recursive;
 } jinja_for;
 
 typedef struct jinja_block {
-    snug_slice  name;
-    jinja_body  body;
-    jinja_func  func;
-    jinja_ref   self, super;
-    jinja_dump  locals;
-    uint32_t    line;
-    bool        scoped, required, uses_self, uses_super;
+    snug_slice          name;
+    jinja_body          body;
+    jinja_func          func;
+    jinja_ref           self, super;
+    jinja_dump          locals;
+    uint32_t            line;
+    bool                scoped, required, uses_self, uses_super;
     struct jinja_block *next;
 } jinja_block;
 
@@ -348,7 +355,7 @@ typedef struct jinja_import {
     struct jinja_from {
         snug_slice name;
         jinja_ref  target;
-    } *names; /* from */
+    } * names; /* from */
     uint32_t   name_count;
     bool       ignore_missing, with_context, toplevel;
     jinja_dump locals;
@@ -359,8 +366,8 @@ struct jinja_node {
     uint16_t depth;    /* of the tree below */
     uint32_t line;
     union {
-        jinja_val  value; /* CONST, TEXT */
-        jinja_ref  ref;   /* NAME */
+        jinja_val value; /* CONST, TEXT */
+        jinja_ref ref;   /* NAME */
         struct {
             jinja_ref  ref;
             snug_slice attr;
@@ -373,9 +380,9 @@ struct jinja_node {
             jinja_node *a, *b, *c;
         } kid; /* unary, BINARY, AND, OR, COND (test, then, else), ITEM, SLICE */
         struct {
-            jinja_node  *first, **rest;
-            uint8_t     *ops;
-            uint32_t     count;
+            jinja_node *first, **rest;
+            uint8_t    *ops;
+            uint32_t    count;
         } compare;
         jinja_attr attr;
         struct {
@@ -399,7 +406,7 @@ struct jinja_node {
             jinja_body  body;
             jinja_scope scope;
             bool        toplevel;
-        } *setblock;
+        } * setblock;
         struct {
             jinja_macro_def *def;
             jinja_ref        target;
@@ -413,13 +420,14 @@ struct jinja_node {
             jinja_node *filter;
             jinja_body  body;
             jinja_scope scope;
-        } *filterblock;
+        } * filterblock;
         struct {
             jinja_node **targets, **values;
             uint32_t     count;
             jinja_body   body;
             jinja_scope  scope;
-        } *with; /* WITH; AUTOESCAPE has its value in values[0] and no targets; GENERATION neither */
+        } * with; /* WITH; AUTOESCAPE has its value in values[0] and no targets; GENERATION neither
+                   */
         jinja_block  *block;
         jinja_node   *expr; /* EXTENDS */
         jinja_import *import;
@@ -460,8 +468,8 @@ typedef enum jinja_tok_kind {
 typedef struct jinja_tok {
     jinja_tok_kind kind;
     uint32_t       line;
-    uint32_t       op; /* TOK_OP: '+', or '*' | '*' << 8 */
-    snug_slice     text; /* data, names, strings unescaped */
+    uint32_t       op;    /* TOK_OP: '+', or '*' | '*' << 8 */
+    snug_slice     text;  /* data, names, strings unescaped */
     jinja_val      value; /* numbers */
 } jinja_tok;
 
@@ -502,7 +510,14 @@ typedef struct jinja_parser {
     bool            can_break, toplevel, has_scoped;
 } jinja_parser;
 
-enum { USES_CALLER = 1, USES_KWARGS = 2, USES_VARARGS = 4, USES_LOOP = 8, USES_SELF = 16, USES_SUPER = 32 };
+enum {
+    USES_CALLER = 1,
+    USES_KWARGS = 2,
+    USES_VARARGS = 4,
+    USES_LOOP = 8,
+    USES_SELF = 16,
+    USES_SUPER = 32
+};
 
 #define JINJA_TRY(call)                                                                            \
     do {                                                                                           \
@@ -512,7 +527,8 @@ enum { USES_CALLER = 1, USES_KWARGS = 2, USES_VARARGS = 4, USES_LOOP = 8, USES_S
 
 snug_status jinja_advance(jinja_parser *p);
 snug_status jinja_look(jinja_parser *p);
-snug_status jinja_parse_fail(jinja_parser *p, uint32_t line, const char *fmt, ...) SNUG_PRINTF(3, 4);
+snug_status jinja_parse_fail(jinja_parser *p, uint32_t line, const char *fmt, ...)
+    SNUG_PRINTF(3, 4);
 bool        jinja_at_name(const jinja_parser *p, const char *name);
 bool        jinja_at_op(const jinja_parser *p, uint32_t op);
 snug_status jinja_expect_op(jinja_parser *p, uint32_t op);
@@ -531,7 +547,8 @@ void jinja_vec_add(jinja_parser *p, jinja_vec *v, void *item);
 snug_status jinja_parse_expr(jinja_parser *p, bool cond, jinja_node **out);
 snug_status jinja_parse_tuple(jinja_parser *p, bool cond, bool parens, jinja_node **out);
 snug_status jinja_parse_target(jinja_parser *p, bool tuple, bool ns, jinja_node **out);
-snug_status jinja_parse_filter(jinja_parser *p, jinja_node *value, bool inline_first, jinja_node **out);
+snug_status jinja_parse_filter(jinja_parser *p, jinja_node *value, bool inline_first,
+                               jinja_node **out);
 
 /* ---- bind.c ---- */
 snug_status jinja_bind(jinja_parser *p);
@@ -564,7 +581,7 @@ typedef struct jinja_block_stack {
         const jinja_block       *block;
         const jinja_template    *tmpl;
         struct jinja_block_impl *next;
-    } *first;
+    } * first;
     struct jinja_block_stack *next;
 } jinja_block_stack;
 
@@ -591,15 +608,15 @@ typedef struct jinja_module {
 } jinja_module;
 
 typedef struct jinja_loop {
-    jinja_iter         in;
-    const jinja_for   *node;
-    jinja_frame       *frame; /* of the function the loop stands in */
+    jinja_iter            in;
+    const jinja_for      *node;
+    jinja_frame          *frame; /* of the function the loop stands in */
     struct jinja_context *ctx;
-    jinja_val          source; /* before filtering */
-    jinja_val          current, before, after, changed;
-    int64_t            index0, length; /* length < 0: not known yet */
-    uint32_t           depth0;
-    bool               filtered;
+    jinja_val             source; /* before filtering */
+    jinja_val             current, before, after, changed;
+    int64_t               index0, length; /* length < 0: not known yet */
+    uint32_t              depth0;
+    bool                  filtered;
 } jinja_loop;
 
 typedef enum jinja_flow { FLOW_NEXT, FLOW_BREAK, FLOW_CONTINUE } jinja_flow;
@@ -629,7 +646,7 @@ struct jinja_run {
     snug_buf              capture; /* of all captures, the innermost last */
     unsigned              captures;
     jinja_chunk          *stack; /* arguments and frames that end with their call */
-    struct jinja_tail { /* buffers whose end may grow in place: see jinja_join */
+    struct jinja_tail {          /* buffers whose end may grow in place: see jinja_join */
         char    *base;
         uint32_t used, cap;
     } tails[JINJA_TAILS];
@@ -667,12 +684,15 @@ static inline jinja_val jinja_seq(jinja_kind kind, const jinja_val *items, size_
     return (jinja_val){.kind = (uint8_t)kind, .len = (uint32_t)n, .u.items = items};
 }
 static inline snug_slice jinja_text(jinja_val v) { return (snug_slice){v.u.s, v.len}; }
-static inline bool jinja_is_str(jinja_val v) { return v.kind == VAL_STR; }
-static inline bool jinja_given(jinja_val v) { return v.kind != VAL_MISSING; }
-static inline bool jinja_is_safe(jinja_val v) { return v.kind == VAL_STR && (v.flags & VAL_SAFE) != 0; }
+static inline bool       jinja_is_str(jinja_val v) { return v.kind == VAL_STR; }
+static inline bool       jinja_given(jinja_val v) { return v.kind != VAL_MISSING; }
+static inline bool       jinja_is_safe(jinja_val v)
+{
+    return v.kind == VAL_STR && (v.flags & VAL_SAFE) != 0;
+}
 
-jinja_val   jinja_str(snug_slice s); /* borrowed; finds out whether it is ASCII */
-jinja_val   jinja_lit(const char *s);
+jinja_val jinja_str(snug_slice s); /* borrowed; finds out whether it is ASCII */
+jinja_val jinja_lit(const char *s);
 /* Copies into the rendering's memory. */
 snug_status jinja_str_dup(jinja_run *r, snug_slice s, jinja_val *out);
 /* Takes what was written into a buffer as a string and frees the buffer. */
@@ -701,7 +721,8 @@ snug_status jinja_dict_new(jinja_run *r, size_t cap, jinja_dict **out);
 snug_status jinja_dict_put(jinja_run *r, jinja_dict *d, jinja_val key, jinja_val value);
 snug_status jinja_dict_get(jinja_run *r, const jinja_dict *d, jinja_val key, const jinja_val **out);
 /* By string. *out NULL: no such key. */
-snug_status jinja_dict_find(jinja_run *r, const jinja_dict *d, snug_slice key, const jinja_val **out);
+snug_status jinja_dict_find(jinja_run *r, const jinja_dict *d, snug_slice key,
+                            const jinja_val **out);
 snug_status jinja_hashable(jinja_run *r, jinja_val v);
 
 /* ---- number.c ---- */
@@ -715,22 +736,29 @@ snug_status jinja_arith(jinja_run *r, jinja_op op, jinja_val a, jinja_val b, jin
 snug_status jinja_negate(jinja_run *r, jinja_val v, bool minus, jinja_val *out);
 snug_status jinja_round(jinja_run *r, jinja_val v, int64_t digits, jinja_val *out);
 /* Text as int(text, base) and float(text) read it; false: they would not. */
-bool        jinja_parse_int(snug_slice s, int base, jinja_wide *out);
-bool        jinja_parse_float(snug_slice s, double *out);
+bool jinja_parse_int(snug_slice s, int base, jinja_wide *out);
+bool jinja_parse_float(snug_slice s, double *out);
 /* An int that fits, for indexes and counts; anything else fails. */
 snug_status jinja_to_index(jinja_run *r, jinja_val v, int64_t *out);
 /* printf's %e, %f, %g with a point whatever the locale. */
 void jinja_put_double(snug_buf *b, char conv, int precision, bool alt, double d);
 
 /* ---- unicode.c, text.c ---- */
-bool     jinja_is_space(uint32_t cp);
-uint32_t jinja_utf8_at(snug_slice s, size_t *at); /* decodes and advances */
-size_t   jinja_utf8_count(snug_slice s);
-size_t   jinja_chars(jinja_val s); /* characters of a string */
-size_t   jinja_offset(jinja_val s, size_t chars); /* byte offset of a character */
+bool       jinja_is_space(uint32_t cp);
+uint32_t   jinja_utf8_at(snug_slice s, size_t *at); /* decodes and advances */
+size_t     jinja_utf8_count(snug_slice s);
+size_t     jinja_chars(jinja_val s);                /* characters of a string */
+size_t     jinja_offset(jinja_val s, size_t chars); /* byte offset of a character */
 snug_slice jinja_strip(snug_slice s, const snug_slice *chars, bool left, bool right);
 jinja_val  jinja_sub(jinja_val s, size_t from, size_t to); /* by bytes */
-typedef enum jinja_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITAL, CASE_SWAP, CASE_FOLD } jinja_case;
+typedef enum jinja_case {
+    CASE_UPPER,
+    CASE_LOWER,
+    CASE_TITLE,
+    CASE_CAPITAL,
+    CASE_SWAP,
+    CASE_FOLD
+} jinja_case;
 /* One character to up to three; for UPPER, LOWER, TITLE and FOLD. */
 size_t      jinja_map_case(uint32_t cp, jinja_case to, uint32_t out[3]);
 snug_status jinja_change_case(jinja_run *r, jinja_val s, jinja_case to, jinja_val *out);
@@ -756,8 +784,8 @@ void        jinja_put_escaped(snug_buf *b, snug_slice s);
 snug_status jinja_splitlines(jinja_run *r, jinja_val s, bool keep, jinja_val *out);
 
 /* ---- repr.c ---- */
-snug_status jinja_put_str(jinja_run *r, snug_buf *b, jinja_val v);  /* str() */
-snug_status jinja_put_repr(jinja_run *r, snug_buf *b, jinja_val v); /* repr() */
+snug_status jinja_put_str(jinja_run *r, snug_buf *b, jinja_val v);   /* str() */
+snug_status jinja_put_repr(jinja_run *r, snug_buf *b, jinja_val v);  /* repr() */
 snug_status jinja_to_str(jinja_run *r, jinja_val v, jinja_val *out); /* strings stay as they are */
 snug_status jinja_to_repr(jinja_run *r, jinja_val v, jinja_val *out);
 void        jinja_put_float(snug_buf *b, double d);
@@ -765,7 +793,8 @@ typedef struct jinja_dump_opts {
     bool       ascii, sort_keys, has_indent;
     snug_slice indent, item_sep, key_sep;
 } jinja_dump_opts;
-snug_status jinja_put_json(jinja_run *r, snug_buf *b, jinja_val v, const jinja_dump_opts *o, unsigned level);
+snug_status jinja_put_json(jinja_run *r, snug_buf *b, jinja_val v, const jinja_dump_opts *o,
+                           unsigned level);
 snug_status jinja_buf_done(jinja_run *r, const snug_buf *b); /* fails when the buffer overflowed */
 snug_buf    jinja_buf(jinja_run *r);
 
@@ -775,7 +804,8 @@ snug_status jinja_iter_next(jinja_run *r, jinja_iter *it, jinja_val *out, bool *
 bool        jinja_is_iterable(jinja_val v);
 snug_status jinja_gen_new(jinja_run *r, jinja_gen **gen, jinja_val *out);
 snug_status jinja_reversed(jinja_run *r, jinja_val v, jinja_val *out, bool *ok);
-snug_status jinja_sort(jinja_run *r, jinja_val *items, const jinja_val *keys, size_t n, bool reverse);
+snug_status jinja_sort(jinja_run *r, jinja_val *items, const jinja_val *keys, size_t n,
+                       bool reverse);
 
 /* ---- attr.c ---- */
 snug_status jinja_get_attr(jinja_run *r, jinja_val v, const jinja_attr *at, jinja_val *out);
@@ -783,7 +813,8 @@ snug_status jinja_get_attr_named(jinja_run *r, jinja_val v, snug_slice name, jin
 snug_status jinja_get_item(jinja_run *r, jinja_val v, jinja_val key, jinja_val *out);
 snug_status jinja_get_slice(jinja_run *r, jinja_val v, const jinja_val bounds[3], jinja_val *out);
 /* "a.b.0" or a number, through get_item; dflt MISSING: none. */
-snug_status jinja_get_path(jinja_run *r, jinja_val v, jinja_val path, jinja_val dflt, jinja_val *out);
+snug_status jinja_get_path(jinja_run *r, jinja_val v, jinja_val path, jinja_val dflt,
+                           jinja_val *out);
 
 /* ---- call.c ---- */
 jinja_val  *jinja_push(jinja_run *r, size_t n, jinja_chunk **mark, size_t *used);
@@ -795,28 +826,31 @@ bool        jinja_is_callable(jinja_val v);
 snug_status jinja_make_method(jinja_run *r, jinja_val self, const jinja_builtin *f, jinja_val *out);
 
 /* ---- tables ---- */
-const jinja_builtin *jinja_find_filter(snug_slice name);
-const jinja_builtin *jinja_find_test(snug_slice name);
-const jinja_builtin *jinja_find_global(snug_slice name);
-const jinja_builtin *jinja_find_method(jinja_kind kind, snug_slice name);
-const jinja_builtin *jinja_find_in(const jinja_builtin *table, snug_slice name);
+const jinja_builtin       *jinja_find_filter(snug_slice name);
+const jinja_builtin       *jinja_find_test(snug_slice name);
+const jinja_builtin       *jinja_find_global(snug_slice name);
+const jinja_builtin       *jinja_find_method(jinja_kind kind, snug_slice name);
+const jinja_builtin       *jinja_find_in(const jinja_builtin *table, snug_slice name);
 extern const jinja_builtin jinja_filters_text[], jinja_filters_list[];
-extern const jinja_builtin jinja_str_methods[], jinja_dict_methods[], jinja_list_methods[], jinja_number_methods[];
-bool        jinja_changes(jinja_kind kind, snug_slice name); /* a method that would change its owner */
+extern const jinja_builtin jinja_str_methods[], jinja_dict_methods[], jinja_list_methods[],
+    jinja_number_methods[];
+bool jinja_changes(jinja_kind kind, snug_slice name); /* a method that would change its owner */
 snug_status jinja_percent(jinja_run *r, jinja_val fmt, jinja_val values, jinja_val *out);
 snug_status jinja_format(jinja_run *r, jinja_val fmt, const jinja_args *args, jinja_val *out);
 
 /* ---- eval.c, exec.c, template.c ---- */
 snug_status jinja_eval(jinja_run *r, jinja_frame *f, const jinja_node *n, jinja_val *out);
-snug_status jinja_call_node(jinja_run *r, jinja_frame *f, const jinja_node *n, const jinja_val *caller,
-                            jinja_val *out);
-snug_status jinja_filter_value(jinja_run *r, jinja_frame *f, const jinja_node *n, const jinja_val *value,
-                               jinja_val *out);
-snug_status jinja_assign(jinja_run *r, jinja_frame *f, const jinja_node *target, jinja_val v, int32_t shift);
+snug_status jinja_call_node(jinja_run *r, jinja_frame *f, const jinja_node *n,
+                            const jinja_val *caller, jinja_val *out);
+snug_status jinja_filter_value(jinja_run *r, jinja_frame *f, const jinja_node *n,
+                               const jinja_val *value, jinja_val *out);
+snug_status jinja_assign(jinja_run *r, jinja_frame *f, const jinja_node *target, jinja_val v,
+                         int32_t shift);
 snug_status jinja_exec(jinja_run *r, jinja_frame *f, const jinja_body *b);
 snug_status jinja_enter_scope(jinja_run *r, jinja_frame *f, const jinja_scope *s);
 void        jinja_leave_scope(jinja_frame *f, const jinja_scope *s);
-snug_status jinja_frame_new(jinja_run *r, const jinja_func *fn, jinja_frame *outer, jinja_frame **out);
+snug_status jinja_frame_new(jinja_run *r, const jinja_func *fn, jinja_frame *outer,
+                            jinja_frame **out);
 snug_status jinja_print(jinja_run *r, jinja_val v);
 snug_status jinja_write(jinja_run *r, const char *p, size_t n);
 /* Captures what is written until jinja_capture_end, which gives it as a string. */
@@ -824,10 +858,13 @@ size_t      jinja_capture_begin(jinja_run *r);
 snug_status jinja_capture_end(jinja_run *r, size_t mark, jinja_val *out);
 void        jinja_capture_drop(jinja_run *r, size_t mark);
 snug_status jinja_loop_next(jinja_run *r, jinja_loop *l, bool *more);
-snug_status jinja_loop_attr(jinja_run *r, jinja_val v, snug_slice name, jinja_val *out, bool *found);
-snug_status jinja_run_loop(jinja_run *r, jinja_frame *f, const jinja_for *n, jinja_val src, uint32_t depth0);
+snug_status jinja_loop_attr(jinja_run *r, jinja_val v, snug_slice name, jinja_val *out,
+                            bool *found);
+snug_status jinja_run_loop(jinja_run *r, jinja_frame *f, const jinja_for *n, jinja_val src,
+                           uint32_t depth0);
 snug_status jinja_recurse(jinja_run *r, jinja_loop *l, jinja_val src, jinja_val *out);
-snug_status jinja_call_macro(jinja_run *r, const jinja_macro *m, const jinja_args *args, jinja_val *out);
+snug_status jinja_call_macro(jinja_run *r, const jinja_macro *m, const jinja_args *args,
+                             jinja_val *out);
 
 /* MISSING when nobody set it. */
 snug_status jinja_resolve(jinja_run *r, const jinja_context *c, snug_slice name, jinja_val *out);
@@ -837,6 +874,7 @@ snug_status jinja_exec_block(jinja_run *r, jinja_frame *f, const jinja_block *b)
 snug_status jinja_exec_extends(jinja_run *r, jinja_frame *f, const jinja_node *n);
 snug_status jinja_exec_include(jinja_run *r, jinja_frame *f, const jinja_import *n);
 snug_status jinja_exec_import(jinja_run *r, jinja_frame *f, const jinja_node *n);
-snug_status jinja_find_block(jinja_run *r, jinja_context *ctx, snug_slice name, jinja_val *out, bool *found);
+snug_status jinja_find_block(jinja_run *r, jinja_context *ctx, snug_slice name, jinja_val *out,
+                             bool *found);
 
 #endif

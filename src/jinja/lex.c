@@ -5,7 +5,8 @@
  * Owns:    the cursor; texts of tokens point into the arena's copy of the source.
  * Truth:   one pass; no character is looked at more than a fixed number of times.
  *
- *     ROOT --"{{"--> PRINT --"}}"--> ROOT        an end delimiter counts only while no bracket is open
+ *     ROOT --"{{"--> PRINT --"}}"--> ROOT        an end delimiter counts only while no bracket is
+ * open
  *          --"{%"--> TAG   --"%}"--> ROOT
  *          --"{#"... "#}" and {% raw %}...{% endraw %} are done with inside ROOT */
 #include "jinja/jinja_int.h"
@@ -164,9 +165,8 @@ static snug_status take_raw(jinja_lexer *lx, size_t body, jinja_tok *out)
     for (size_t at = body; (at = find_begin(lx, at)) < lx->src.len; at++) {
         size_t end = lx->src.ptr[at + 1] == '%' ? match_word_tag(lx, at, "endraw", true) : 0;
         if (end == 0) continue;
-        *out = (jinja_tok){.kind = TOK_DATA,
-                           .line = lx->line,
-                           .text = text_before(lx, body, at, false)};
+        *out = (jinja_tok){
+            .kind = TOK_DATA, .line = lx->line, .text = text_before(lx, body, at, false)};
         move_to(lx, end);
         return SNUG_OK;
     }
@@ -217,16 +217,23 @@ static bool is_digit(char c, int base)
     return c >= '0' && c < '0' + (base > 10 ? 10 : base);
 }
 
-static char char_at(const jinja_lexer *lx, size_t at) { return at < lx->src.len ? lx->src.ptr[at] : '\0'; }
+static char char_at(const jinja_lexer *lx, size_t at)
+{
+    return at < lx->src.len ? lx->src.ptr[at] : '\0';
+}
 
 /* Digits with single underscores between them; a leading one only after a base prefix. */
 static size_t skip_digits(const jinja_lexer *lx, size_t at, int base, bool under_first)
 {
     size_t from = at;
     while (at < lx->src.len) {
-        if (is_digit(lx->src.ptr[at], base)) at++;
-        else if (lx->src.ptr[at] == '_' && (at > from || under_first) && is_digit(char_at(lx, at + 1), base)) at += 2;
-        else break;
+        if (is_digit(lx->src.ptr[at], base))
+            at++;
+        else if (lx->src.ptr[at] == '_' && (at > from || under_first) &&
+                 is_digit(char_at(lx, at + 1), base))
+            at += 2;
+        else
+            break;
     }
     return at;
 }
@@ -263,7 +270,8 @@ static size_t match_int(const jinja_lexer *lx, int *base)
     }
     /* zeros only: "012" is 0 and then 12, which the parser refuses */
     size_t end = at + 1;
-    while (char_at(lx, end) == '0' || (char_at(lx, end) == '_' && char_at(lx, end + 1) == '0')) end++;
+    while (char_at(lx, end) == '0' || (char_at(lx, end) == '_' && char_at(lx, end + 1) == '0'))
+        end++;
     return end;
 }
 
@@ -279,11 +287,13 @@ static snug_status take_number(jinja_lexer *lx, jinja_tok *out)
     lx->at = end;
     out->kind = is_float ? TOK_FLOAT : TOK_INT;
     if (is_float) {
-        if (!jinja_parse_float(text, &d)) return jinja_syntax(lx->err, lx->name, lx->line, "bad number");
+        if (!jinja_parse_float(text, &d))
+            return jinja_syntax(lx->err, lx->name, lx->line, "bad number");
         out->value = jinja_float(d);
         return SNUG_OK;
     }
-    if (!jinja_parse_int(text, base == 10 ? 10 : 0, &w) || jinja_int_of_wide(NULL, w, &out->value) != SNUG_OK)
+    if (!jinja_parse_int(text, base == 10 ? 10 : 0, &w) ||
+        jinja_int_of_wide(NULL, w, &out->value) != SNUG_OK)
         return jinja_syntax(lx->err, lx->name, lx->line, "the integer %.*s is too large",
                             text.len > 40 ? 40 : (int)text.len, text.ptr);
     return SNUG_OK;
@@ -318,8 +328,8 @@ static bool take_hex_escape(snug_slice s, size_t *at, char letter, char *to, siz
     uint32_t cp, low;
     if (!read_hex(s, *at, digits, &cp) || cp > 0x10ffff) return false;
     *at += digits;
-    if (cp >= 0xd800 && cp < 0xdc00 && s.len - *at >= 6 && s.ptr[*at] == '\\' && s.ptr[*at + 1] == 'u' &&
-        read_hex(s, *at + 2, 4, &low) && low >= 0xdc00 && low < 0xe000) {
+    if (cp >= 0xd800 && cp < 0xdc00 && s.len - *at >= 6 && s.ptr[*at] == '\\' &&
+        s.ptr[*at + 1] == 'u' && read_hex(s, *at + 2, 4, &low) && low >= 0xdc00 && low < 0xe000) {
         cp = 0x10000 + ((cp - 0xd800) << 10) + (low - 0xdc00);
         *at += 6;
     } else if (cp >= 0xd800 && cp < 0xe000) {
@@ -365,7 +375,8 @@ static snug_status take_string(jinja_lexer *lx, jinja_tok *out)
         }
         at++;
     }
-    if (at >= lx->src.len) return jinja_syntax(lx->err, lx->name, lx->line, "unexpected char %c", quote);
+    if (at >= lx->src.len)
+        return jinja_syntax(lx->err, lx->name, lx->line, "unexpected char %c", quote);
     snug_slice raw = snug_sub(lx->src, lx->at + 1, at - lx->at - 1);
     out->kind = TOK_STRING;
     out->text = raw;
@@ -376,7 +387,8 @@ static snug_status take_string(jinja_lexer *lx, jinja_tok *out)
     size_t n = 0;
     for (size_t i = 0; i < raw.len;) {
         char c = raw.ptr[i++];
-        if (c != '\\' || i == raw.len) to[n++] = c;
+        if (c != '\\' || i == raw.len)
+            to[n++] = c;
         else if (!take_escape(raw, &i, to, &n))
             return jinja_syntax(lx->err, lx->name, out->line, "a string with a bad \\ escape");
     }
@@ -406,7 +418,8 @@ static snug_status track_bracket(jinja_lexer *lx, char c)
                              lx->line, JINJA_NEST_MAX);
         lx->open[lx->open_count++] = close;
     } else if (c == ')' || c == ']' || c == '}') {
-        if (lx->open_count == 0) return jinja_syntax(lx->err, lx->name, lx->line, "unexpected '%c'", c);
+        if (lx->open_count == 0)
+            return jinja_syntax(lx->err, lx->name, lx->line, "unexpected '%c'", c);
         if (lx->open[--lx->open_count] != c)
             return jinja_syntax(lx->err, lx->name, lx->line, "unexpected '%c', expected '%c'", c,
                                 lx->open[lx->open_count]);

@@ -16,7 +16,8 @@ static snug_status yes_no(jinja_val *out, bool yes)
 
 static snug_status need_str(jinja_run *r, const char *method, jinja_val v, snug_slice *out)
 {
-    if (v.kind != VAL_STR) return jinja_raise(r, "%s() takes a string, not %s", method, jinja_type_name(v));
+    if (v.kind != VAL_STR)
+        return jinja_raise(r, "%s() takes a string, not %s", method, jinja_type_name(v));
     *out = jinja_text(v);
     return SNUG_OK;
 }
@@ -25,11 +26,26 @@ static bool is_absent(jinja_val v) { return v.kind == VAL_MISSING || v.kind == V
 
 /* ---- case ---- */
 
-static snug_status to_upper(jinja_run *r, const jinja_call *c, jinja_val *out) { return jinja_change_case(r, c->self, CASE_UPPER, out); }
-static snug_status to_lower(jinja_run *r, const jinja_call *c, jinja_val *out) { return jinja_change_case(r, c->self, CASE_LOWER, out); }
-static snug_status to_title(jinja_run *r, const jinja_call *c, jinja_val *out) { return jinja_change_case(r, c->self, CASE_TITLE, out); }
-static snug_status to_swap(jinja_run *r, const jinja_call *c, jinja_val *out) { return jinja_change_case(r, c->self, CASE_SWAP, out); }
-static snug_status to_fold(jinja_run *r, const jinja_call *c, jinja_val *out) { return jinja_change_case(r, c->self, CASE_FOLD, out); }
+static snug_status to_upper(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return jinja_change_case(r, c->self, CASE_UPPER, out);
+}
+static snug_status to_lower(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return jinja_change_case(r, c->self, CASE_LOWER, out);
+}
+static snug_status to_title(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return jinja_change_case(r, c->self, CASE_TITLE, out);
+}
+static snug_status to_swap(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return jinja_change_case(r, c->self, CASE_SWAP, out);
+}
+static snug_status to_fold(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return jinja_change_case(r, c->self, CASE_FOLD, out);
+}
 
 static snug_status to_capital(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
@@ -38,7 +54,8 @@ static snug_status to_capital(jinja_run *r, const jinja_call *c, jinja_val *out)
 
 /* ---- stripping ---- */
 
-static snug_status strip(jinja_run *r, const jinja_call *c, const char *name, bool left, bool right, jinja_val *out)
+static snug_status strip(jinja_run *r, const jinja_call *c, const char *name, bool left, bool right,
+                         jinja_val *out)
 {
     snug_slice chars, got;
     bool       given = !is_absent(c->a[0]);
@@ -51,13 +68,22 @@ static snug_status strip(jinja_run *r, const jinja_call *c, const char *name, bo
     return jinja_step(r, (c->self.len - got.len) / 16 * (given ? 1 + c->a[0].len / 8 : 1));
 }
 
-static snug_status run_strip(jinja_run *r, const jinja_call *c, jinja_val *out) { return strip(r, c, "strip", true, true, out); }
-static snug_status run_lstrip(jinja_run *r, const jinja_call *c, jinja_val *out) { return strip(r, c, "lstrip", true, false, out); }
-static snug_status run_rstrip(jinja_run *r, const jinja_call *c, jinja_val *out) { return strip(r, c, "rstrip", false, true, out); }
+static snug_status run_strip(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return strip(r, c, "strip", true, true, out);
+}
+static snug_status run_lstrip(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return strip(r, c, "lstrip", true, false, out);
+}
+static snug_status run_rstrip(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return strip(r, c, "rstrip", false, true, out);
+}
 
 static snug_status run_removeprefix(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
-    snug_slice p, s = jinja_text(c->self);
+    snug_slice p = SNUG_EMPTY, s = jinja_text(c->self);
     JINJA_TRY(need_str(r, "removeprefix", c->a[0], &p));
     bool has = s.len >= p.len && memcmp(s.ptr, p.ptr, p.len) == 0;
     *out = jinja_sub(c->self, has ? p.len : 0, s.len);
@@ -66,7 +92,7 @@ static snug_status run_removeprefix(jinja_run *r, const jinja_call *c, jinja_val
 
 static snug_status run_removesuffix(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
-    snug_slice p, s = jinja_text(c->self);
+    snug_slice p = SNUG_EMPTY, s = jinja_text(c->self);
     JINJA_TRY(need_str(r, "removesuffix", c->a[0], &p));
     bool has = s.len >= p.len && memcmp(s.ptr + s.len - p.len, p.ptr, p.len) == 0;
     *out = jinja_sub(c->self, 0, has ? s.len - p.len : s.len);
@@ -211,8 +237,14 @@ static snug_status split(jinja_run *r, const jinja_call *c, bool right, jinja_va
     return SNUG_OK;
 }
 
-static snug_status run_split(jinja_run *r, const jinja_call *c, jinja_val *out) { return split(r, c, false, out); }
-static snug_status run_rsplit(jinja_run *r, const jinja_call *c, jinja_val *out) { return split(r, c, true, out); }
+static snug_status run_split(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return split(r, c, false, out);
+}
+static snug_status run_rsplit(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return split(r, c, true, out);
+}
 
 static snug_status run_splitlines(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
@@ -229,7 +261,8 @@ static snug_status partition(jinja_run *r, const jinja_call *c, bool right, jinj
     if (items == NULL) return SNUG_ELIMIT;
     size_t hit = right ? find_last(s, sep) : snug_find(s, sep);
     items[0] = items[1] = items[2] = jinja_sub(c->self, 0, 0);
-    if (hit == SIZE_MAX) items[right ? 2 : 0] = c->self;
+    if (hit == SIZE_MAX)
+        items[right ? 2 : 0] = c->self;
     else {
         items[0] = jinja_sub(c->self, 0, hit);
         items[1] = jinja_sub(c->self, hit, hit + sep.len);
@@ -239,8 +272,14 @@ static snug_status partition(jinja_run *r, const jinja_call *c, bool right, jinj
     return SNUG_OK;
 }
 
-static snug_status run_partition(jinja_run *r, const jinja_call *c, jinja_val *out) { return partition(r, c, false, out); }
-static snug_status run_rpartition(jinja_run *r, const jinja_call *c, jinja_val *out) { return partition(r, c, true, out); }
+static snug_status run_partition(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return partition(r, c, false, out);
+}
+static snug_status run_rpartition(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return partition(r, c, true, out);
+}
 
 /* ---- searching ---- */
 
@@ -262,7 +301,8 @@ static snug_status window_of(jinja_run *r, const jinja_call *c, window *out)
     out->first = from;
     if (from > n) from = n;
     size_t a = jinja_offset(c->self, (size_t)from);
-    size_t len = out->beyond ? 0 : jinja_offset(jinja_sub(c->self, a, c->self.len), (size_t)(to - from));
+    size_t len =
+        out->beyond ? 0 : jinja_offset(jinja_sub(c->self, a, c->self.len), (size_t)(to - from));
     out->text = (snug_slice){c->self.u.s + a, len};
     return jinja_step(r, c->self.len / 32);
 }
@@ -273,16 +313,32 @@ static snug_status find(jinja_run *r, const jinja_call *c, bool last, bool must,
     window     w;
     JINJA_TRY(need_str(r, "find", c->a[0], &what));
     JINJA_TRY(window_of(r, c, &w));
-    size_t hit = w.beyond ? SIZE_MAX : last ? find_last(w.text, what) : what.len == 0 ? 0 : snug_find(w.text, what);
+    size_t hit = w.beyond        ? SIZE_MAX
+                 : last          ? find_last(w.text, what)
+                 : what.len == 0 ? 0
+                                 : snug_find(w.text, what);
     if (hit == SIZE_MAX && must) return jinja_raise(r, "substring not found");
-    *out = jinja_int(hit == SIZE_MAX ? -1 : w.first + (int64_t)jinja_utf8_count((snug_slice){w.text.ptr, hit}));
+    *out = jinja_int(
+        hit == SIZE_MAX ? -1 : w.first + (int64_t)jinja_utf8_count((snug_slice){w.text.ptr, hit}));
     return SNUG_OK;
 }
 
-static snug_status run_find(jinja_run *r, const jinja_call *c, jinja_val *out) { return find(r, c, false, false, out); }
-static snug_status run_rfind(jinja_run *r, const jinja_call *c, jinja_val *out) { return find(r, c, true, false, out); }
-static snug_status run_index(jinja_run *r, const jinja_call *c, jinja_val *out) { return find(r, c, false, true, out); }
-static snug_status run_rindex(jinja_run *r, const jinja_call *c, jinja_val *out) { return find(r, c, true, true, out); }
+static snug_status run_find(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return find(r, c, false, false, out);
+}
+static snug_status run_rfind(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return find(r, c, true, false, out);
+}
+static snug_status run_index(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return find(r, c, false, true, out);
+}
+static snug_status run_rindex(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return find(r, c, true, true, out);
+}
 
 static snug_status run_count(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
@@ -291,17 +347,23 @@ static snug_status run_count(jinja_run *r, const jinja_call *c, jinja_val *out)
     int64_t    n = 0;
     JINJA_TRY(need_str(r, "count", c->a[0], &what));
     JINJA_TRY(window_of(r, c, &w));
-    if (w.beyond) n = 0;
-    else if (what.len == 0) n = (int64_t)jinja_utf8_count(w.text) + 1;
+    if (w.beyond)
+        n = 0;
+    else if (what.len == 0)
+        n = (int64_t)jinja_utf8_count(w.text) + 1;
     else
-        for (size_t at = 0, hit; (hit = snug_find(snug_sub(w.text, at, SIZE_MAX), what)) != SIZE_MAX; at += hit + what.len) n++;
+        for (size_t at = 0, hit;
+             (hit = snug_find(snug_sub(w.text, at, SIZE_MAX), what)) != SIZE_MAX;
+             at += hit + what.len)
+            n++;
     *out = jinja_int(n);
     return SNUG_OK;
 }
 
 static bool has_at_end(snug_slice s, snug_slice part, bool end)
 {
-    return part.len <= s.len && memcmp(end ? s.ptr + s.len - part.len : s.ptr, part.ptr, part.len) == 0;
+    return part.len <= s.len &&
+           memcmp(end ? s.ptr + s.len - part.len : s.ptr, part.ptr, part.len) == 0;
 }
 
 static snug_status begins(jinja_run *r, const jinja_call *c, bool end, jinja_val *out)
@@ -321,8 +383,14 @@ static snug_status begins(jinja_run *r, const jinja_call *c, bool end, jinja_val
     return yes_no(out, !w.beyond && has_at_end(w.text, part, end));
 }
 
-static snug_status run_startswith(jinja_run *r, const jinja_call *c, jinja_val *out) { return begins(r, c, false, out); }
-static snug_status run_endswith(jinja_run *r, const jinja_call *c, jinja_val *out) { return begins(r, c, true, out); }
+static snug_status run_startswith(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return begins(r, c, false, out);
+}
+static snug_status run_endswith(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return begins(r, c, true, out);
+}
 
 /* ---- making text ---- */
 
@@ -332,7 +400,8 @@ static snug_status run_replace(jinja_run *r, const jinja_call *c, jinja_val *out
     int64_t    count = -1;
     jinja_val  with = c->a[1];
     JINJA_TRY(need_str(r, "replace", c->a[0], &old));
-    if (with.kind != VAL_STR) return jinja_raise(r, "replace() takes strings, not %s", jinja_type_name(with));
+    if (with.kind != VAL_STR)
+        return jinja_raise(r, "replace() takes strings, not %s", jinja_type_name(with));
     if (jinja_given(c->a[2])) JINJA_TRY(jinja_to_index(r, c->a[2], &count));
     if (jinja_is_safe(c->self)) JINJA_TRY(jinja_escape(r, with, &with));
     return jinja_replace(r, c->self, old, jinja_text(with), count, out);
@@ -347,7 +416,8 @@ static snug_status run_join(jinja_run *r, const jinja_call *c, jinja_val *out)
     for (uint32_t i = 0; i < list.len && !b.full; i++) {
         jinja_val one = list.u.items[i];
         if (one.kind != VAL_STR)
-            SNUG_TRY(jinja_raise(r, "sequence item %" PRIu32 ": expected str instance, %s found", i, jinja_type_name(one)));
+            SNUG_TRY(jinja_raise(r, "sequence item %" PRIu32 ": expected str instance, %s found", i,
+                                 jinja_type_name(one)));
         if (jinja_is_safe(c->self)) SNUG_TRY(jinja_escape(r, one, &one));
         if (i > 0) snug_buf_put_slice(&b, jinja_text(c->self));
         snug_buf_put_slice(&b, jinja_text(one));
@@ -360,7 +430,8 @@ done:
     return st;
 }
 
-static snug_status pad(jinja_run *r, jinja_val s, int64_t left, int64_t right, jinja_val fill, jinja_val *out)
+static snug_status pad(jinja_run *r, jinja_val s, int64_t left, int64_t right, jinja_val fill,
+                       jinja_val *out)
 {
     jinja_val a, b;
     fill.flags = (uint8_t)((fill.flags & ~VAL_SAFE) | (s.flags & VAL_SAFE));
@@ -379,13 +450,24 @@ static snug_status justify(jinja_run *r, const jinja_call *c, char where, jinja_
         return jinja_raise(r, "The fill character must be exactly one character long");
     *out = c->self;
     if (width <= n) return SNUG_OK;
-    int64_t gap = width - n, left = where == 'l' ? 0 : where == 'r' ? gap : gap / 2 + (gap & width & 1);
+    int64_t gap = width - n, left = where == 'l'   ? 0
+                                    : where == 'r' ? gap
+                                                   : gap / 2 + (gap & width & 1);
     return pad(r, c->self, left, gap - left, fill, out);
 }
 
-static snug_status run_center(jinja_run *r, const jinja_call *c, jinja_val *out) { return justify(r, c, 'c', out); }
-static snug_status run_ljust(jinja_run *r, const jinja_call *c, jinja_val *out) { return justify(r, c, 'l', out); }
-static snug_status run_rjust(jinja_run *r, const jinja_call *c, jinja_val *out) { return justify(r, c, 'r', out); }
+static snug_status run_center(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return justify(r, c, 'c', out);
+}
+static snug_status run_ljust(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return justify(r, c, 'l', out);
+}
+static snug_status run_rjust(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return justify(r, c, 'r', out);
+}
 
 static snug_status run_zfill(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
@@ -396,7 +478,8 @@ static snug_status run_zfill(jinja_run *r, const jinja_call *c, jinja_val *out)
     if (width <= n) return SNUG_OK;
     bool has_sign = c->self.len > 0 && (c->self.u.s[0] == '-' || c->self.u.s[0] == '+');
     sign = jinja_sub(c->self, 0, has_sign);
-    JINJA_TRY(pad(r, jinja_sub(c->self, has_sign, c->self.len), width - n, 0, jinja_lit("0"), &rest));
+    JINJA_TRY(
+        pad(r, jinja_sub(c->self, has_sign, c->self.len), width - n, 0, jinja_lit("0"), &rest));
     return jinja_join(r, sign, rest, out);
 }
 
@@ -411,7 +494,8 @@ static snug_status run_expandtabs(jinja_run *r, const jinja_call *c, jinja_val *
         size_t   from = at;
         uint32_t cp = jinja_utf8_at(s, &at);
         if (cp == '\t') {
-            for (int64_t k = size > 0 ? size - column % size : 0; k > 0; k--, column++) snug_buf_putc(&b, ' ');
+            for (int64_t k = size > 0 ? size - column % size : 0; k > 0; k--, column++)
+                snug_buf_putc(&b, ' ');
             continue;
         }
         column = cp == '\n' || cp == '\r' ? 0 : column + 1;
@@ -420,25 +504,31 @@ static snug_status run_expandtabs(jinja_run *r, const jinja_call *c, jinja_val *
     return jinja_str_take(r, &b, out);
 }
 
-static snug_status run_format(jinja_run *r, const jinja_call *c, jinja_val *out) { return jinja_format(r, c->self, c->args, out); }
+static snug_status run_format(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return jinja_format(r, c->self, c->args, out);
+}
 
 /* format_map(d) is format(**d) */
 static snug_status run_format_map(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
     size_t n = 0;
-    if (c->a[0].kind != VAL_DICT) return jinja_raise(r, "format_map() takes a mapping, not %s", jinja_type_name(c->a[0]));
+    if (c->a[0].kind != VAL_DICT)
+        return jinja_raise(r, "format_map() takes a mapping, not %s", jinja_type_name(c->a[0]));
     const jinja_dict *d = c->a[0].u.dict;
     jinja_kw         *kw = jinja_alloc(r, d->count * sizeof *kw);
     if (kw == NULL) return SNUG_ELIMIT;
     for (uint32_t i = 0; i < d->count; i++) {
-        if (d->pairs[i].key.kind == VAL_STR) kw[n++] = (jinja_kw){jinja_text(d->pairs[i].key), d->pairs[i].value};
+        if (d->pairs[i].key.kind == VAL_STR)
+            kw[n++] = (jinja_kw){jinja_text(d->pairs[i].key), d->pairs[i].value};
     }
     return jinja_format(r, c->self, &(jinja_args){.kw = kw, .kw_count = n}, out);
 }
 
 /* ---- asking ---- */
 
-static snug_status all_are(jinja_run *r, const jinja_call *c, bool (*is)(uint32_t), bool empty, jinja_val *out)
+static snug_status all_are(jinja_run *r, const jinja_call *c, bool (*is)(uint32_t), bool empty,
+                           jinja_val *out)
 {
     snug_slice s = jinja_text(c->self);
     bool       yes = s.len > 0 || empty;
@@ -447,15 +537,39 @@ static snug_status all_are(jinja_run *r, const jinja_call *c, bool (*is)(uint32_
     return yes_no(out, yes);
 }
 
-static bool is_ascii(uint32_t cp) { return cp < 0x80; }
-static snug_status run_isalpha(jinja_run *r, const jinja_call *c, jinja_val *out) { return all_are(r, c, jinja_is_alpha, false, out); }
-static snug_status run_isalnum(jinja_run *r, const jinja_call *c, jinja_val *out) { return all_are(r, c, jinja_is_alnum, false, out); }
-static snug_status run_isdigit(jinja_run *r, const jinja_call *c, jinja_val *out) { return all_are(r, c, jinja_is_digit, false, out); }
-static snug_status run_isdecimal(jinja_run *r, const jinja_call *c, jinja_val *out) { return all_are(r, c, jinja_is_decimal, false, out); }
-static snug_status run_isnumeric(jinja_run *r, const jinja_call *c, jinja_val *out) { return all_are(r, c, jinja_is_numeric, false, out); }
-static snug_status run_isspace(jinja_run *r, const jinja_call *c, jinja_val *out) { return all_are(r, c, jinja_is_space, false, out); }
-static snug_status run_isascii(jinja_run *r, const jinja_call *c, jinja_val *out) { return all_are(r, c, is_ascii, true, out); }
-static snug_status run_isprintable(jinja_run *r, const jinja_call *c, jinja_val *out) { return all_are(r, c, jinja_is_printable, true, out); }
+static bool        is_ascii(uint32_t cp) { return cp < 0x80; }
+static snug_status run_isalpha(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return all_are(r, c, jinja_is_alpha, false, out);
+}
+static snug_status run_isalnum(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return all_are(r, c, jinja_is_alnum, false, out);
+}
+static snug_status run_isdigit(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return all_are(r, c, jinja_is_digit, false, out);
+}
+static snug_status run_isdecimal(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return all_are(r, c, jinja_is_decimal, false, out);
+}
+static snug_status run_isnumeric(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return all_are(r, c, jinja_is_numeric, false, out);
+}
+static snug_status run_isspace(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return all_are(r, c, jinja_is_space, false, out);
+}
+static snug_status run_isascii(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return all_are(r, c, is_ascii, true, out);
+}
+static snug_status run_isprintable(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return all_are(r, c, jinja_is_printable, true, out);
+}
 
 static snug_status run_isidentifier(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
@@ -648,13 +762,16 @@ const jinja_builtin jinja_list_methods[] = {
 
 static snug_status run_is_integer(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
-    if (c->self.kind != VAL_FLOAT) return jinja_raise(r, "'%s' object has no attribute 'is_integer'", jinja_type_name(c->self));
+    if (c->self.kind != VAL_FLOAT)
+        return jinja_raise(r, "'%s' object has no attribute 'is_integer'",
+                           jinja_type_name(c->self));
     return yes_no(out, isfinite(c->self.u.d) && floor(c->self.u.d) == c->self.u.d);
 }
 
 static snug_status run_bit_length(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
-    if (c->self.kind == VAL_FLOAT) return jinja_raise(r, "'float' object has no attribute 'bit_length'");
+    if (c->self.kind == VAL_FLOAT)
+        return jinja_raise(r, "'float' object has no attribute 'bit_length'");
     jinja_wide w = jinja_wide_of(c->self);
     int64_t    n = 0;
     for (w = w < 0 ? -w : w; w > 0; w >>= 1) n++;

@@ -2,16 +2,19 @@
 /* jinja/number.c - integers and floats with Python's arithmetic.
  *
  * For:     eval.c, filters, methods.
- * Truth:   integers are exact from -2^63 to 2^64 - 1; beyond that an operation fails with a sentence
- *          instead of growing as Python's would. Division floors, / gives a correctly rounded float.
- *          Text is read and written without the locale. */
+ * Truth:   integers are exact from -2^63 to 2^64 - 1; beyond that an operation fails with a
+ * sentence instead of growing as Python's would. Division floors, / gives a correctly rounded
+ * float. Text is read and written without the locale. */
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "jinja/jinja_int.h"
 
-bool jinja_is_num(jinja_val v) { return v.kind == VAL_INT || v.kind == VAL_FLOAT || v.kind == VAL_BOOL; }
+bool jinja_is_num(jinja_val v)
+{
+    return v.kind == VAL_INT || v.kind == VAL_FLOAT || v.kind == VAL_BOOL;
+}
 bool jinja_is_int(jinja_val v) { return v.kind == VAL_INT || v.kind == VAL_BOOL; }
 
 jinja_wide jinja_wide_of(jinja_val v)
@@ -35,8 +38,10 @@ static snug_status too_large(jinja_run *r)
 snug_status jinja_int_of_wide(jinja_run *r, jinja_wide w, jinja_val *out)
 {
     if (w > (jinja_wide)UINT64_MAX || w < (jinja_wide)INT64_MIN) return too_large(r);
-    if (w > (jinja_wide)INT64_MAX) *out = (jinja_val){.kind = VAL_INT, .flags = VAL_WIDE, .u.u = (uint64_t)w};
-    else *out = jinja_int((int64_t)w);
+    if (w > (jinja_wide)INT64_MAX)
+        *out = (jinja_val){.kind = VAL_INT, .flags = VAL_WIDE, .u.u = (uint64_t)w};
+    else
+        *out = jinja_int((int64_t)w);
     return SNUG_OK;
 }
 
@@ -70,7 +75,9 @@ int jinja_cmp_num(jinja_val a, jinja_val b)
 snug_status jinja_to_index(jinja_run *r, jinja_val v, int64_t *out)
 {
     if (v.kind == VAL_UNDEFINED) return jinja_undef_fail(r, v);
-    if (!jinja_is_int(v)) return jinja_raise(r, "'%s' object cannot be interpreted as an integer", jinja_type_name(v));
+    if (!jinja_is_int(v))
+        return jinja_raise(r, "'%s' object cannot be interpreted as an integer",
+                           jinja_type_name(v));
     jinja_wide w = jinja_wide_of(v);
     *out = w > INT64_MAX ? INT64_MAX : (int64_t)w; /* Python clamps indexes the same way */
     return SNUG_OK;
@@ -87,7 +94,7 @@ static jinja_wide floor_div(jinja_wide a, jinja_wide b)
 /* a / b rounded once: a quotient of at least 63 bits whose last bit remembers any remainder. */
 static double true_div(jinja_wide a, jinja_wide b)
 {
-    bool                       minus = (a < 0) != (b < 0);
+    bool                                    minus = (a < 0) != (b < 0);
     __extension__ typedef unsigned __int128 wide;
     wide x = a < 0 ? (wide)-a : (wide)a, y = b < 0 ? (wide)-b : (wide)b, q;
     int  shift = 0;
@@ -130,7 +137,8 @@ static snug_status float_pow(jinja_run *r, double a, double b, jinja_val *out)
 static snug_status int_arith(jinja_run *r, jinja_op op, jinja_wide a, jinja_wide b, jinja_val *out)
 {
     jinja_wide w = 0;
-    if (b == 0 && (op == OP_DIV || op == OP_FLOORDIV || op == OP_MOD)) return jinja_raise(r, "division by zero");
+    if (b == 0 && (op == OP_DIV || op == OP_FLOORDIV || op == OP_MOD))
+        return jinja_raise(r, "division by zero");
     switch (op) {
     case OP_ADD: w = a + b; break; /* both fit 65 bits */
     case OP_SUB: w = a - b; break;
@@ -171,7 +179,8 @@ static double float_floordiv(double a, double b)
 static snug_status float_arith(jinja_run *r, jinja_op op, double a, double b, jinja_val *out)
 {
     double d;
-    if (b == 0 && (op == OP_DIV || op == OP_FLOORDIV || op == OP_MOD)) return jinja_raise(r, "float division by zero");
+    if (b == 0 && (op == OP_DIV || op == OP_FLOORDIV || op == OP_MOD))
+        return jinja_raise(r, "float division by zero");
     switch (op) {
     case OP_ADD: d = a + b; break;
     case OP_SUB: d = a - b; break;
@@ -192,8 +201,8 @@ static snug_status unsupported(jinja_run *r, jinja_op op, jinja_val a, jinja_val
     static const char *const names[] = {"+", "-", "*", "/", "//", "%", "**"};
     if (a.kind == VAL_UNDEFINED) return jinja_undef_fail(r, a);
     if (b.kind == VAL_UNDEFINED) return jinja_undef_fail(r, b);
-    return jinja_raise(r, "unsupported operand type(s) for %s: '%s' and '%s'", names[op], jinja_type_name(a),
-                       jinja_type_name(b));
+    return jinja_raise(r, "unsupported operand type(s) for %s: '%s' and '%s'", names[op],
+                       jinja_type_name(a), jinja_type_name(b));
 }
 
 static snug_status repeat_list(jinja_run *r, jinja_val v, int64_t times, jinja_val *out)
@@ -201,7 +210,8 @@ static snug_status repeat_list(jinja_run *r, jinja_val v, int64_t times, jinja_v
     size_t n;
     *out = jinja_seq((jinja_kind)v.kind, v.u.items, 0);
     if (times <= 0 || v.len == 0) return SNUG_OK;
-    if (snug_mul(v.len, (size_t)times, &n) || n > r->memory_max / sizeof(jinja_val) || n > UINT32_MAX)
+    if (snug_mul(v.len, (size_t)times, &n) || n > r->memory_max / sizeof(jinja_val) ||
+        n > UINT32_MAX)
         return jinja_limit(r, "a list times %" PRId64 " is beyond the limit", times);
     JINJA_TRY(jinja_step(r, n / 4));
     jinja_val *items = jinja_alloc(r, n * sizeof *items);
@@ -237,7 +247,8 @@ snug_status jinja_arith(jinja_run *r, jinja_op op, jinja_val a, jinja_val b, jin
         if (a.kind == VAL_STR) return jinja_join(r, a, b, out);
         if (a.kind == VAL_LIST || a.kind == VAL_TUPLE) return jinja_list_join(r, a, b, out);
     }
-    if (op == OP_MUL && a.kind != VAL_UNDEFINED && b.kind != VAL_UNDEFINED) return multiply(r, a, b, out);
+    if (op == OP_MUL && a.kind != VAL_UNDEFINED && b.kind != VAL_UNDEFINED)
+        return multiply(r, a, b, out);
     return unsupported(r, op, a, b);
 }
 
@@ -247,9 +258,11 @@ snug_status jinja_negate(jinja_run *r, jinja_val v, bool minus, jinja_val *out)
         *out = jinja_float(minus ? -v.u.d : v.u.d);
         return SNUG_OK;
     }
-    if (jinja_is_int(v)) return jinja_int_of_wide(r, minus ? -jinja_wide_of(v) : jinja_wide_of(v), out);
+    if (jinja_is_int(v))
+        return jinja_int_of_wide(r, minus ? -jinja_wide_of(v) : jinja_wide_of(v), out);
     if (v.kind == VAL_UNDEFINED) return jinja_undef_fail(r, v);
-    return jinja_raise(r, "bad operand type for unary %c: '%s'", minus ? '-' : '+', jinja_type_name(v));
+    return jinja_raise(r, "bad operand type for unary %c: '%s'", minus ? '-' : '+',
+                       jinja_type_name(v));
 }
 
 /* ---- text ---- */
@@ -272,7 +285,8 @@ static double text_to_double(const char *s)
 
 void jinja_put_double(snug_buf *b, char conv, int precision, bool alt, double d)
 {
-    char     spec[8] = {'%', alt ? '#' : '.', alt ? '.' : '*', alt ? '*' : conv, alt ? conv : '\0', '\0'};
+    char     spec[8] = {'%', alt ? '#' : '.', alt ? '.' : '*', alt ? '*' : conv, alt ? conv : '\0',
+                        '\0'};
     locale_t c = c_locale(), was = uselocale(c);
     char     room[512];
 #pragma GCC diagnostic push
@@ -337,9 +351,12 @@ bool jinja_parse_int(snug_slice s, int base, jinja_wide *out)
 
 static bool word_float(snug_slice s, bool minus, double *out)
 {
-    if (snug_eq_nocase(s, SNUG_LIT("inf")) || snug_eq_nocase(s, SNUG_LIT("infinity"))) *out = INFINITY;
-    else if (snug_eq_nocase(s, SNUG_LIT("nan"))) *out = NAN;
-    else return false;
+    if (snug_eq_nocase(s, SNUG_LIT("inf")) || snug_eq_nocase(s, SNUG_LIT("infinity")))
+        *out = INFINITY;
+    else if (snug_eq_nocase(s, SNUG_LIT("nan")))
+        *out = NAN;
+    else
+        return false;
     if (minus) *out = -*out;
     return true;
 }
@@ -349,8 +366,8 @@ static size_t copy_digits(snug_slice s, size_t *at, char *to, size_t n, bool *an
 {
     while (*at < s.len) {
         char c = s.ptr[*at];
-        bool under = c == '_' && *any && *at + 1 < s.len && s.ptr[*at + 1] >= '0' && s.ptr[*at + 1] <= '9' &&
-                     s.ptr[*at - 1] != '_';
+        bool under = c == '_' && *any && *at + 1 < s.len && s.ptr[*at + 1] >= '0' &&
+                     s.ptr[*at + 1] <= '9' && s.ptr[*at - 1] != '_';
         if (!under && (c < '0' || c > '9')) break;
         if (!under) {
             to[n++] = c;
@@ -434,7 +451,8 @@ static double round_float(double d, int64_t digits)
         room[i - 1] = up ? '0' : (char)(room[i - 1] + 1);
     }
     SNUG_AUTO(snug_buf) text = snug_buf_init(sizeof room);
-    snug_buf_printf(&text, "%s%s%.*se%d", d < 0 ? "-" : "", up ? "1" : "", (int)n, room, (int)-digits);
+    snug_buf_printf(&text, "%s%s%.*se%d", d < 0 ? "-" : "", up ? "1" : "", (int)n, room,
+                    (int)-digits);
     if (n == 0 && !up) return copysign(0.0, d);
     return text_to_double(snug_buf_cstr(&text));
 }

@@ -42,7 +42,10 @@ bool jinja_at_name(const jinja_parser *p, const char *name)
     return p->tok.kind == TOK_NAME && snug_eq_str(p->tok.text, name);
 }
 
-bool jinja_at_op(const jinja_parser *p, uint32_t op) { return p->tok.kind == TOK_OP && p->tok.op == op; }
+bool jinja_at_op(const jinja_parser *p, uint32_t op)
+{
+    return p->tok.kind == TOK_OP && p->tok.op == op;
+}
 
 /* What the reader sees at the cursor, for messages. */
 static void describe(const jinja_tok *t, char out[64])
@@ -176,12 +179,15 @@ static snug_status parse_if(jinja_parser *p, jinja_node *n)
         more = jinja_at_name(p, "elif");
     }
     JINJA_TRY(skip_name(p, "else", &is_else));
-    if (is_else) JINJA_TRY(parse_one_end(p, "endif", &n->u.cond.other));
-    else JINJA_TRY(jinja_advance(p));
+    if (is_else)
+        JINJA_TRY(parse_one_end(p, "endif", &n->u.cond.other));
+    else
+        JINJA_TRY(jinja_advance(p));
     n->u.cond.conds = (jinja_node **)conds.items;
     n->u.cond.count = conds.count;
     n->u.cond.bodies = snug_arena_alloc(p->arena, bodies.count * sizeof(jinja_body));
-    for (uint32_t i = 0; i < bodies.count; i++) n->u.cond.bodies[i] = *(jinja_body *)bodies.items[i];
+    for (uint32_t i = 0; i < bodies.count; i++)
+        n->u.cond.bodies[i] = *(jinja_body *)bodies.items[i];
     return SNUG_OK;
 }
 
@@ -190,7 +196,8 @@ static snug_status refuse_loop(jinja_parser *p, const jinja_node *target)
     if (target->kind == N_TUPLE) {
         for (uint32_t i = 0; i < target->u.list.count; i++)
             JINJA_TRY(refuse_loop(p, target->u.list.items[i]));
-    } else if (target->kind == N_NAME && p->in_for && snug_eq_str(target->u.ref.name->text, "loop")) {
+    } else if (target->kind == N_NAME && p->in_for &&
+               snug_eq_str(target->u.ref.name->text, "loop")) {
         return jinja_parse_fail(p, target->line, "inside a for, loop cannot be assigned to");
     }
     return SNUG_OK;
@@ -228,8 +235,10 @@ static snug_status parse_for(jinja_parser *p, jinja_node *n)
     if (f->recursive) p->can_break = false; /* its else is inside the function, not in our loop */
     p->toplevel = false;
     JINJA_TRY(skip_name(p, "else", &is_else));
-    if (is_else) JINJA_TRY(parse_one_end(p, "endfor", &f->other));
-    else JINJA_TRY(jinja_advance(p));
+    if (is_else)
+        JINJA_TRY(parse_one_end(p, "endfor", &f->other));
+    else
+        JINJA_TRY(jinja_advance(p));
     f->has_loop = f->has_loop || p->has_scoped;
     leave_inner(p, was);
     p->uses |= was.uses;
@@ -242,7 +251,8 @@ static snug_status parse_for(jinja_parser *p, jinja_node *n)
 static snug_status parse_jump(jinja_parser *p, jinja_node *n)
 {
     if (!p->can_break)
-        return jinja_parse_fail(p, n->line, "%s stands in no for", n->kind == N_BREAK ? "break" : "continue");
+        return jinja_parse_fail(p, n->line, "%s stands in no for",
+                                n->kind == N_BREAK ? "break" : "continue");
     return jinja_advance(p);
 }
 
@@ -345,7 +355,8 @@ static snug_status parse_params(jinja_parser *p, jinja_params *out)
             JINJA_TRY(jinja_parse_expr(p, true, &dflt));
             optional = true;
         } else if (optional) {
-            return jinja_parse_fail(p, p->tok.line, "a parameter without a default behind one that has it");
+            return jinja_parse_fail(p, p->tok.line,
+                                    "a parameter without a default behind one that has it");
         }
         unsigned uses = p->uses;
         jinja_vec_add(p, &names, jinja_name_of(p, name));
@@ -380,7 +391,8 @@ static bool has_param(const jinja_params *q, const char *name)
 }
 
 /* The body of a macro or call block, and which special arguments it wants. */
-static snug_status parse_macro_body(jinja_parser *p, jinja_macro_def *d, const char *end, uint32_t line)
+static snug_status parse_macro_body(jinja_parser *p, jinja_macro_def *d, const char *end,
+                                    uint32_t line)
 {
     jinja_params *q = &d->params;
     bool          caller_without_default = q->uses_caller;
@@ -393,7 +405,8 @@ static snug_status parse_macro_body(jinja_parser *p, jinja_macro_def *d, const c
     q->uses_kwargs = (uses & USES_KWARGS) != 0 && !has_param(q, "kwargs");
     q->uses_varargs = (uses & USES_VARARGS) != 0 && !has_param(q, "varargs");
     unsigned keep = p->uses;
-    if (q->uses_caller && !q->explicit_caller) q->caller.name = jinja_name_of(p, SNUG_LIT("caller"));
+    if (q->uses_caller && !q->explicit_caller)
+        q->caller.name = jinja_name_of(p, SNUG_LIT("caller"));
     if (q->uses_kwargs) q->kwargs.name = jinja_name_of(p, SNUG_LIT("kwargs"));
     if (q->uses_varargs) q->varargs.name = jinja_name_of(p, SNUG_LIT("varargs"));
     p->uses = keep;
@@ -421,7 +434,8 @@ static snug_status parse_call_block(jinja_parser *p, jinja_node *n)
     JINJA_TRY(jinja_advance(p));
     if (jinja_at_op(p, '(')) JINJA_TRY(parse_params(p, &d->params));
     JINJA_TRY(jinja_parse_expr(p, true, &n->u.callblock.call));
-    if (n->u.callblock.call->kind != N_CALL) return jinja_parse_fail(p, n->line, "a call is expected");
+    if (n->u.callblock.call->kind != N_CALL)
+        return jinja_parse_fail(p, n->line, "a call is expected");
     return parse_macro_body(p, d, "endcall", n->line);
 }
 
@@ -431,7 +445,8 @@ static bool is_blank(const jinja_body *b)
 {
     for (uint32_t i = 0; i < b->count; i++) {
         const jinja_node *n = b->items[i];
-        if (n->kind != N_TEXT || jinja_strip(jinja_text(n->u.value), NULL, true, false).len > 0) return false;
+        if (n->kind != N_TEXT || jinja_strip(jinja_text(n->u.value), NULL, true, false).len > 0)
+            return false;
     }
     return true;
 }
@@ -448,7 +463,8 @@ static snug_status parse_block(jinja_parser *p, jinja_node *n)
     unsigned    uses = p->uses;
     jinja_name *name = jinja_name_of(p, b->name);
     p->uses = uses;
-    if (name->is_block) return jinja_parse_fail(p, n->line, "the block '%.*s' is there twice", SNUG_SLICE(b->name));
+    if (name->is_block)
+        return jinja_parse_fail(p, n->line, "the block '%.*s' is there twice", SNUG_SLICE(b->name));
     name->is_block = true;
     JINJA_TRY(skip_name(p, "scoped", &b->scoped));
     JINJA_TRY(skip_name(p, "required", &b->required));
@@ -547,7 +563,8 @@ static snug_status parse_from(jinja_parser *p, jinja_node *n)
         if (found) break;
         JINJA_TRY(take_target(p, &one->target));
         one->name = one->target.name->text;
-        if (one->name.ptr[0] == '_') return jinja_parse_fail(p, n->line, "names with a leading underscore stay private");
+        if (one->name.ptr[0] == '_')
+            return jinja_parse_fail(p, n->line, "names with a leading underscore stay private");
         JINJA_TRY(skip_name(p, "as", &as));
         if (as) JINJA_TRY(take_target(p, &one->target));
         jinja_vec_add(p, &names, one);
@@ -644,7 +661,7 @@ static snug_status parse_body(jinja_parser *p, const char *const *ends, jinja_bo
 {
     jinja_vec v = {0};
     while (p->tok.kind != TOK_EOF) {
-        jinja_node *n;
+        jinja_node *n = NULL;
         if (p->tok.kind == TOK_DATA) {
             n = jinja_node_new(p, N_TEXT, p->tok.line);
             n->op = p->toplevel;
@@ -674,7 +691,7 @@ snug_status jinja_compile(snug_arena *a, snug_slice text, const jinja_opts *opts
                           const jinja_template **out, snug_err *err)
 {
     static const jinja_opts plain;
-    jinja_parser            p = {.arena = a, .err = err, .toplevel = true, .t = SNUG_NEW(a, jinja_template)};
+    jinja_parser p = {.arena = a, .err = err, .toplevel = true, .t = SNUG_NEW(a, jinja_template)};
     if (opts == NULL) opts = &plain;
     p.t->name = snug_arena_dup(a, opts->name);
     p.t->autoescape = opts->autoescape;

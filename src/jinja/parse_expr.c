@@ -109,8 +109,10 @@ static jinja_node *make_const(jinja_parser *p, jinja_val v, uint32_t line)
 
 static jinja_node *name_or_constant(jinja_parser *p, snug_slice s, uint32_t line)
 {
-    if (snug_eq_str(s, "true") || snug_eq_str(s, "True")) return make_const(p, jinja_bool(true), line);
-    if (snug_eq_str(s, "false") || snug_eq_str(s, "False")) return make_const(p, jinja_bool(false), line);
+    if (snug_eq_str(s, "true") || snug_eq_str(s, "True"))
+        return make_const(p, jinja_bool(true), line);
+    if (snug_eq_str(s, "false") || snug_eq_str(s, "False"))
+        return make_const(p, jinja_bool(false), line);
     if (snug_eq_str(s, "none") || snug_eq_str(s, "None")) return make_const(p, jinja_none(), line);
     return make_name(p, s, line);
 }
@@ -120,9 +122,9 @@ static jinja_node *name_or_constant(jinja_parser *p, snug_slice s, uint32_t line
 /* "a" 'b' is one string. */
 static snug_status parse_strings(jinja_parser *p, jinja_node **out)
 {
-    uint32_t   line = p->tok.line;
-    snug_slice first = p->tok.text;
-    snug_buf   b = snug_buf_init(JINJA_SOURCE_MAX);
+    uint32_t    line = p->tok.line;
+    snug_slice  first = p->tok.text;
+    snug_buf    b = snug_buf_init(JINJA_SOURCE_MAX);
     snug_status st = SNUG_OK;
     SNUG_TRY(jinja_advance(p));
     if (p->tok.kind == TOK_STRING) {
@@ -318,7 +320,8 @@ static snug_status parse_attr(jinja_parser *p, jinja_node *owner, jinja_node **o
         JINJA_TRY(jinja_advance(p));
         return make_kids(p, N_ITEM, line, owner, key, NULL, out);
     }
-    if (p->tok.kind != TOK_NAME) return jinja_parse_fail(p, line, "a name or number is expected behind the dot");
+    if (p->tok.kind != TOK_NAME)
+        return jinja_parse_fail(p, line, "a name or number is expected behind the dot");
     jinja_node *n = jinja_node_new(p, N_ATTR, line);
     n->u.attr = (jinja_attr){.owner = owner,
                              .name = p->tok.text,
@@ -382,10 +385,14 @@ static snug_status parse_item(jinja_parser *p, jinja_node *owner, jinja_node **o
 static snug_status parse_postfix(jinja_parser *p, jinja_node *n, jinja_node **out)
 {
     for (;;) {
-        if (jinja_at_op(p, '.')) JINJA_TRY(parse_attr(p, n, &n));
-        else if (jinja_at_op(p, '[')) JINJA_TRY(parse_item(p, n, &n));
-        else if (jinja_at_op(p, '(')) JINJA_TRY(parse_call(p, n, &n));
-        else break;
+        if (jinja_at_op(p, '.'))
+            JINJA_TRY(parse_attr(p, n, &n));
+        else if (jinja_at_op(p, '['))
+            JINJA_TRY(parse_item(p, n, &n));
+        else if (jinja_at_op(p, '('))
+            JINJA_TRY(parse_call(p, n, &n));
+        else
+            break;
     }
     *out = n;
     return SNUG_OK;
@@ -408,7 +415,8 @@ static snug_status parse_dotted(jinja_parser *p, snug_slice *out)
     return SNUG_OK;
 }
 
-snug_status jinja_parse_filter(jinja_parser *p, jinja_node *value, bool inline_first, jinja_node **out)
+snug_status jinja_parse_filter(jinja_parser *p, jinja_node *value, bool inline_first,
+                               jinja_node **out)
 {
     *out = value;
     while (inline_first || jinja_at_op(p, '|')) {
@@ -454,7 +462,8 @@ static snug_status parse_test(jinja_parser *p, jinja_node *value, jinja_node **o
         JINJA_TRY(parse_args(p, n, &n->u.filter.args));
     } else if (at_bare_arg(p)) {
         jinja_arg_nodes *a = SNUG_NEW(p->arena, jinja_arg_nodes);
-        if (jinja_at_name(p, "is")) return jinja_parse_fail(p, n->line, "tests do not chain with is");
+        if (jinja_at_name(p, "is"))
+            return jinja_parse_fail(p, n->line, "tests do not chain with is");
         a->pos = SNUG_NEW(p->arena, jinja_node *);
         a->pos_count = 1;
         JINJA_TRY(jinja_enter(p));
@@ -471,10 +480,14 @@ static snug_status parse_test(jinja_parser *p, jinja_node *value, jinja_node **o
 static snug_status parse_filters(jinja_parser *p, jinja_node *n, jinja_node **out)
 {
     for (;;) {
-        if (jinja_at_op(p, '|')) JINJA_TRY(jinja_parse_filter(p, n, false, &n));
-        else if (jinja_at_name(p, "is")) JINJA_TRY(parse_test(p, n, &n));
-        else if (jinja_at_op(p, '(')) JINJA_TRY(parse_call(p, n, &n));
-        else break;
+        if (jinja_at_op(p, '|'))
+            JINJA_TRY(jinja_parse_filter(p, n, false, &n));
+        else if (jinja_at_name(p, "is"))
+            JINJA_TRY(parse_test(p, n, &n));
+        else if (jinja_at_op(p, '('))
+            JINJA_TRY(parse_call(p, n, &n));
+        else
+            break;
     }
     *out = n;
     return SNUG_OK;
@@ -502,7 +515,17 @@ static snug_status parse_unary(jinja_parser *p, bool filters, jinja_node **out)
     return SNUG_OK;
 }
 
-enum { LEVEL_OR, LEVEL_AND, LEVEL_NOT, LEVEL_COMPARE, LEVEL_SUM, LEVEL_CONCAT, LEVEL_PRODUCT, LEVEL_POWER, LEVEL_UNARY };
+enum {
+    LEVEL_OR,
+    LEVEL_AND,
+    LEVEL_NOT,
+    LEVEL_COMPARE,
+    LEVEL_SUM,
+    LEVEL_CONCAT,
+    LEVEL_PRODUCT,
+    LEVEL_POWER,
+    LEVEL_UNARY
+};
 
 /* The arithmetic operator at the cursor, if it is one of this level. */
 static bool at_binary(const jinja_parser *p, int level, jinja_op *op)
@@ -532,8 +555,12 @@ static snug_status at_comparison(jinja_parser *p, jinja_op *op, bool *yes)
     static const struct {
         uint32_t tok;
         jinja_op op;
-    } table[] = {{JINJA_OP2('=', '='), OP_EQ}, {JINJA_OP2('!', '='), OP_NE}, {'<', OP_LT},
-                 {JINJA_OP2('<', '='), OP_LE}, {'>', OP_GT},                 {JINJA_OP2('>', '='), OP_GE}};
+    } table[] = {{JINJA_OP2('=', '='), OP_EQ},
+                 {JINJA_OP2('!', '='), OP_NE},
+                 {'<', OP_LT},
+                 {JINJA_OP2('<', '='), OP_LE},
+                 {'>', OP_GT},
+                 {JINJA_OP2('>', '='), OP_GE}};
     *yes = false;
     for (size_t i = 0; p->tok.kind == TOK_OP && i < sizeof table / sizeof *table; i++) {
         if (table[i].tok != p->tok.op) continue;
@@ -623,9 +650,12 @@ static snug_status parse_level(jinja_parser *p, int level, jinja_node **out)
     JINJA_TRY(parse_level(p, level + 1, &left));
     for (;;) {
         jinja_node_kind kind = N_BINARY;
-        if (level == LEVEL_OR && jinja_at_name(p, "or")) kind = N_OR;
-        else if (level == LEVEL_AND && jinja_at_name(p, "and")) kind = N_AND;
-        else if (!at_binary(p, level, &op)) break;
+        if (level == LEVEL_OR && jinja_at_name(p, "or"))
+            kind = N_OR;
+        else if (level == LEVEL_AND && jinja_at_name(p, "and"))
+            kind = N_AND;
+        else if (!at_binary(p, level, &op))
+            break;
         JINJA_TRY(jinja_advance(p));
         JINJA_TRY(parse_level(p, level + 1, &right));
         JINJA_TRY(make_kids(p, kind, line, left, right, NULL, &left));
@@ -673,8 +703,8 @@ static bool at_tuple_end(const jinja_parser *p)
     return p->tok.kind == TOK_PRINT_END || p->tok.kind == TOK_TAG_END || jinja_at_op(p, ')');
 }
 
-static snug_status finish_tuple(jinja_parser *p, jinja_vec *v, bool tuple, bool parens, uint32_t line,
-                                jinja_node **out)
+static snug_status finish_tuple(jinja_parser *p, jinja_vec *v, bool tuple, bool parens,
+                                uint32_t line, jinja_node **out)
 {
     if (!tuple && v->count > 0) {
         *out = v->items[0];

@@ -9,8 +9,10 @@
 
 void jinja_put_float(snug_buf *b, double d)
 {
-    if (isnan(d)) snug_buf_puts(b, "nan");
-    else if (isinf(d)) snug_buf_puts(b, d < 0 ? "-inf" : "inf");
+    if (isnan(d))
+        snug_buf_puts(b, "nan");
+    else if (isinf(d))
+        snug_buf_puts(b, d < 0 ? "-inf" : "inf");
     else {
         snug_json_out o = snug_json_out_init(b);
         snug_jo_f64(&o, d);
@@ -19,20 +21,28 @@ void jinja_put_float(snug_buf *b, double d)
 
 static void put_int(snug_buf *b, jinja_val v)
 {
-    if ((v.flags & VAL_WIDE) != 0) snug_buf_printf(b, "%" PRIu64, v.u.u);
-    else snug_buf_printf(b, "%" PRId64, v.u.i);
+    if ((v.flags & VAL_WIDE) != 0)
+        snug_buf_printf(b, "%" PRIu64, v.u.u);
+    else
+        snug_buf_printf(b, "%" PRId64, v.u.i);
 }
 
 /* ---- repr of strings ---- */
 
 static void put_escape(snug_buf *b, uint32_t cp)
 {
-    if (cp == '\n') snug_buf_puts(b, "\\n");
-    else if (cp == '\r') snug_buf_puts(b, "\\r");
-    else if (cp == '\t') snug_buf_puts(b, "\\t");
-    else if (cp < 0x100) snug_buf_printf(b, "\\x%02" PRIx32, cp);
-    else if (cp < 0x10000) snug_buf_printf(b, "\\u%04" PRIx32, cp);
-    else snug_buf_printf(b, "\\U%08" PRIx32, cp);
+    if (cp == '\n')
+        snug_buf_puts(b, "\\n");
+    else if (cp == '\r')
+        snug_buf_puts(b, "\\r");
+    else if (cp == '\t')
+        snug_buf_puts(b, "\\t");
+    else if (cp < 0x100)
+        snug_buf_printf(b, "\\x%02" PRIx32, cp);
+    else if (cp < 0x10000)
+        snug_buf_printf(b, "\\u%04" PRIx32, cp);
+    else
+        snug_buf_printf(b, "\\U%08" PRIx32, cp);
 }
 
 static void put_quoted(snug_buf *b, snug_slice s)
@@ -61,7 +71,8 @@ static void put_quoted(snug_buf *b, snug_slice s)
 
 /* ---- repr of the rest ---- */
 
-static snug_status put_items(jinja_run *r, snug_buf *b, jinja_val v, const char *open, const char *close)
+static snug_status put_items(jinja_run *r, snug_buf *b, jinja_val v, const char *open,
+                             const char *close)
 {
     snug_buf_puts(b, open);
     for (uint32_t i = 0; i < v.len && !b->full; i++) {
@@ -121,8 +132,10 @@ static snug_status put_loop(jinja_run *r, snug_buf *b, jinja_val v)
 static void put_macro(snug_buf *b, const jinja_macro *m)
 {
     snug_buf_puts(b, "<Macro ");
-    if (m->def->name.ptr == NULL) snug_buf_puts(b, "anonymous");
-    else put_quoted(b, m->def->name);
+    if (m->def->name.ptr == NULL)
+        snug_buf_puts(b, "anonymous");
+    else
+        put_quoted(b, m->def->name);
     snug_buf_putc(b, '>');
 }
 
@@ -176,9 +189,7 @@ snug_status jinja_put_repr(jinja_run *r, snug_buf *b, jinja_val v)
 snug_status jinja_put_str(jinja_run *r, snug_buf *b, jinja_val v)
 {
     switch (v.kind) {
-    case VAL_STR:
-        snug_buf_put_slice(b, jinja_text(v));
-        return jinja_step(r, v.len / 64);
+    case VAL_STR: snug_buf_put_slice(b, jinja_text(v)); return jinja_step(r, v.len / 64);
     case VAL_UNDEFINED: return SNUG_OK;
     case VAL_MODULE: return jinja_put_str(r, b, v.u.module->text);
     default: return jinja_put_repr(r, b, v);
@@ -256,13 +267,18 @@ static void put_newline(snug_buf *b, const jinja_dump_opts *o, unsigned level)
 
 static void put_json_number(snug_buf *b, jinja_val v)
 {
-    if (v.kind == VAL_INT) put_int(b, v);
-    else if (isnan(v.u.d)) snug_buf_puts(b, "NaN");
-    else if (isinf(v.u.d)) snug_buf_puts(b, v.u.d < 0 ? "-Infinity" : "Infinity");
-    else jinja_put_float(b, v.u.d);
+    if (v.kind == VAL_INT)
+        put_int(b, v);
+    else if (isnan(v.u.d))
+        snug_buf_puts(b, "NaN");
+    else if (isinf(v.u.d))
+        snug_buf_puts(b, v.u.d < 0 ? "-Infinity" : "Infinity");
+    else
+        jinja_put_float(b, v.u.d);
 }
 
-static snug_status put_json_list(jinja_run *r, snug_buf *b, jinja_val v, const jinja_dump_opts *o, unsigned level)
+static snug_status put_json_list(jinja_run *r, snug_buf *b, jinja_val v, const jinja_dump_opts *o,
+                                 unsigned level)
 {
     snug_buf_putc(b, '[');
     for (uint32_t i = 0; i < v.len && !b->full; i++) {
@@ -288,7 +304,8 @@ static snug_status put_json_key(jinja_run *r, snug_buf *b, jinja_val key, const 
         snug_buf_putc(b, '"');
         return SNUG_OK;
     default:
-        return jinja_raise(r, "keys must be str, int, float, bool or None, not %s", jinja_type_name(key));
+        return jinja_raise(r, "keys must be str, int, float, bool or None, not %s",
+                           jinja_type_name(key));
     }
 }
 
@@ -306,8 +323,8 @@ static snug_status sorted_pairs(jinja_run *r, const jinja_dict *d, const jinja_v
     return SNUG_OK;
 }
 
-static snug_status put_json_dict(jinja_run *r, snug_buf *b, const jinja_dict *d, const jinja_dump_opts *o,
-                                 unsigned level)
+static snug_status put_json_dict(jinja_run *r, snug_buf *b, const jinja_dict *d,
+                                 const jinja_dump_opts *o, unsigned level)
 {
     const jinja_val *order = NULL;
     if (o->sort_keys) JINJA_TRY(sorted_pairs(r, d, &order));
@@ -325,7 +342,8 @@ static snug_status put_json_dict(jinja_run *r, snug_buf *b, const jinja_dict *d,
     return SNUG_OK;
 }
 
-snug_status jinja_put_json(jinja_run *r, snug_buf *b, jinja_val v, const jinja_dump_opts *o, unsigned level)
+snug_status jinja_put_json(jinja_run *r, snug_buf *b, jinja_val v, const jinja_dump_opts *o,
+                           unsigned level)
 {
     JINJA_TRY(jinja_step(r, 1));
     switch (v.kind) {
@@ -333,16 +351,16 @@ snug_status jinja_put_json(jinja_run *r, snug_buf *b, jinja_val v, const jinja_d
     case VAL_BOOL: snug_buf_puts(b, v.u.b ? "true" : "false"); return SNUG_OK;
     case VAL_INT:
     case VAL_FLOAT: put_json_number(b, v); return SNUG_OK;
-    case VAL_STR:
-        put_json_str(b, jinja_text(v), o->ascii);
-        return jinja_step(r, v.len / 32);
+    case VAL_STR: put_json_str(b, jinja_text(v), o->ascii); return jinja_step(r, v.len / 32);
     case VAL_LIST:
     case VAL_TUPLE:
     case VAL_DICT: break;
-    default: return jinja_raise(r, "Object of type %s is not JSON serializable", jinja_type_name(v));
+    default:
+        return jinja_raise(r, "Object of type %s is not JSON serializable", jinja_type_name(v));
     }
     JINJA_TRY(jinja_deeper(r));
-    JINJA_TRY(v.kind == VAL_DICT ? put_json_dict(r, b, v.u.dict, o, level) : put_json_list(r, b, v, o, level));
+    JINJA_TRY(v.kind == VAL_DICT ? put_json_dict(r, b, v.u.dict, o, level)
+                                 : put_json_list(r, b, v, o, level));
     r->depth--;
     return jinja_buf_done(r, b);
 }

@@ -55,10 +55,12 @@ static snug_status take_locals(jinja_run *r, jinja_frame *f, const jinja_dump *d
 
 /* ---- contexts and blocks ---- */
 
-static snug_status find_stack(jinja_run *r, jinja_context *c, snug_slice name, jinja_block_stack **out)
+static snug_status find_stack(jinja_run *r, jinja_context *c, snug_slice name,
+                              jinja_block_stack **out)
 {
     uint64_t probes = 0;
-    for (*out = c->blocks; *out != NULL && !snug_eq((*out)->name, name); *out = (*out)->next) probes++;
+    for (*out = c->blocks; *out != NULL && !snug_eq((*out)->name, name); *out = (*out)->next)
+        probes++;
     return jinja_step(r, 1 + probes / 4);
 }
 
@@ -77,7 +79,8 @@ static snug_status add_blocks(jinja_run *r, jinja_context *c, const jinja_templa
             *s = (jinja_block_stack){.name = b->name, .next = c->blocks};
             c->blocks = s;
         }
-        for (at = &s->first; *at != NULL; at = &(*at)->next) {}
+        for (at = &s->first; *at != NULL; at = &(*at)->next) {
+        }
         *at = impl;
         JINJA_TRY(jinja_step(r, 1));
     }
@@ -138,7 +141,8 @@ snug_status jinja_call_block(jinja_run *r, const jinja_blockref *b)
     return SNUG_OK;
 }
 
-snug_status jinja_find_block(jinja_run *r, jinja_context *ctx, snug_slice name, jinja_val *out, bool *found)
+snug_status jinja_find_block(jinja_run *r, jinja_context *ctx, snug_slice name, jinja_val *out,
+                             bool *found)
 {
     jinja_block_stack *s;
     JINJA_TRY(find_stack(r, ctx, name, &s));
@@ -160,14 +164,15 @@ snug_status jinja_exec_block(jinja_run *r, jinja_frame *f, const jinja_block *b)
         JINJA_TRY(take_locals(r, f, &b->locals, &locals));
         jinja_context *inner = jinja_alloc(r, sizeof *inner);
         if (inner == NULL) return SNUG_ELIMIT;
-        *inner = (jinja_context){.parent = c, .locals = locals, .blocks = c->blocks, .tmpl = c->tmpl, .bare = c->bare};
+        *inner = (jinja_context){
+            .parent = c, .locals = locals, .blocks = c->blocks, .tmpl = c->tmpl, .bare = c->bare};
         c = inner;
     }
     JINJA_TRY(find_stack(r, c, b->name, &s));
     SNUG_ASSERT(s != NULL); /* the template's own blocks are in its context */
     if (b->required && s->first->next == NULL)
         return jinja_raise(r, "the required block '%.*s' is not there", SNUG_SLICE(b->name));
-    jinja_blockref ref = {c, s->first, s->name};
+    jinja_blockref  ref = {c, s->first, s->name};
     jinja_blockref *kept = jinja_alloc(r, sizeof *kept); /* super() may keep it */
     if (kept == NULL) return SNUG_ELIMIT;
     *kept = ref;
@@ -195,7 +200,9 @@ static snug_status run_template(jinja_run *r, const jinja_template *t, jinja_con
     JINJA_TRY(run_root(r, t, c));
     for (unsigned hops = 0; c->extended != NULL; hops++) {
         const jinja_template *parent = c->extended;
-        if (hops == EXTENDS_MAX) return jinja_limit(r, "a chain of more than %d templates extending one another", EXTENDS_MAX);
+        if (hops == EXTENDS_MAX)
+            return jinja_limit(r, "a chain of more than %d templates extending one another",
+                               EXTENDS_MAX);
         c->extended = NULL;
         JINJA_TRY(run_root(r, parent, c));
     }
@@ -206,7 +213,8 @@ static snug_status run_template(jinja_run *r, const jinja_template *t, jinja_con
 static snug_status load(jinja_run *r, jinja_val name, const jinja_template **out)
 {
     if (name.kind == VAL_UNDEFINED) return jinja_undef_fail(r, name);
-    if (name.kind != VAL_STR) return jinja_raise(r, "the name of a template is a string, not %s", jinja_type_name(name));
+    if (name.kind != VAL_STR)
+        return jinja_raise(r, "the name of a template is a string, not %s", jinja_type_name(name));
     if (r->env->load == NULL) return jinja_raise(r, "this template may not use other templates");
     *out = NULL;
     snug_status st = r->env->load(r->env->load_arg, jinja_text(name), out, r->err);
@@ -239,8 +247,8 @@ static snug_status load_any(jinja_run *r, jinja_val which, const jinja_template 
 }
 
 /* The context another template runs in: ours and our variables, or nothing but globals. */
-static snug_status inner_context(jinja_run *r, jinja_frame *f, const jinja_import *n, const jinja_template *t,
-                                 jinja_context **out)
+static snug_status inner_context(jinja_run *r, jinja_frame *f, const jinja_import *n,
+                                 const jinja_template *t, jinja_context **out)
 {
     jinja_dict *locals = NULL;
     if (n->with_context) JINJA_TRY(take_locals(r, f, &n->locals, &locals));
@@ -265,7 +273,8 @@ snug_status jinja_exec_include(jinja_run *r, jinja_frame *f, const jinja_import 
     return run_template(r, t, c);
 }
 
-static snug_status import_module(jinja_run *r, jinja_frame *f, const jinja_import *n, jinja_module **out)
+static snug_status import_module(jinja_run *r, jinja_frame *f, const jinja_import *n,
+                                 jinja_module **out)
 {
     jinja_val             which, text;
     const jinja_template *t;
@@ -341,8 +350,8 @@ static snug_status run(jinja_run *r, const jinja_template *t, snug_json context)
     return run_template(r, t, c);
 }
 
-snug_status jinja_render(const jinja_template *t, snug_json context, const jinja_env *env, snug_buf *out,
-                         snug_err *err)
+snug_status jinja_render(const jinja_template *t, snug_json context, const jinja_env *env,
+                         snug_buf *out, snug_err *err)
 {
     static const jinja_env plain;
     snug_err               own;

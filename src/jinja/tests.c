@@ -87,8 +87,8 @@ static snug_status is_sequence(jinja_run *r, const jinja_call *c, jinja_val *out
 {
     jinja_kind k = (jinja_kind)c->self.kind;
     (void)r;
-    return yes_no(out, k == VAL_STR || k == VAL_LIST || k == VAL_TUPLE || k == VAL_DICT || k == VAL_RANGE ||
-                           k == VAL_UNDEFINED);
+    return yes_no(out, k == VAL_STR || k == VAL_LIST || k == VAL_TUPLE || k == VAL_DICT ||
+                           k == VAL_RANGE || k == VAL_UNDEFINED);
 }
 
 static snug_status is_callable(jinja_run *r, const jinja_call *c, jinja_val *out)
@@ -152,8 +152,14 @@ static snug_status one_case(jinja_run *r, jinja_val v, bool upper, jinja_val *ou
     return yes_no(out, any && all);
 }
 
-static snug_status is_lower(jinja_run *r, const jinja_call *c, jinja_val *out) { return one_case(r, c->self, false, out); }
-static snug_status is_upper(jinja_run *r, const jinja_call *c, jinja_val *out) { return one_case(r, c->self, true, out); }
+static snug_status is_lower(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return one_case(r, c->self, false, out);
+}
+static snug_status is_upper(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return one_case(r, c->self, true, out);
+}
 
 static snug_status is_filter(jinja_run *r, const jinja_call *c, jinja_val *out)
 {
@@ -203,10 +209,22 @@ static snug_status ordered(jinja_run *r, jinja_op op, const jinja_call *c, jinja
     return yes_no(out, yes);
 }
 
-static snug_status is_gt(jinja_run *r, const jinja_call *c, jinja_val *out) { return ordered(r, OP_GT, c, out); }
-static snug_status is_ge(jinja_run *r, const jinja_call *c, jinja_val *out) { return ordered(r, OP_GE, c, out); }
-static snug_status is_lt(jinja_run *r, const jinja_call *c, jinja_val *out) { return ordered(r, OP_LT, c, out); }
-static snug_status is_le(jinja_run *r, const jinja_call *c, jinja_val *out) { return ordered(r, OP_LE, c, out); }
+static snug_status is_gt(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return ordered(r, OP_GT, c, out);
+}
+static snug_status is_ge(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return ordered(r, OP_GE, c, out);
+}
+static snug_status is_lt(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return ordered(r, OP_LT, c, out);
+}
+static snug_status is_le(jinja_run *r, const jinja_call *c, jinja_val *out)
+{
+    return ordered(r, OP_LE, c, out);
+}
 
 static const jinja_builtin table[] = {
     {.name = "defined", .run = is_defined},

@@ -28,7 +28,10 @@ size_t jinja_utf8_count(snug_slice s)
     return n;
 }
 
-size_t jinja_chars(jinja_val s) { return (s.flags & VAL_ASCII) != 0 ? s.len : jinja_utf8_count(jinja_text(s)); }
+size_t jinja_chars(jinja_val s)
+{
+    return (s.flags & VAL_ASCII) != 0 ? s.len : jinja_utf8_count(jinja_text(s));
+}
 
 size_t jinja_offset(jinja_val s, size_t chars)
 {
@@ -102,7 +105,8 @@ static snug_status join_raw(jinja_run *r, jinja_val a, jinja_val b, jinja_val *o
 {
     size_t             n = (size_t)a.len + b.len;
     struct jinja_tail *t;
-    if (n > r->memory_max || n > UINT32_MAX) return jinja_limit(r, "a string of %zu bytes is beyond the limit", n);
+    if (n > r->memory_max || n > UINT32_MAX)
+        return jinja_limit(r, "a string of %zu bytes is beyond the limit", n);
     JINJA_TRY(jinja_step(r, b.len / 64));
     out->kind = VAL_STR;
     out->aux = 0;
@@ -149,7 +153,8 @@ snug_status jinja_repeat(jinja_run *r, jinja_val s, int64_t times, jinja_val *ou
     JINJA_TRY(jinja_step(r, n / 64));
     char *p = jinja_alloc(r, n);
     if (p == NULL) return SNUG_ELIMIT;
-    if (s.len == 1) memset(p, s.u.s[0], n);
+    if (s.len == 1)
+        memset(p, s.u.s[0], n);
     else
         for (size_t at = 0; at < n; at += s.len) memcpy(p + at, s.u.s, s.len);
     out->u.s = p;
@@ -158,7 +163,8 @@ snug_status jinja_repeat(jinja_run *r, jinja_val s, int64_t times, jinja_val *ou
 }
 
 /* Replaces in order of appearance; an empty `old` stands before every character and at the end. */
-snug_status jinja_replace(jinja_run *r, jinja_val s, snug_slice old, snug_slice with, int64_t max, jinja_val *out)
+snug_status jinja_replace(jinja_run *r, jinja_val s, snug_slice old, snug_slice with, int64_t max,
+                          jinja_val *out)
 {
     snug_buf   b = jinja_buf(r);
     snug_slice text = jinja_text(s);
@@ -194,14 +200,17 @@ snug_status jinja_replace(jinja_run *r, jinja_val s, snug_slice old, snug_slice 
 
 /* ---- case ---- */
 
-static bool is_cased(uint32_t cp) { return jinja_is_upper(cp) || jinja_is_lower(cp) || jinja_is_title(cp); }
+static bool is_cased(uint32_t cp)
+{
+    return jinja_is_upper(cp) || jinja_is_lower(cp) || jinja_is_title(cp);
+}
 
 /* Characters that do not end a word where sigma is concerned. */
 static bool is_case_ignorable(uint32_t cp)
 {
-    return cp == '\'' || cp == '.' || cp == ':' || cp == '^' || cp == '`' || cp == 0xa8 || cp == 0xad ||
-           cp == 0xaf || cp == 0xb4 || cp == 0xb7 || cp == 0xb8 || (cp >= 0x2b0 && cp <= 0x36f) ||
-           cp == 0x2019;
+    return cp == '\'' || cp == '.' || cp == ':' || cp == '^' || cp == '`' || cp == 0xa8 ||
+           cp == 0xad || cp == 0xaf || cp == 0xb4 || cp == 0xb7 || cp == 0xb8 ||
+           (cp >= 0x2b0 && cp <= 0x36f) || cp == 0x2019;
 }
 
 /* A capital sigma at the end of a word has a small form of its own. */
@@ -230,7 +239,8 @@ static jinja_case case_of(jinja_case to, uint32_t cp, bool first, bool after_cas
     switch (to) {
     case CASE_TITLE: return after_cased ? CASE_LOWER : CASE_TITLE;
     case CASE_CAPITAL: return first ? CASE_TITLE : CASE_LOWER;
-    case CASE_SWAP: return jinja_is_upper(cp) ? CASE_LOWER : jinja_is_lower(cp) ? CASE_UPPER : CASE_FOLD;
+    case CASE_SWAP:
+        return jinja_is_upper(cp) ? CASE_LOWER : jinja_is_lower(cp) ? CASE_UPPER : CASE_FOLD;
     default: return to;
     }
 }
@@ -239,8 +249,8 @@ static void change_ascii(char *to, snug_slice s, jinja_case how)
 {
     bool after = false;
     for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        bool upper = c >= 'A' && c <= 'Z', lower = c >= 'a' && c <= 'z';
+        char       c = s.ptr[i];
+        bool       upper = c >= 'A' && c <= 'Z', lower = c >= 'a' && c <= 'z';
         jinja_case want = case_of(how, (uint32_t)(unsigned char)c, i == 0, after);
         after = upper || lower;
         if (upper && (want == CASE_LOWER || want == CASE_FOLD)) c = (char)(c + 32);
@@ -270,8 +280,10 @@ snug_status jinja_change_case(jinja_run *r, jinja_val s, jinja_case to, jinja_va
         jinja_case how = case_of(to, cp, from == 0, after);
         size_t     n = 1;
         after = is_cased(cp);
-        if (how == CASE_LOWER && cp == 0x3a3) mapped[0] = is_final_sigma(text, from, at) ? 0x3c2 : 0x3c3;
-        else if (how != CASE_FOLD || to == CASE_FOLD) n = jinja_map_case(cp, how, mapped);
+        if (how == CASE_LOWER && cp == 0x3a3)
+            mapped[0] = is_final_sigma(text, from, at) ? 0x3c2 : 0x3c3;
+        else if (how != CASE_FOLD || to == CASE_FOLD)
+            n = jinja_map_case(cp, how, mapped);
         for (size_t i = 0; i < n; i++) snug_buf_put(&b, room, snug_utf8_put(mapped[i], room));
     }
     JINJA_TRY(jinja_str_take(r, &b, out));
@@ -307,7 +319,8 @@ snug_status jinja_escape(jinja_run *r, jinja_val v, jinja_val *out)
     if (jinja_is_safe(*out)) return SNUG_OK;
     snug_slice s = jinja_text(*out);
     bool       any = false;
-    for (size_t i = 0; i < s.len && !any; i++) any = s.ptr[i] != '\0' && strchr("&<>\"'", s.ptr[i]) != NULL;
+    for (size_t i = 0; i < s.len && !any; i++)
+        any = s.ptr[i] != '\0' && strchr("&<>\"'", s.ptr[i]) != NULL;
     if (any) {
         snug_buf b = jinja_buf(r);
         jinja_put_escaped(&b, s);
@@ -320,7 +333,8 @@ snug_status jinja_escape(jinja_run *r, jinja_val v, jinja_val *out)
 /* Where Python's splitlines() splits; \r\n is one. */
 static bool is_line_end(uint32_t cp)
 {
-    return (cp >= 0x0a && cp <= 0x0d) || (cp >= 0x1c && cp <= 0x1e) || cp == 0x85 || cp == 0x2028 || cp == 0x2029;
+    return (cp >= 0x0a && cp <= 0x0d) || (cp >= 0x1c && cp <= 0x1e) || cp == 0x85 || cp == 0x2028 ||
+           cp == 0x2029;
 }
 
 static size_t count_lines(snug_slice s)

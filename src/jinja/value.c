@@ -3,7 +3,8 @@
  *
  * For:     all of jinja/.
  * Owns:    the error sentences of a rendering: jinja_raise and jinja_limit are their only doors.
- * Truth:   everything that recurses over values counts depth, everything that loops counts steps. */
+ * Truth:   everything that recurses over values counts depth, everything that loops counts steps.
+ */
 #include "jinja/jinja_int.h"
 
 /* ---- errors ---- */
@@ -12,8 +13,10 @@ static void put_place(const jinja_run *r, char out[128])
 {
     snug_slice name = r->tmpl == NULL ? SNUG_EMPTY : r->tmpl->name;
     if (name.len > 80) name.len = 80;
-    if (name.len == 0) (void)snprintf(out, 128, "template line %" PRIu32, r->line);
-    else (void)snprintf(out, 128, "template %.*s line %" PRIu32, SNUG_SLICE(name), r->line);
+    if (name.len == 0)
+        (void)snprintf(out, 128, "template line %" PRIu32, r->line);
+    else
+        (void)snprintf(out, 128, "template %.*s line %" PRIu32, SNUG_SLICE(name), r->line);
 }
 
 /* A sentence may quote any string; cut to size it must still be UTF-8. */
@@ -61,7 +64,8 @@ void *jinja_alloc(jinja_run *r, size_t n)
     size_t used = snug_arena_used(r->arena);
     void  *p = NULL;
     if (used <= r->memory_max && n <= r->memory_max - used) p = snug_arena_alloc_try(r->arena, n);
-    if (p == NULL) (void)jinja_limit(r, "the template's values take more than %zu bytes", r->memory_max);
+    if (p == NULL)
+        (void)jinja_limit(r, "the template's values take more than %zu bytes", r->memory_max);
     return p;
 }
 
@@ -102,11 +106,15 @@ snug_status jinja_str_dup(jinja_run *r, snug_slice s, jinja_val *out)
     return SNUG_OK;
 }
 
-snug_buf jinja_buf(jinja_run *r) { return snug_buf_init(r->memory_max < UINT32_MAX ? r->memory_max : UINT32_MAX); }
+snug_buf jinja_buf(jinja_run *r)
+{
+    return snug_buf_init(r->memory_max < UINT32_MAX ? r->memory_max : UINT32_MAX);
+}
 
 snug_status jinja_buf_done(jinja_run *r, const snug_buf *b)
 {
-    return b->full ? jinja_limit(r, "the template's values take more than %zu bytes", r->memory_max) : SNUG_OK;
+    return b->full ? jinja_limit(r, "the template's values take more than %zu bytes", r->memory_max)
+                   : SNUG_OK;
 }
 
 snug_status jinja_str_take(jinja_run *r, snug_buf *b, jinja_val *out)
@@ -121,7 +129,8 @@ snug_status jinja_str_take(jinja_run *r, snug_buf *b, jinja_val *out)
 
 jinja_val jinja_undef_name(snug_slice name)
 {
-    return (jinja_val){.kind = VAL_UNDEFINED, .aux = UNDEF_NAME, .len = (uint32_t)name.len, .u.s = name.ptr};
+    return (jinja_val){
+        .kind = VAL_UNDEFINED, .aux = UNDEF_NAME, .len = (uint32_t)name.len, .u.s = name.ptr};
 }
 
 jinja_val jinja_undef_attr(jinja_val owner, snug_slice name)
@@ -134,7 +143,8 @@ jinja_val jinja_undef_attr(jinja_val owner, snug_slice name)
 
 jinja_val jinja_undef_hint(const char *hint)
 {
-    return (jinja_val){.kind = VAL_UNDEFINED, .aux = UNDEF_HINT, .len = (uint32_t)strlen(hint), .u.s = hint};
+    return (jinja_val){
+        .kind = VAL_UNDEFINED, .aux = UNDEF_HINT, .len = (uint32_t)strlen(hint), .u.s = hint};
 }
 
 snug_status jinja_undef_item(jinja_run *r, jinja_val owner, jinja_val key, jinja_val *out)
@@ -142,7 +152,9 @@ snug_status jinja_undef_item(jinja_run *r, jinja_val owner, jinja_val key, jinja
     if (key.kind == VAL_STR) {
         *out = jinja_undef_attr(owner, jinja_text(key));
     } else if (key.kind == VAL_INT && key.flags == 0) {
-        *out = (jinja_val){.kind = VAL_UNDEFINED, .aux = (uint16_t)(UNDEF_INDEX | owner.kind << 8), .u.i = key.u.i};
+        *out = (jinja_val){.kind = VAL_UNDEFINED,
+                           .aux = (uint16_t)(UNDEF_INDEX | owner.kind << 8),
+                           .u.i = key.u.i};
     } else {
         jinja_val text;
         JINJA_TRY(jinja_to_repr(r, key, &text));
@@ -155,14 +167,18 @@ snug_status jinja_undef_item(jinja_run *r, jinja_val owner, jinja_val key, jinja
 }
 
 static const char *type_names[VAL_KIND_COUNT] = {
-    [VAL_MISSING] = "missing",    [VAL_UNDEFINED] = "Undefined", [VAL_NONE] = "NoneType",
-    [VAL_BOOL] = "bool",          [VAL_INT] = "int",             [VAL_FLOAT] = "float",
-    [VAL_STR] = "str",            [VAL_LIST] = "list",           [VAL_TUPLE] = "tuple",
-    [VAL_DICT] = "dict",          [VAL_VIEW] = "dict view",      [VAL_RANGE] = "range",
-    [VAL_ITER] = "generator",     [VAL_NAMESPACE] = "namespace", [VAL_MACRO] = "macro",
-    [VAL_FUNC] = "function",      [VAL_METHOD] = "method",       [VAL_LOOP] = "loop",
-    [VAL_CYCLER] = "cycler",      [VAL_JOINER] = "joiner",       [VAL_MODULE] = "template",
-    [VAL_SELF] = "self",          [VAL_BLOCK] = "block",
+    [VAL_MISSING] = "missing", [VAL_UNDEFINED] = "Undefined",
+    [VAL_NONE] = "NoneType",   [VAL_BOOL] = "bool",
+    [VAL_INT] = "int",         [VAL_FLOAT] = "float",
+    [VAL_STR] = "str",         [VAL_LIST] = "list",
+    [VAL_TUPLE] = "tuple",     [VAL_DICT] = "dict",
+    [VAL_VIEW] = "dict view",  [VAL_RANGE] = "range",
+    [VAL_ITER] = "generator",  [VAL_NAMESPACE] = "namespace",
+    [VAL_MACRO] = "macro",     [VAL_FUNC] = "function",
+    [VAL_METHOD] = "method",   [VAL_LOOP] = "loop",
+    [VAL_CYCLER] = "cycler",   [VAL_JOINER] = "joiner",
+    [VAL_MODULE] = "template", [VAL_SELF] = "self",
+    [VAL_BLOCK] = "block",
 };
 
 const char *jinja_type_name(jinja_val v) { return type_names[v.kind]; }
@@ -175,9 +191,11 @@ snug_status jinja_undef_fail(jinja_run *r, jinja_val v)
     int         len = v.len > 200 ? 200 : (int)v.len;
     switch (v.aux & 0xff) {
     case UNDEF_NAME: return jinja_raise(r, "'%.*s' is undefined", len, v.u.s);
-    case UNDEF_ATTR: return jinja_raise(r, "'%s%s' has no attribute '%.*s'", owner, object, len, v.u.s);
+    case UNDEF_ATTR:
+        return jinja_raise(r, "'%s%s' has no attribute '%.*s'", owner, object, len, v.u.s);
     case UNDEF_INDEX: return jinja_raise(r, "%s%s has no element %" PRId64, owner, object, v.u.i);
-    case UNDEF_ELEMENT: return jinja_raise(r, "%s%s has no element %.*s", owner, object, len, v.u.s);
+    case UNDEF_ELEMENT:
+        return jinja_raise(r, "%s%s has no element %.*s", owner, object, len, v.u.s);
     default: return jinja_raise(r, "%.*s", len, v.u.s);
     }
 }
@@ -259,7 +277,8 @@ bool jinja_identical(jinja_val a, jinja_val b)
 static snug_status equal_items(jinja_run *r, jinja_val a, jinja_val b, bool *out)
 {
     *out = a.len == b.len;
-    for (uint32_t i = 0; *out && i < a.len; i++) JINJA_TRY(jinja_equal(r, a.u.items[i], b.u.items[i], out));
+    for (uint32_t i = 0; *out && i < a.len; i++)
+        JINJA_TRY(jinja_equal(r, a.u.items[i], b.u.items[i], out));
     return SNUG_OK;
 }
 
@@ -286,7 +305,8 @@ static snug_status equal_views(jinja_run *r, jinja_val a, jinja_val b, bool *out
     jinja_iter it;
     bool       more = true;
     *out = false;
-    if (a.aux == VIEW_VALUES || b.aux == VIEW_VALUES || a.u.dict->count != b.u.dict->count) return SNUG_OK;
+    if (a.aux == VIEW_VALUES || b.aux == VIEW_VALUES || a.u.dict->count != b.u.dict->count)
+        return SNUG_OK;
     JINJA_TRY(jinja_iter_open(r, a, &it));
     *out = true;
     while (*out) {
@@ -307,7 +327,8 @@ static snug_status equal_deep(jinja_run *r, jinja_val a, jinja_val b, bool *out)
     case VAL_VIEW: return equal_views(r, a, b, out);
     case VAL_RANGE: *out = equal_ranges(a.u.range, b.u.range); return SNUG_OK;
     case VAL_METHOD:
-        *out = a.u.method->func == b.u.method->func && jinja_identical(a.u.method->self, b.u.method->self);
+        *out = a.u.method->func == b.u.method->func &&
+               jinja_identical(a.u.method->self, b.u.method->self);
         return SNUG_OK;
     default: *out = false; return SNUG_OK;
     }
@@ -367,7 +388,8 @@ static snug_status order_items(jinja_run *r, jinja_op op, jinja_val a, jinja_val
 
 snug_status jinja_order(jinja_run *r, jinja_op op, jinja_val a, jinja_val b, bool *out)
 {
-    static const char *const names[] = {[OP_LT] = "<", [OP_LE] = "<=", [OP_GT] = ">", [OP_GE] = ">="};
+    static const char *const names[] = {
+        [OP_LT] = "<", [OP_LE] = "<=", [OP_GT] = ">", [OP_GE] = ">="};
     JINJA_TRY(jinja_step(r, 1));
     if (jinja_is_num(a) && jinja_is_num(b)) {
         int c = jinja_cmp_num(a, b);
@@ -414,7 +436,8 @@ snug_status jinja_contains(jinja_run *r, jinja_val item, jinja_val in, bool *out
     switch (in.kind) {
     case VAL_STR:
         if (item.kind == VAL_UNDEFINED || item.kind != VAL_STR)
-            return jinja_raise(r, "'in <string>' requires string as left operand, not %s", jinja_type_name(item));
+            return jinja_raise(r, "'in <string>' requires string as left operand, not %s",
+                               jinja_type_name(item));
         *out = item.len == 0 || snug_find(jinja_text(in), jinja_text(item)) != SIZE_MAX;
         return jinja_step(r, in.len / 64);
     case VAL_DICT:
@@ -477,8 +500,8 @@ static jinja_val from_number(snug_json j)
 /* Strings keep pointing into the document. */
 snug_status jinja_from_json(jinja_run *r, snug_json j, jinja_val *out)
 {
-    snug_slice s;
-    bool       b = false;
+    snug_slice  s;
+    bool        b = false;
     snug_status st = SNUG_OK;
     JINJA_TRY(jinja_deeper(r));
     switch (snug_json_kind(j)) {
@@ -490,7 +513,8 @@ snug_status jinja_from_json(jinja_run *r, snug_json j, jinja_val *out)
     case SNUG_JSON_REAL: *out = from_number(j); break;
     case SNUG_JSON_STRING:
         (void)snug_json_to_str(j, &s);
-        if (s.len > UINT32_MAX) return jinja_limit(r, "a string of %zu bytes is beyond the limit", s.len);
+        if (s.len > UINT32_MAX)
+            return jinja_limit(r, "a string of %zu bytes is beyond the limit", s.len);
         *out = jinja_str(s);
         break;
     case SNUG_JSON_ARRAY: st = from_array(r, j, out); break;
@@ -521,7 +545,8 @@ snug_status jinja_list_of(jinja_run *r, jinja_val v, jinja_val *out)
         JINJA_TRY(jinja_step(r, 1));
         if (n == cap) {
             size_t     wider = cap == 0 ? (hint > 0 ? (size_t)hint : 8) : cap * 2;
-            jinja_val *grown = wider > UINT32_MAX / 2 ? NULL : jinja_alloc(r, wider * sizeof *grown);
+            jinja_val *grown =
+                wider > UINT32_MAX / 2 ? NULL : jinja_alloc(r, wider * sizeof *grown);
             if (grown == NULL) return jinja_limit(r, "a list of %zu items is beyond the limit", n);
             if (n > 0) memcpy(grown, items, n * sizeof *grown);
             items = grown;
@@ -542,7 +567,7 @@ snug_status jinja_list_join(jinja_run *r, jinja_val a, jinja_val b, jinja_val *o
     if (b.len == 0) return SNUG_OK;
     JINJA_TRY(jinja_step(r, 1 + b.len / 4));
     if (a.len == 0 || t->base != a.u.items || t->used != a.len || t->cap - t->used < b.len) {
-        size_t     cap = n + n / 2 + 4;
+        size_t cap = n + n / 2 + 4;
         JINJA_TRY(jinja_step(r, a.len / 4));
         jinja_val *base = cap > UINT32_MAX ? NULL : jinja_alloc(r, cap * sizeof *base);
         if (base == NULL) return jinja_limit(r, "a list of %zu items is beyond the limit", n);
