@@ -368,7 +368,7 @@ static bool has_at_end(snug_slice s, snug_slice part, bool end)
 
 static snug_status begins(jinja_run *r, const jinja_call *c, bool end, jinja_val *out)
 {
-    snug_slice part;
+    snug_slice part = SNUG_EMPTY;
     window     w;
     bool       yes = false;
     JINJA_TRY(window_of(r, c, &w));

@@ -15,7 +15,8 @@
 /* $1 type  $2,$3 place  $4 sees  $5 me  $6 search pattern  $7 limit  $8 author  $9.. tags */
 #define LIST(column, more)                                                                         \
     {"SELECT " STORE_REPO_COLS " FROM repos r WHERE r.type = $1 AND r.state = 1 AND (" column      \
-     ", r.id) < ($2, $3) AND " STORE_SEEN("$4", "$5") " AND r.id_key LIKE $6 ESCAPE '!'" more " ORDER BY " column                     \
+     ", r.id) < ($2, $3) AND " STORE_SEEN("$4", "$5") " AND r.id_key LIKE $6 ESCAPE '!'" more      \
+     " ORDER BY " column                                                                           \
      " DESC, r.id DESC LIMIT $7"}
 #define BY_AUTHOR " AND r.ns_key = $8"
 #define BY_TAGS                                                                                    \

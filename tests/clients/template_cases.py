@@ -495,8 +495,8 @@ after
 z {% set k = 3 %}
   y
 ---
-	{% if t %}	tab
-	{% endif %}
+<TAB>{% if t %}<TAB>tab
+<TAB>{% endif %}
 a
 ---
 a
@@ -588,9 +588,9 @@ a{# comment #}b{#- c -#} d {#
  multi {{ x }} #}e
 ---
 line one {% if t %}inline{% endif %} rest
-{%  if t  %}  
-spaces after tag  
-{%  endif  %}  
+{%  if t  %}<SP><SP>
+spaces after tag<SP><SP>
+{%  endif  %}<SP><SP>
 ---
 {% set text %}
   body
@@ -638,7 +638,7 @@ spaces after tag
 {{ field('pw', '<&>', type='password') }}
 ---
 {% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% for message in loop_messages %}{% if loop.index0 == 0 and system_message != false %}{% set content = '<<SYS>>\n' + system_message + '\n<</SYS>>\n\n' + message['content'] %}{% else %}{% set content = message['content'] %}{% endif %}{{ loop.index0 }}={{ content }}{% endfor %}
-""".strip("\n")
+""".strip("\n").replace("<TAB>", "\t").replace("<SP>", " ")
 
 # (template, templates it may use)
 FAMILY = {
