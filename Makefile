@@ -33,10 +33,10 @@ demo: all ## the same, then stop
 test: setup-test ## all tests; M=tok for one module, M=clients for the stock clients
 	@BUILD=$(BUILD) tests/run.sh $(M)
 
-asan: setup-test ## unit tests under AddressSanitizer and UBSan
+asan: setup-test ## tests under AddressSanitizer and UBSan
 	@SANITIZE=address,undefined BUILD=build-asan tests/run.sh $(M)
 
-tsan: setup-test ## unit tests under ThreadSanitizer
+tsan: setup-test ## tests under ThreadSanitizer
 	@SANITIZE=thread BUILD=build-tsan tests/run.sh $(M)
 
 fuzz: setup-test ## libFuzzer for SECONDS on one parser: make fuzz P=safetensors
