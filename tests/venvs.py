@@ -39,7 +39,9 @@ def venv(name, requirements, timeout=600):
     stamp = folder / ("ready-" + hashlib.sha256(wanted.encode()).hexdigest()[:16])
     if stamp.exists():
         return python
-    with open(ROOT / f".venv-{name}.lock", "w") as lock:
+    locks = ROOT / ".venv-locks"
+    locks.mkdir(exist_ok=True)
+    with open(locks / name, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if stamp.exists():  # somebody else made it meanwhile
             return python
