@@ -70,6 +70,11 @@ uint64_t xet_hash_mod(const xet_hash *h, uint64_t n) { return word(h, 3) % n; }
 
 xet_hash xet_chunk_hash(snug_slice raw) { return keyed(data_key, raw); }
 
+void xet_chunk_hash_many(const snug_slice *raw, size_t n, xet_hash *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = xet_chunk_hash(raw[i]);
+}
+
 xet_hash xet_range_hash(const xet_hash *chunks, size_t n)
 {
     return keyed(proof_key, snug_slice_of(chunks, n * sizeof *chunks));
