@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import SANITIZED, SNUG
+from harness import SNUG
 from wire import Link, NoLink, Proxy
 
 MB = 1_000_000
