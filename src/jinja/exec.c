@@ -268,8 +268,12 @@ snug_status jinja_loop_next(jinja_run *r, jinja_loop *l, bool *more)
 
 static snug_status peek(jinja_run *r, jinja_loop *l, bool *more)
 {
+    jinja_val next;
     *more = jinja_given(l->after);
-    return *more ? SNUG_OK : next_item(r, l, &l->after, more);
+    if (*more) return SNUG_OK;
+    JINJA_TRY(next_item(r, l, &next, more));
+    if (*more) l->after = next; /* else it holds what the loop's if refused */
+    return SNUG_OK;
 }
 
 /* How many items: known for what has a length, else by gathering the rest. */
