@@ -50,8 +50,9 @@ size_t jinja_capture_begin(jinja_run *r)
 
 snug_status jinja_capture_end(jinja_run *r, size_t mark, jinja_val *out)
 {
-    snug_slice text = {r->capture.ptr + mark, r->capture.len - mark};
-    if (text.len == 0) text = SNUG_LIT("");
+    snug_slice text = SNUG_LIT(""); /* before the first capture the buffer is NULL */
+    if (r->capture.len > mark)
+        text = (snug_slice){r->capture.ptr + mark, r->capture.len - mark};
     JINJA_TRY(jinja_str_dup(r, text, out));
     jinja_capture_drop(r, mark);
     return SNUG_OK;
