@@ -230,6 +230,10 @@ typedef struct codec_npy {
  * pickled and data_offset are set even then. */
 snug_status codec_npy_parse(snug_slice file, codec_npy *out, snug_err *err) SNUG_MUST_USE;
 
+/* Writes the header of a version 1 file whose elements follow rows first. `descr` is numpy's name of
+ * the element, "<f4"; shape is [rank], rank at most CODEC_ST_RANK_MAX. */
+void codec_npy_put_header(snug_buf *out, const char *descr, const uint64_t *shape, size_t rank);
+
 /* ---- pickles and what holds them: looked through without running anything ---- */
 typedef enum codec_verdict { CODEC_SAFE, CODEC_UNKNOWN, CODEC_DANGEROUS } codec_verdict;
 const char *codec_verdict_name(codec_verdict v); /* "safe", "unknown", "dangerous" */
