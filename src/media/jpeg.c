@@ -71,7 +71,7 @@ static void read_rows(reader *r, bool cmyk)
 {
     struct jpeg_decompress_struct *j = &r->jpeg;
     size_t                         row = (size_t)j->output_width * r->out->head.channels;
-    JSAMPLE                       *wide = malloc((size_t)j->output_width * 4 + 1);
+    JSAMPLE                       *wide = calloc((size_t)j->output_width + 1, 4);
     if (wide == NULL) {
         media_refuse(r->out, MEDIA_TOO_LARGE, "JPEG: out of memory");
         longjmp(r->stop, 1);

@@ -59,8 +59,9 @@ static void read_frames(SNDFILE *f, const SF_INFO *info, const media_request *rq
     uint64_t frames_max = rq->samples_max / channels;
     for (;;) {
         if (cap - have < PIECE_FRAMES) {
-            size_t wider = cap * 2 + 2 * (size_t)PIECE_FRAMES;
-            float *grown = realloc(samples, wider * channels * sizeof *grown);
+            size_t wider = cap * 2 + 2 * (size_t)PIECE_FRAMES, size;
+            float *grown = NULL;
+            if (!snug_mul(wider, channels * sizeof *grown, &size)) grown = realloc(samples, size);
             if (grown == NULL) {
                 media_refuse(out, MEDIA_TOO_LARGE, "no memory for %zu frames", wider);
                 return;
