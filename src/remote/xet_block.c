@@ -14,7 +14,7 @@
 
 #include "remote/xet_span.h"
 
-enum { RECORD_HEADER = 8, KEEP_LOOK = 1 << 20 };
+enum { RECORD_HEADER = 8, KEEP_LOOK = 1 << 20, KEEP_ENTRY = 4 << 20 };
 
 typedef struct block {
     remote_xjob    *jb;
@@ -141,6 +141,10 @@ static snug_status take_record(block *b, snug_slice record, snug_err *err)
     SNUG_TRY(take_chunk(b, index, snug_slice_of(b->raw, raw), err));
     b->at += stored;
     keep_record(b, record, snug_slice_of(b->raw, raw));
+    if (b->keep && b->kept.len >= KEEP_ENTRY) {
+        end_keeping(b);
+        begin_keeping(b);
+    }
 done:
     return st;
 }

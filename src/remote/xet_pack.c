@@ -85,8 +85,8 @@ static void begin_xorb(packer *p)
 static snug_status add_chunk(packer *p, snug_slice raw, const xet_hash *hash, remote_place *at,
                              snug_err *err)
 {
-    if (p->filling &&
-        (p->xorb_raw + raw.len > PACK_RAW_MAX || p->xorb_chunks == XET_XORB_CHUNKS_MAX)) {
+    if (p->filling && (p->xorb_raw + raw.len > atomic_load(&p->s->pack_max) ||
+                       p->xorb_chunks == XET_XORB_CHUNKS_MAX)) {
         snug_status st = flush_xorb(p, err);
         if (st != SNUG_OK) return st;
     }

@@ -7,8 +7,11 @@
 #include "remote/remote_int.h"
 
 enum {
-    PACK_RAW_MAX =
-        32 << 20,         /* of a xorb we make: half of what may be, so that several fit memory */
+    /* Of a xorb we make. At most half of what may be, so that several fit memory; small at first
+     * and on slow links, because a xorb whose connection breaks is sent again from its start. */
+    PACK_RAW_MIN = 2 << 20,
+    PACK_RAW_FIRST = 8 << 20,
+    PACK_RAW_MAX = 32 << 20,
     PACK_WAITING_MAX = 2, /* xorbs that wait for a sender */
     PACK_SPARE_MAX = 2
 };
@@ -46,7 +49,8 @@ typedef struct pack_session {
     pack_file           *files; /* count of them, filled by the packer */
     bool                 again; /* second time: the progress counted it */
     atomic_bool          used_old;
-    uint32_t            *made; /* xorbs of this upload */
+    _Atomic uint32_t     pack_max; /* bytes of the next xorb */
+    uint32_t            *made;     /* xorbs of this upload */
     size_t               made_count, made_cap;
 
     snug_mutex lock; /* rank 862: guards the queue and the spare buffers */

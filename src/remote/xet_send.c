@@ -14,7 +14,11 @@ enum {
     WAIT_MS = 100,
     LINE_MAX_SIZE = 1 << 20,
     SHARD_PART = 24 << 20, /* of chunk lists; a shard may have 64 MiB */
-    SHARD_STALL_MS = 600000
+    SHARD_STALL_MS = 600000,
+    QUICK_MS = 2000,  /* a xorb that took less may be larger, */
+    SLOW_MS = 8000,   /* one that took longer should be smaller */
+    BREAKS_MAX = 20,  /* of one xorb under way */
+    MOVED_MIN = 65536 /* less is no sign of life */
 };
 
 /* ---- the queue ---- */
@@ -113,9 +117,21 @@ static snug_status pull(void *arg, void *to, size_t n, size_t *got, snug_err *er
 
 static void rewind_source(void *arg) { ((source *)arg)->at = 0; }
 
+static void resize(pack_session *s, bool broke, uint64_t ms)
+{
+    uint32_t now = atomic_load(&s->pack_max);
+    if (broke || ms > SLOW_MS)
+        now /= 2;
+    else if (ms < QUICK_MS)
+        now *= 2;
+    if (now < PACK_RAW_MIN) now = PACK_RAW_MIN;
+    atomic_store(&s->pack_max, now < PACK_RAW_MAX ? now : PACK_RAW_MAX);
+}
+
 static snug_status send_parcel(pack_session *s, parcel *p, snug_err *err)
 {
     snug_status     st;
+    unsigned        breaks = 0;
     char            text[65];
     source          src = {.s = s, .bytes = snug_buf_slice(&p->body), .raw = p->raw};
     remote_patience w = {.crew = s->c, .pace = &s->pace};
@@ -129,9 +145,13 @@ static snug_status send_parcel(pack_session *s, parcel *p, snug_err *err)
                          .pull_arg = &src,
                          .pull_length = src.bytes.len,
                          .rewind = rewind_source};
+        uint64_t    began = snug_mono_ms();
         snug_err_clear(err);
         st = remote_door_ask(s->door, s->c, &q,
                              snug_arena_printf(a, "/v1/xorbs/default/%s", text).ptr, a, &ans, err);
+        bool broke = st != SNUG_OK && ans.status == 0 && src.at > MOVED_MIN;
+        resize(s, broke, snug_mono_ms() - began);
+        if (broke && ++breaks < BREAKS_MAX) remote_patience_reset(&w);
         bool again = st != SNUG_OK && remote_patience_again(&w, st, &ans, err);
         snug_arena_free(a);
         if (!again) break;

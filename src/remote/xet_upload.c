@@ -16,6 +16,7 @@ static void session_init(pack_session *s)
     snug_mutex_init(&s->lock, "remote.pack", 862);
     snug_cond_init(&s->moved);
     s->tail = &s->head;
+    atomic_store(&s->pack_max, PACK_RAW_FIRST);
     s->files = snug_zalloc((s->count + 1) * sizeof *s->files);
     remote_pace_init(&s->pace, REMOTE_XET_LANES);
 }

@@ -20,7 +20,7 @@ from harness import SANITIZED, SNUG, Server, snug
 from wire import Proxy
 
 MB = 1_000_000
-XORB = 32 << 20  # what our client packs
+XORB = 32 << 20  # what our client packs, at most
 BLOCK = 16 << 20  # what our client fetches at once
 
 
