@@ -198,16 +198,17 @@ const cli_command cli_cmd_download = {
     .name = "download",
     .args = "REPO [FILE...]",
     .summary = "fetch a repository or some of its files",
-    .help = "Fetches the whole repository, or the files named, and prints where they are: a "
-            "folder, or the path of a single file. Files go to the cache that stock Hugging Face "
-            "libraries share, or to --local-dir.\n\n"
-            "An interrupted download goes on where it stopped. Every file is verified by its "
-            "hash before it gets its name. With HF_HUB_OFFLINE=1, or when the hub cannot be "
-            "reached, the cache answers alone.\n\n"
-            "Large files come by Xet where the hub has it, as many parts at once as the link bears. "
-            "Parts that came slowly are kept below $HF_XET_CACHE (else $HF_HOME/xet) for the next "
-            "version of a file, at most $HF_XET_CHUNK_CACHE_SIZE_BYTES (default 1 GiB; 0: none).\n\n"
-            "In a GLOB, * also matches /, and a GLOB that ends in / takes a folder.",
+    .help =
+        "Fetches the whole repository, or the files named, and prints where they are: a "
+        "folder, or the path of a single file. Files go to the cache that stock Hugging Face "
+        "libraries share, or to --local-dir.\n\n"
+        "An interrupted download goes on where it stopped. Every file is verified by its "
+        "hash before it gets its name. With HF_HUB_OFFLINE=1, or when the hub cannot be "
+        "reached, the cache answers alone.\n\n"
+        "Large files come by Xet where the hub has it, as many parts at once as the link bears. "
+        "Parts that came slowly are kept below $HF_XET_CACHE (else $HF_HOME/xet) for the next "
+        "version of a file, at most $HF_XET_CHUNK_CACHE_SIZE_BYTES (default 1 GiB; 0: none).\n\n"
+        "In a GLOB, * also matches /, and a GLOB that ends in / takes a folder.",
     .flags = download_flags,
     .groups = CLI_REMOTE,
     .min = 1,

@@ -7,11 +7,12 @@
 #include "remote/remote_int.h"
 
 enum {
-    /* Of a xorb we make. At most half of what may be, so that several fit memory; small at first
-     * and on slow links, because a xorb whose connection breaks is sent again from its start. */
+    /* Of a xorb we make. At most a quarter of what may be, so that several fit memory; small at
+     * first and on slow links, because a xorb whose connection breaks is sent again from its start.
+     */
     PACK_RAW_MIN = 2 << 20,
     PACK_RAW_FIRST = 8 << 20,
-    PACK_RAW_MAX = 32 << 20,
+    PACK_RAW_MAX = 16 << 20,
     PACK_WAITING_MAX = 2, /* xorbs that wait for a sender */
     PACK_SPARE_MAX = 2
 };
