@@ -218,6 +218,8 @@ snug_status hub_share_lfs(hub *h, const hub_actor *who, const hub_repo_id *to, c
     snug_arena   *a = snug_arena_new();
     hub_repo_info info;
     uint64_t      size;
+    SNUG_AUTO(hub_hold) hold = {-1};
+    SNUG_TRY(hub_hold_begin(h, &hold, err));
     SNUG_TRY(hub_find_repo(h, who, to, HUB_ROLE_WRITE, a, &info, err));
     SNUG_TRY(hub_borrow_lfs(h, who, info.row, oid, &size, ok, err));
 done:
