@@ -262,5 +262,6 @@ snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_
 
 #include "store/care.h"
 #include "store/community.h"
+#include "store/jobs.h"
 
 #endif
