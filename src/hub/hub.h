@@ -388,6 +388,7 @@ snug_status hub_delete_tag(hub *h, hub_repo *r, snug_slice name, snug_err *err) 
 void hub_check_card(snug_slice readme, hub_type                                   type,
                     void (*fn)(void *arg, bool is_error, const char *text), void *arg);
 
+#include "hub/care.h"
 #include "hub/community.h"
 
 #endif

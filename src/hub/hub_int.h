@@ -55,6 +55,7 @@ typedef struct hub_xorbs   hub_xorbs;
 struct hub {
     char         *data_dir, *git_dir, *draft_dir;
     uint64_t      raw_file_max, lfs_file_max;
+    uint64_t      chunk_min; /* 0: objects stay as they came */
     bool          read_only;
     int           lock_fd; /* of <data>/lock */
     db           *db;
@@ -202,7 +203,26 @@ snug_status hub_keep_xorb(hub *h, const xet_hash *name, snug_err *err) SNUG_MUST
 snug_status hub_name_blob(hub *h, blob_writer *w_owned, const blob_id *expect, uint64_t size,
                           blob_id *out, snug_err *err) SNUG_MUST_USE;
 
+/* ---- sets of 32-byte names (set.c) ---- */
+typedef struct hub_set hub_set;
+hub_set *hub_set_new(void);
+void     hub_set_free(hub_set *s);
+size_t   hub_set_count(const hub_set *s);
+uint32_t hub_set_add(hub_set *s, const void *name32, bool *fresh); /* its number, from 0 */
+bool     hub_set_has(const hub_set *s, const void *name32, uint32_t *number); /* may be NULL */
+
 /* ---- Xet ---- */
+/* The row of a xorb whose bytes are stored and sound; one whose bytes were lost is mended. */
+snug_status hub_put_xorb_row(hub *h, db_txn *tx, const store_xorb *row, int64_t *id,
+                             snug_err *err) SNUG_MUST_USE;
+/* By its row and its bytes, not by what is remembered. */
+snug_status hub_xorb_is_stored(hub *h, const xet_hash *name, bool *yes,
+                               snug_err *err) SNUG_MUST_USE;
+/* Removes the whole copy of an object that is packed. *gone false: not now. */
+snug_status hub_drop_whole(hub *h, const blob_id *oid, bool *gone, snug_err *err) SNUG_MUST_USE;
+/* Adds the job that packs it, if it is for that. */
+snug_status hub_queue_chunking(hub *h, db_txn *tx, snug_slice oid, uint64_t size, bool *added,
+                               snug_err *err) SNUG_MUST_USE;
 /* What a xorb holds and where its records lie; counted, and never changed. */
 typedef struct hub_xorb {
     atomic_uint refs;

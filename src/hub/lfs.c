@@ -13,12 +13,15 @@ snug_status hub_link_lfs(hub *h, int64_t repo_row, const blob_id *id, uint64_t s
     snug_status st = SNUG_OK;
     db_txn     *tx = NULL;
     char        hex[65];
+    bool        queued;
 
     blob_id_hex(id, hex);
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
     SNUG_TRY(store_link_lfs(tx, repo_row, snug_str(hex), size, snug_now_ms(), err));
+    SNUG_TRY(hub_queue_chunking(h, tx, snug_str(hex), size, &queued, err));
     st = db_end(tx, true, err);
     tx = NULL;
+    if (st == SNUG_OK && queued) hub_wake_jobs(h);
 done:
     db_rollback(tx);
     return st;

@@ -202,6 +202,7 @@ snug_status hub_drop_lfs(hub *h, const hub_actor *who, hub_repo *r, const blob_i
     for (size_t i = 0; i < n; i++) {
         blob_id_hex(&oids[i], hex);
         SNUG_TRY(store_unlink_lfs(tx, r->info.row, snug_str(hex), &found, err));
+        if (found) SNUG_TRY(store_note_dropped(tx, r->info.row, snug_str(hex), err));
     }
     st = db_end(tx, true, err);
     tx = NULL;

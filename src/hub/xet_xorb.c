@@ -91,7 +91,7 @@ void hub_xorb_abort(hub_xorb_in *in)
 }
 
 /* A row whose bytes were lost gets those of this copy, which are right. */
-static snug_status mend_row(hub_xorb_in *in, db_txn *tx, const store_xorb *row, int64_t id,
+static snug_status mend_row(hub *h, db_txn *tx, const store_xorb *row, int64_t id,
                             snug_err *err)
 {
     snug_status st = SNUG_OK;
@@ -99,8 +99,9 @@ static snug_status mend_row(hub_xorb_in *in, db_txn *tx, const store_xorb *row, 
     store_xorb  have;
     blob_id     blob;
     bool        found;
+
     SNUG_TRY(store_find_xorb(tx, a, row->hash, &have, &found, err));
-    if (!found || (blob_id_parse(have.blob, &blob) && blob_exists(in->h->blobs, &blob, NULL)))
+    if (!found || (blob_id_parse(have.blob, &blob) && blob_exists(h->blobs, &blob, NULL)))
         goto done;
     SNUG_TRY(store_set_xorb_blob(tx, id, row->blob, err));
     SNUG_TRY(store_set_xorb_index(tx, id, row->chunks, row->stored_size, row->raw_size, err));
@@ -109,18 +110,23 @@ done:
     return st;
 }
 
+snug_status hub_put_xorb_row(hub *h, db_txn *tx, const store_xorb *row, int64_t *id, snug_err *err)
+{
+    bool        added;
+    snug_status st = store_add_xorb(tx, row, id, &added, err);
+    return st == SNUG_OK && !added ? mend_row(h, tx, row, *id, err) : st;
+}
+
 /* The row, unless another upload of the same xorb was faster, and the link of this repository. */
 static snug_status write_rows(hub_xorb_in *in, const store_xorb *row, snug_err *err)
 {
     snug_status st = SNUG_OK;
     db_txn     *tx = NULL;
     int64_t     id;
-    bool        added;
 
     HUB_FAULT("xet.xorb", err, st);
     SNUG_TRY(db_begin(in->h->db, DB_WRITE, &tx, err));
-    SNUG_TRY(store_add_xorb(tx, row, &id, &added, err));
-    if (!added) SNUG_TRY(mend_row(in, tx, row, id, err));
+    SNUG_TRY(hub_put_xorb_row(in->h, tx, row, &id, err));
     SNUG_TRY(store_link_xorb(tx, id, in->t.repo_row, in->t.who.user_id, row->created_ms, err));
     st = db_end(tx, true, err);
     tx = NULL;
@@ -129,8 +135,8 @@ done:
     return st;
 }
 
-/* By its row, and not by what is remembered: another process may have removed it. */
-static snug_status is_stored(hub *h, const xet_hash *name, bool *yes, snug_err *err)
+/* What is remembered says little: another process may have removed it. */
+snug_status hub_xorb_is_stored(hub *h, const xet_hash *name, bool *yes, snug_err *err)
 {
     snug_arena *a = snug_arena_new();
     db_txn     *tx = NULL;
@@ -162,7 +168,7 @@ snug_status hub_xorb_commit(hub_xorb_in *in, snug_err *err)
     SNUG_TRY(hub_keep_xorb(in->h, &in->name, err));
     /* Somebody else's copy may be packed differently; the first one stays. */
     bool here;
-    SNUG_TRY(is_stored(in->h, &in->name, &here, err));
+    SNUG_TRY(hub_xorb_is_stored(in->h, &in->name, &here, err));
     if (!here && in->w == NULL)
         SNUG_FAIL(err, SNUG_EBUSY, "the xorb was removed while it was sent; send it again");
     if (!here) {

@@ -15,6 +15,10 @@ const char store_schema_care[] =
     " name TEXT NOT NULL,"
     " since_ms BIGINT NOT NULL,"
     " PRIMARY KEY (kind, name));"
+    "CREATE TABLE lfs_dropped (" /* let go of on purpose: no damage */
+    " repo_id INTEGER NOT NULL,"
+    " oid TEXT NOT NULL,"
+    " PRIMARY KEY (repo_id, oid));"
     "CREATE INDEX xorbs_by_blob ON xorbs (blob);"
     "CREATE INDEX xorb_lookup_by_xorb ON xorb_lookup (xorb_id);"
     "CREATE INDEX xorb_links_by_repo ON xorb_links (repo_id);"
@@ -266,6 +270,24 @@ snug_status store_set_link_size(db_txn *tx, int64_t repo, snug_slice oid, uint64
     static const db_query q = {"UPDATE lfs_links SET size = $3 WHERE repo_id = $1 AND oid = $2"};
     db_val                args[] = {db_int(repo), db_text(oid), db_int((int64_t)size)};
     return db_exec(tx, q, args, 3, NULL, err);
+}
+
+snug_status store_note_dropped(db_txn *tx, int64_t repo, snug_slice oid, snug_err *err)
+{
+    static const db_query q = {"INSERT INTO lfs_dropped (repo_id, oid) VALUES ($1, $2) "
+                               "ON CONFLICT (repo_id, oid) DO NOTHING"};
+    db_val                args[] = {db_int(repo), db_text(oid)};
+    return db_exec(tx, q, args, 2, NULL, err);
+}
+
+snug_status store_was_dropped(db_txn *tx, int64_t repo, snug_slice oid, bool *yes, snug_err *err)
+{
+    static const db_query q = {"SELECT 1 FROM lfs_dropped WHERE repo_id = $1 AND oid = $2"};
+    db_val                args[] = {db_int(repo), db_text(oid)};
+    int64_t               n = 0;
+    snug_status           st = store_number(tx, q, args, 2, 0, &n, err);
+    *yes = n != 0;
+    return st;
 }
 
 /* ---- chunks for the background ---- */

@@ -75,6 +75,12 @@ snug_status store_walk_links(db_txn *tx, snug_arena *a, snug_slice oid, int64_t 
 snug_status store_set_link_size(db_txn *tx, int64_t repo, snug_slice oid, uint64_t size,
                                 snug_err *err) SNUG_MUST_USE;
 
+/* A keeper let go of an object that commits may still point to. */
+snug_status store_note_dropped(db_txn *tx, int64_t repo, snug_slice oid,
+                               snug_err *err) SNUG_MUST_USE;
+snug_status store_was_dropped(db_txn *tx, int64_t repo, snug_slice oid, bool *yes,
+                              snug_err *err) SNUG_MUST_USE;
+
 /* ---- chunks for the background ---- */
 /* Where a chunk of this key may be, in xorbs that every reader of every repository that links `oid`
  * may know of. Newest first. */
