@@ -65,6 +65,7 @@ snug_status hub_xorb_begin(hub *h, const hub_ticket *t, const xet_hash *name, hu
     in->name = *name;
     in->check = xet_checker_new(put_record, in);
     SNUG_TRY(may_know(h, t, name, &id, &in->have, err));
+    if (in->have) SNUG_TRY(hub_xorb_is_stored(h, name, &in->have, err)); /* lost bytes come again */
     if (!in->have) SNUG_TRY(blob_put_begin(h->blobs, &in->w, err));
     *have = in->have;
     *out = in;

@@ -75,10 +75,9 @@ static inline void check_bytes(fixture *f, int64_t row, const blob_id *id, snug_
     do {                                                                                           \
         static const db_query q_ = {text};                                                         \
         db_txn               *tx_;                                                                 \
-        snug_err              err = {0};                                                           \
-        must(db_begin(hub_db((f)->h), DB_WRITE, &tx_, &err));                                      \
-        must(db_exec(tx_, q_, NULL, 0, NULL, &err));                                               \
-        must(db_end(tx_, true, &err));                                                             \
+        assert_int_equal(db_begin(hub_db((f)->h), DB_WRITE, &tx_, NULL), SNUG_OK);                 \
+        assert_int_equal(db_exec(tx_, q_, NULL, 0, NULL, NULL), SNUG_OK);                          \
+        assert_int_equal(db_end(tx_, true, NULL), SNUG_OK);                                        \
     } while (0)
 
 static inline void path_of(fixture *f, const blob_id *id, char out[256])
