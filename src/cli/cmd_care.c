@@ -478,7 +478,9 @@ done:
 }
 
 static const char *const dedup_examples[] = {"snug dedup --data /srv/snug",
-                                             "cut what is still whole, now", NULL};
+                                             "cut what is still whole, now",
+                                             "snug dedup --json | jq .stored_bytes",
+                                             "how much of it was new", NULL};
 
 const cli_command cli_cmd_dedup = {
     .name = "dedup",
