@@ -9,10 +9,23 @@
 
 enum { OUT_MAX = 64 * 1024 * 1024, SAY_EVERY_MS = 500 };
 
+/* Only what says where the data is: --grace here is no setting of the server's. */
+static cli_args data_flags_of(const cli_args *a, snug_arena *arena)
+{
+    cli_args out = {.given = snug_arena_alloc(arena, (a->given_count + 1) * sizeof *out.given)};
+    for (size_t i = 0; i < a->given_count; i++) {
+        for (const cli_flag *f = cli_data_flags; f->name != NULL; f++)
+            if (strcmp(a->given[i].flag->name, f->name) == 0)
+                out.given[out.given_count++] = a->given[i];
+    }
+    return out;
+}
+
 /* Blobs and git too: more than cli_open_hub needs. Works beside a running server. */
 static snug_status open_all(cli *c, const cli_args *a, config *conf, hub **out, snug_err *err)
 {
-    snug_status st = config_load(c->arena, a, conf, err);
+    cli_args    where = data_flags_of(a, c->arena);
+    snug_status st = config_load(c->arena, &where, conf, err);
     if (st != SNUG_OK) return st;
     snug_log_opts quiet = {.level = SNUG_WARN, .fd = STDERR_FILENO};
     snug_log_setup(&quiet);
