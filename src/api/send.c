@@ -123,7 +123,8 @@ snug_status api_send_object(api_app *app, http_req *rq, http_res *rs, const hub_
             return SNUG_OK;
         }
     }
-    hub_object packed = *o; /* of a whole copy that went a moment ago, the reader finds the chunks */
+    hub_object packed =
+        *o; /* of a whole copy that went a moment ago, the reader finds the chunks */
     packed.is_blob = packed.is_blob && !packed.is_xet;
     http_stream *stream =
         http_reply_content_stream(rq, rs, media, etag, o->size, RING, &first, &len);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli/cmd_care.c - snug gc, snug fsck, snug storage, snug dedup: keeping the byte store, straight in
- * the data folder.
+/* cli/cmd_care.c - snug gc, snug fsck, snug storage, snug dedup: keeping the byte store, straight
+ * in the data folder.
  *
  * For:     the operator, with or without a running server. */
 #include <unistd.h>
@@ -135,7 +135,8 @@ static snug_status run_gc(cli *c, const cli_args *a, snug_err *err)
           .dry_run = out.dry, .item = print_gc_item, .stop = was_interrupted, .arg = &out};
 
     if (grace != NULL && !parse_grace(grace, &opts.grace_ms))
-        SNUG_FAIL(err, SNUG_EINVAL, "--grace takes a time such as 24h, 30m or 0, not \"%s\"", grace);
+        SNUG_FAIL(err, SNUG_EINVAL, "--grace takes a time such as 24h, 30m or 0, not \"%s\"",
+                  grace);
     SNUG_TRY(open_all(c, a, &conf, &h, err));
     if (grace == NULL) opts.grace_ms = 1000 * config_number(&conf, CONFIG_ID_gc_grace);
     snug_jo_begin_object(&o);
@@ -286,11 +287,12 @@ const cli_command cli_cmd_fsck = {
     .name = "fsck",
     .args = "",
     .summary = "verify everything stored",
-    .help = "Reads every stored object and compares it with its name: SHA-256 of whole files, every "
-            "chunk of every xorb, both hashes of every file made of chunks, every git object, and "
-            "that each pointer in the history of each repository has its object. One line for "
-            "each finding: damaged, repairable (--repair mends it) or repaired. Works beside a "
-            "running server. Ends with 7 when damage is left.",
+    .help =
+        "Reads every stored object and compares it with its name: SHA-256 of whole files, every "
+        "chunk of every xorb, both hashes of every file made of chunks, every git object, and "
+        "that each pointer in the history of each repository has its object. One line for "
+        "each finding: damaged, repairable (--repair mends it) or repaired. Works beside a "
+        "running server. Ends with 7 when damage is left.",
     .flags = fsck_flags,
     .groups = CLI_DATA,
     .examples = fsck_examples,
@@ -317,9 +319,8 @@ static void put_repo(cli *c, snug_json_out *o, const hub_storage *s)
         snug_size_human(s->stored, stored);
         cli_say(c, "%llu large files of %s take %s (%.1f %% saved)\n",
                 (unsigned long long)s->objects, logical, stored,
-                s->logical > s->stored
-                    ? 100.0 * (1.0 - (double)s->stored / (double)s->logical)
-                    : 0.0);
+                s->logical > s->stored ? 100.0 * (1.0 - (double)s->stored / (double)s->logical)
+                                       : 0.0);
     }
     for (size_t i = 0; i < s->sharer_count; i++) {
         const hub_sharer *r = &s->sharers[i];
@@ -385,10 +386,8 @@ static snug_status parse_repo(const char *text, hub_repo_id *id, snug_err *err)
 
 static snug_status run_storage(cli *c, const cli_args *a, snug_err *err)
 {
-    static const hub_actor operator = {.user_id = INT64_MAX,
-                                       .is_admin = true,
-                                       .name = {"operator", 8},
-                                       .scope = HUB_ROLE_WRITE};
+    static const hub_actor operator= {
+        .user_id = INT64_MAX, .is_admin = true, .name = {"operator", 8}, .scope = HUB_ROLE_WRITE};
     snug_status    st = SNUG_OK;
     hub           *h = NULL;
     config         conf;
@@ -402,7 +401,7 @@ static snug_status run_storage(cli *c, const cli_args *a, snug_err *err)
     if (cli_pos(a, 0) != NULL) SNUG_TRY(parse_repo(cli_pos(a, 0), &id, err));
     SNUG_TRY(open_all(c, a, &conf, &h, err));
     if (cli_pos(a, 0) != NULL) {
-        SNUG_TRY(hub_open_repo(h, &operator, &id, HUB_ROLE_READ, c->arena, &repo, err));
+        SNUG_TRY(hub_open_repo(h, &operator, & id, HUB_ROLE_READ, c->arena, &repo, err));
         SNUG_TRY(hub_repo_storage(h, &operator, repo, c->arena, &s, err));
         put_repo(c, &o, &s);
     } else {
@@ -424,9 +423,10 @@ const cli_command cli_cmd_storage = {
     .name = "storage",
     .args = "[REPO]",
     .summary = "tell what large files take on disk",
-    .help = "Tells the sizes of large files added up, the bytes they take on disk and the saving by "
-            "storing equal chunks once: of the server, or of one repository (ns/name, "
-            "datasets/ns/name, spaces/ns/name) with the repositories it has chunks in common with.",
+    .help =
+        "Tells the sizes of large files added up, the bytes they take on disk and the saving by "
+        "storing equal chunks once: of the server, or of one repository (ns/name, "
+        "datasets/ns/name, spaces/ns/name) with the repositories it has chunks in common with.",
     .groups = CLI_DATA,
     .max = 1,
     .examples = storage_examples,
@@ -490,19 +490,19 @@ done:
     return st;
 }
 
-static const char *const dedup_examples[] = {"snug dedup --data /srv/snug",
-                                             "cut what is still whole, now",
-                                             "snug dedup --json | jq .stored_bytes",
-                                             "how much of it was new", NULL};
+static const char *const dedup_examples[] = {
+    "snug dedup --data /srv/snug", "cut what is still whole, now",
+    "snug dedup --json | jq .stored_bytes", "how much of it was new", NULL};
 
 const cli_command cli_cmd_dedup = {
     .name = "dedup",
     .args = "",
     .summary = "cut large files into chunks, each stored once",
-    .help = "Does now what a running server does in the background: files of at least dedup-min that "
-            "are stored whole are cut into chunks, chunks that are there already are not stored "
-            "again, and the whole copy goes after the chunks were read back and gave the right "
-            "SHA-256. May be stopped at any moment and run again.",
+    .help =
+        "Does now what a running server does in the background: files of at least dedup-min that "
+        "are stored whole are cut into chunks, chunks that are there already are not stored "
+        "again, and the whole copy goes after the chunks were read back and gave the right "
+        "SHA-256. May be stopped at any moment and run again.",
     .groups = CLI_DATA,
     .examples = dedup_examples,
     .exits = "0 2 3 7 8 74",

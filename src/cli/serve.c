@@ -177,7 +177,8 @@ static snug_status start_jobs(house *h, const config *conf, snug_err *err)
                      .threads = (unsigned)config_number(conf, CONFIG_ID_job_threads),
                      .alone = url == NULL || strncmp(url, "sqlite", 6) == 0};
     if (config_switch(conf, CONFIG_ID_read_only)) return SNUG_OK;
-    uint64_t grace = config_number(conf, CONFIG_ID_gc_grace), least = config_number(conf, CONFIG_ID_dedup_min);
+    uint64_t grace = config_number(conf, CONFIG_ID_gc_grace),
+             least = config_number(conf, CONFIG_ID_dedup_min);
     h->work = (work_app){.hub = h->hub,
                          .gc = config_switch(conf, CONFIG_ID_gc),
                          .gc_grace_ms = 1000 * (grace > GRACE_MIN_S ? grace : GRACE_MIN_S)};

@@ -13,9 +13,9 @@ typedef bool hub_stop(void *arg);
 
 /* ---- files stored whole become chunks ---- */
 typedef struct hub_chunked {
-    uint64_t size, stored;        /* bytes of the file; of new xorbs */
-    uint64_t chunks, known;       /* how many; of them stored before */
-    bool     packed, dropped;     /* in chunks now; the whole copy is gone */
+    uint64_t size, stored;    /* bytes of the file; of new xorbs */
+    uint64_t chunks, known;   /* how many; of them stored before */
+    bool     packed, dropped; /* in chunks now; the whole copy is gone */
 } hub_chunked;
 /* Cuts an object that some repository links into chunks, stores those that are new, proves that
  * the chunks give its SHA-256 by reading all of it back, and only then lets the whole copy go.
@@ -84,7 +84,7 @@ typedef struct hub_fsck_item {
 typedef struct hub_fsck_opts {
     bool repair; /* rows that follow from bytes and refs are written anew; bytes never */
     bool quick;  /* does not read what is stored: rows, names and sizes only */
-    void (*item)(void *arg, const hub_fsck_item *i); /* may be NULL */
+    void (*item)(void *arg, const hub_fsck_item *i);              /* may be NULL */
     void (*progress)(void *arg, const char *what, uint64_t done); /* may be NULL */
     hub_stop *stop;
     void     *arg;

@@ -8,8 +8,8 @@
  * For:     work/xet_chunk.c; it does not matter by which door the file came.
  * Owns:    one xorb in memory, and a table of chunks known of: memory does not grow with the file.
  * Threads: one at a time for an object is enough; two do no harm.
- * Truth:   before the layout's row nothing is changed for anybody. A kill leaves xorbs that the next
- *          run finds and uses. The whole copy goes last, after the bytes were read back. */
+ * Truth:   before the layout's row nothing is changed for anybody. A kill leaves xorbs that the
+ * next run finds and uses. The whole copy goes last, after the bytes were read back. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -17,11 +17,11 @@
 
 enum {
     READ_PIECE = 1 << 20,
-    KNOWN_XORBS_MAX = 256,    /* then the table begins anew */
-    KNOWN_MAX = 1 << 18,      /* chunks: about 10 MB */
-    OURS = UINT32_MAX,        /* "in the xorb being filled" */
+    KNOWN_XORBS_MAX = 256, /* then the table begins anew */
+    KNOWN_MAX = 1 << 18,   /* chunks: about 10 MB */
+    OURS = UINT32_MAX,     /* "in the xorb being filled" */
     TURN_WAIT_MS = 10000,
-    DUE_MS = 2000             /* an upload's commit comes first */
+    DUE_MS = 2000 /* an upload's commit comes first */
 };
 
 typedef struct place {
@@ -269,8 +269,7 @@ static snug_status append_chunk(cutter *c, const xet_hash *h, place *out, snug_e
     if (hub_set_count(c->names) >= KNOWN_MAX) forget_all(c);
     xet_record_put(&c->body, snug_slice_of(c->chunk, c->used));
     c->raw += (uint32_t)c->used;
-    c->chunks[c->filled] =
-        (xet_xorb_chunk){*h, (uint32_t)c->used, c->raw, (uint32_t)c->body.len};
+    c->chunks[c->filled] = (xet_xorb_chunk){*h, (uint32_t)c->used, c->raw, (uint32_t)c->body.len};
     *out = (place){OURS, c->filled};
     note_chunk(c, h, OURS, c->filled++);
 done:
@@ -331,11 +330,11 @@ static snug_status may_go_on(const cutter *c, snug_err *err)
 
 static snug_status cut_all(cutter *c, uint64_t size, snug_err *err)
 {
-    snug_status  st = SNUG_OK;
-    hub_object   o = {.oid = c->oid, .size = size, .is_blob = true};
-    hub_reader  *r = hub_reader_new(c->h, &o, 0, size);
-    snug_sha256  sha;
-    snug_slice   piece;
+    snug_status st = SNUG_OK;
+    hub_object  o = {.oid = c->oid, .size = size, .is_blob = true};
+    hub_reader *r = hub_reader_new(c->h, &o, 0, size);
+    snug_sha256 sha;
+    snug_slice  piece;
 
     for (;;) {
         SNUG_TRY(may_go_on(c, err));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hub/fsck.c - everything stored, read again and compared with what its names promise.
  *
- *   blobs  SHA-256 of every byte                      xorbs  every chunk decoded and hashed, the root,
- *   files  both hashes of what the chunks give                and the row that lists them
+ *   blobs  SHA-256 of every byte                      xorbs  every chunk decoded and hashed, the
+ * root, files  both hashes of what the chunks give                and the row that lists them
  *   links, refs  (fsck_rows.c)
  *
  * For:     `snug fsck`.

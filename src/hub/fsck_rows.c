@@ -289,11 +289,11 @@ static snug_status check_repo(fsck *f, const store_repo *r, snug_arena *a, snug_
 {
     snug_status st = SNUG_OK;
     vcs_repo   *git = NULL;
-    snug_slice  damage, name = snug_arena_printf(a, "%s/%.*s/%.*s",
-                                                 hub_type_plural((hub_type)r->type),
-                                                 SNUG_SLICE(r->ns), SNUG_SLICE(r->name));
-    snug_err    why = {0};
-    bool        there;
+    snug_slice  damage,
+        name = snug_arena_printf(a, "%s/%.*s/%.*s", hub_type_plural((hub_type)r->type),
+                                 SNUG_SLICE(r->ns), SNUG_SLICE(r->name));
+    snug_err why = {0};
+    bool     there;
 
     SNUG_TRY(fsck_go_on(f, err));
     if (r->state != STORE_LIVE) goto done;

@@ -26,7 +26,7 @@ enum { PAGE = 500, BATCH = 64, WAIT_MS = 60000, UPLOAD_AGE_MS = 3600000, LINKS_O
 
 typedef struct unused {
     snug_slice name, repo; /* name: of the mark */
-    blob_id    blob; /* of a xorb */
+    blob_id    blob;       /* of a xorb */
     int64_t    row, since_ms;
     uint64_t   bytes;
     bool       inherits; /* dry run: its user would be gone already */
@@ -45,7 +45,7 @@ typedef struct gc {
     /* What a dry run would have removed: by the SHA-256 of marks; blobs of xorbs by id. */
     hub_set *gone_links, *gone_layouts, *gone_blobs;
     hub_set *used_xorbs, *freed_xorbs; /* freed: of layouts that would be gone */
-    int64_t  last_layout; /* counted in used_xorbs */
+    int64_t  last_layout;              /* counted in used_xorbs */
 } gc;
 
 typedef struct phase {
@@ -380,8 +380,7 @@ static snug_status count_terms(gc *g, const store_xet_file *f, hub_set *into, sn
     size_t      n;
     bool        fresh;
     snug_status st = hub_unpack_terms(a, f->terms, &terms, &n, err);
-    for (size_t i = 0; st == SNUG_OK && i < n; i++)
-        (void)hub_set_add(into, &terms[i].xorb, &fresh);
+    for (size_t i = 0; st == SNUG_OK && i < n; i++) (void)hub_set_add(into, &terms[i].xorb, &fresh);
     snug_arena_free(a);
     if (f->id > g->last_layout) g->last_layout = f->id;
     return st;
@@ -446,8 +445,7 @@ static snug_status count_new_layouts(gc *g, db_txn *tx, snug_err *err)
     size_t        n = PAGE;
     while (st == SNUG_OK && n == PAGE) {
         SNUG_TRY(store_walk_layouts(tx, g->a, g->last_layout, PAGE, &rows, &n, err));
-        for (size_t i = 0; i < n; i++)
-            SNUG_TRY(count_terms(g, &rows[i].file, g->used_xorbs, err));
+        for (size_t i = 0; i < n; i++) SNUG_TRY(count_terms(g, &rows[i].file, g->used_xorbs, err));
     }
 done:
     return st;

@@ -131,12 +131,12 @@ done:
 snug_status hub_borrow_lfs(hub *h, const hub_actor *who, int64_t row, const blob_id *id,
                            uint64_t *size, bool *ok, snug_err *err)
 {
-    snug_status    st = SNUG_OK;
-    snug_arena    *a = snug_arena_new();
-    db_txn        *tx = NULL;
-    char           hex[65];
-    bool           linked, readable = false, found;
-    uint64_t       recorded;
+    snug_status st = SNUG_OK;
+    snug_arena *a = snug_arena_new();
+    db_txn     *tx = NULL;
+    char        hex[65];
+    bool        linked, readable = false, found;
+    uint64_t    recorded;
 
     *ok = false;
     blob_id_hex(id, hex);

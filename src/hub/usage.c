@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hub/usage.c - what large files take: sizes added up against bytes on disk, and who shares them.
  *
- * A chunk counts once for a repository, however many of its files hold it. What a chunk takes is its
- * record in the xorb. A file stored whole takes its size.
+ * A chunk counts once for a repository, however many of its files hold it. What a chunk takes is
+ * its record in the xorb. A file stored whole takes its size.
  *
  * For:     api/storage.c, `snug storage`, settings pages.
  * Owns:    a bit for each chunk of the xorbs that are looked at.
@@ -106,8 +106,8 @@ static sharer *find_sharer(tally *t, const store_repo *r)
     return s;
 }
 
-static snug_status name_sharers(tally *t, snug_slice oid, const xet_term *terms,
-                                size_t n, uint64_t whole, snug_err *err)
+static snug_status name_sharers(tally *t, snug_slice oid, const xet_term *terms, size_t n,
+                                uint64_t whole, snug_err *err)
 {
     snug_status st = SNUG_OK;
     db_txn     *tx = NULL;
@@ -115,7 +115,8 @@ static snug_status name_sharers(tally *t, snug_slice oid, const xet_term *terms,
     size_t      count = 0;
 
     SNUG_TRY(db_begin(t->h->db, DB_READ, &tx, err));
-    SNUG_TRY(store_readers_of_lfs(tx, t->a, oid, &t->who, t->row, READERS_MAX, &repos, &count, err));
+    SNUG_TRY(
+        store_readers_of_lfs(tx, t->a, oid, &t->who, t->row, READERS_MAX, &repos, &count, err));
     db_rollback(tx); /* before others are begun: readers are few */
     tx = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -248,8 +249,7 @@ snug_status hub_repo_storage(hub *h, const hub_actor *who, hub_repo *r, snug_are
 {
     snug_status   st = SNUG_OK;
     hub_repo_info again;
-    tally         t = {
-                .h = h, .who = hub_reader_of(who), .row = r->info.row, .a = a, .out = out};
+    tally         t = {.h = h, .who = hub_reader_of(who), .row = r->info.row, .a = a, .out = out};
 
     *out = (hub_storage){0};
     use_init(&t.ours);

@@ -92,8 +92,7 @@ void hub_xorb_abort(hub_xorb_in *in)
 }
 
 /* A row whose bytes were lost gets those of this copy, which are right. */
-static snug_status mend_row(hub *h, db_txn *tx, const store_xorb *row, int64_t id,
-                            snug_err *err)
+static snug_status mend_row(hub *h, db_txn *tx, const store_xorb *row, int64_t id, snug_err *err)
 {
     snug_status st = SNUG_OK;
     snug_arena *a = snug_arena_new();

@@ -28,7 +28,8 @@ const char store_schema_care[] =
 
 void store_mark_of_link(int64_t repo, snug_slice oid, char out[STORE_MARK_NAME])
 {
-    (void)snprintf(out, STORE_MARK_NAME, "%" PRId64 "/%.*s", repo, SNUG_SLICE(snug_sub(oid, 0, 64)));
+    (void)snprintf(out, STORE_MARK_NAME, "%" PRId64 "/%.*s", repo,
+                   SNUG_SLICE(snug_sub(oid, 0, 64)));
 }
 
 snug_status store_put_mark(db_txn *tx, store_mark kind, snug_slice name, int64_t since_ms,
@@ -206,8 +207,9 @@ static void read_xorb(snug_arena *a, const db_val *c, void *item)
 snug_status store_walk_xorbs(db_txn *tx, snug_arena *a, int64_t after, size_t limit, bool chunks,
                              store_xorb **out, size_t *count, snug_err *err)
 {
-    static const db_query full = {"SELECT id, hash, blob, stored_size, raw_size, created_ms, chunks "
-                                  "FROM xorbs WHERE id > $1 ORDER BY id LIMIT $2"};
+    static const db_query full = {
+        "SELECT id, hash, blob, stored_size, raw_size, created_ms, chunks "
+        "FROM xorbs WHERE id > $1 ORDER BY id LIMIT $2"};
     static const db_query heads = {"SELECT id, hash, blob, stored_size, raw_size, created_ms, '' "
                                    "FROM xorbs WHERE id > $1 ORDER BY id LIMIT $2"};
     db_val                args[] = {db_int(after), db_int((int64_t)limit)};
@@ -318,8 +320,8 @@ snug_status store_find_shared(db_txn *tx, snug_arena *a, int64_t chunk, snug_sli
     for (;;) {
         SNUG_TRY(db_next(rows, &cols, err));
         if (cols == NULL || *count == STORE_LOOKUP_MAX) break;
-        out[(*count)++] = (store_lookup){snug_arena_dup(a, cols[0].s), SNUG_EMPTY,
-                                         (uint32_t)cols[1].i};
+        out[(*count)++] =
+            (store_lookup){snug_arena_dup(a, cols[0].s), SNUG_EMPTY, (uint32_t)cols[1].i};
     }
 done:
     db_rows_close(rows);

@@ -40,7 +40,7 @@ snug_status store_blob_used(db_txn *tx, snug_arena *a, snug_slice blob, bool *li
                             snug_err *err) SNUG_MUST_USE;
 typedef struct store_layout {
     store_xet_file file;
-    bool           linked;     /* a repository has a right to the content */
+    bool           linked;      /* a repository has a right to the content */
     bool           replaceable; /* shown nowhere, and another layout of the content is */
 } store_layout;
 /* Layouts with id > after, in order, with their terms. */
@@ -115,9 +115,9 @@ typedef struct store_used {
 snug_status store_walk_used(db_txn *tx, snug_arena *a, int64_t repo, snug_slice after, size_t limit,
                             store_used **out, size_t *count, snug_err *err) SNUG_MUST_USE;
 /* Does any live repository but `except` that the reader may read link this object? Its ids. */
-snug_status store_readers_of_lfs(db_txn *tx, snug_arena *a, snug_slice oid,
-                                 const store_reader *who, int64_t except, size_t limit,
-                                 store_repo **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status store_readers_of_lfs(db_txn *tx, snug_arena *a, snug_slice oid, const store_reader *who,
+                                 int64_t except, size_t limit, store_repo **out, size_t *count,
+                                 snug_err *err) SNUG_MUST_USE;
 
 /* ---- counters ---- */
 snug_status store_next_generation(db_txn *tx, int64_t *out, snug_err *err) SNUG_MUST_USE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* work/xet_chunk.c - objects that arrived whole are cut into chunks, once; the search for those that
- * nobody queued.
+/* work/xet_chunk.c - objects that arrived whole are cut into chunks, once; the search for those
+ * that nobody queued.
  *
  * For:     work.c.
  * Threads: jobs/'. */

@@ -131,8 +131,7 @@ static inline void check_sound(fixture *f)
 {
     findings        out;
     hub_fsck_report r = check_all(f, false, &out);
-    if (r.damaged != 0)
-        fail_msg("%s %s: %s", out.list[0].kind, out.list[0].name, out.list[0].text);
+    if (r.damaged != 0) fail_msg("%s %s: %s", out.list[0].kind, out.list[0].name, out.list[0].text);
 }
 
 #endif

@@ -28,8 +28,9 @@ static void test_one_file(void **state)
     /* A reader that opened the whole copy before, and one that only knows it was there. */
     must(hub_find_object(f->h, repo.row, &id, f->a, &o, &err));
     assert_true(o.is_blob && !o.is_xet);
-    hub_reader *late = hub_reader_new(f->h, &o, 1000, 2000000), *early = hub_reader_new(f->h, &o, 0, 99);
-    snug_slice  piece;
+    hub_reader *late = hub_reader_new(f->h, &o, 1000, 2000000),
+               *early = hub_reader_new(f->h, &o, 0, 99);
+    snug_slice piece;
     must(hub_reader_next(early, &piece, &err));
 
     hub_chunked r = chunk(f, &id);
@@ -213,12 +214,10 @@ static void die_at(fixture *f, const char *fault, const blob_id *id)
 
 static void test_kills(void **state)
 {
-    static const char *const faults[] = {"chunk.xorb=kill@1", "chunk.layout=kill@1",
-                                         "chunk.drop=kill@1", "chunk.dropped=kill@1",
-                                         "blob.write=kill@1", "blob.rename=kill@1",
-                                         "blob.fsync=kill@1", "blob.dirsync=kill@1",
-                                         "chunk.xorb=fail@1", "chunk.layout=fail@1",
-                                         "chunk.drop=fail@1", "chunk.dropped=fail@1"};
+    static const char *const faults[] = {
+        "chunk.xorb=kill@1", "chunk.layout=kill@1", "chunk.drop=kill@1", "chunk.dropped=kill@1",
+        "blob.write=kill@1", "blob.rename=kill@1",  "blob.fsync=kill@1", "blob.dirsync=kill@1",
+        "chunk.xorb=fail@1", "chunk.layout=fail@1", "chunk.drop=fail@1", "chunk.dropped=fail@1"};
     fixture      *f = *state;
     hub_repo_info repo = create(f, &f->alice, HUB_MODEL, "Alice", "m", HUB_PUBLIC);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
@@ -248,9 +247,9 @@ static void test_variants(void **state)
     snug_slice base = noise_of(f->a, SIZE, 1);
     hub_set_chunk_min(f->h, 0);
     for (unsigned i = 0; i < VARIANTS; i++) {
-        char          name[16];
-        snug_slice    own = noise_of(f->a, OWN, 1000 + i);
-        char         *p = snug_arena_alloc(f->a, SIZE);
+        char       name[16];
+        snug_slice own = noise_of(f->a, OWN, 1000 + i);
+        char      *p = snug_arena_alloc(f->a, SIZE);
         snprintf(name, sizeof name, "v%u", i);
         hub_repo_info repo = create(f, &f->alice, HUB_MODEL, "Alice", name, HUB_PRIVATE);
         memcpy(p, base.ptr, SIZE);

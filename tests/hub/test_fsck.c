@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/hub/test_fsck.c - each kind of damage is made, found and named, and mended where rows follow
- * from bytes and commits. */
+/* tests/hub/test_fsck.c - each kind of damage is made, found and named, and mended where rows
+ * follow from bytes and commits. */
 #include <dirent.h>
 #include <sys/stat.h>
 
@@ -247,9 +247,9 @@ static void spoil_largest(const char *folder)
 
 static void test_git(void **state)
 {
-    stage    s = set_up(state);
-    snug_err err = {0};
-    char     path[256], big[60000];
+    stage      s = set_up(state);
+    snug_err   err = {0};
+    char       path[256], big[60000];
     snug_slice noise = noise_of(s.f->a, sizeof big - 1, 3);
     for (size_t i = 0; i < noise.len; i++) big[i] = (char)('a' + (unsigned char)noise.ptr[i] % 26);
     big[sizeof big - 1] = '\0';

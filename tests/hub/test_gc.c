@@ -302,10 +302,10 @@ static void race_lfs(void *arg)
     racer      *r = arg;
     snug_arena *a = snug_arena_new();
     for (unsigned i = 0; i < ROUNDS; i++) {
-        snug_err    err = {0};
-        blob_id     id;
-        char        path[32];
-        hub_draft  *d;
+        snug_err   err = {0};
+        blob_id    id;
+        char       path[32];
+        hub_draft *d;
         snprintf(path, sizeof path, "w%u", r->number);
         snug_slice  data = noise_of(a, 3000, i % 5);
         snug_status st = upload(r->f, r->row, data, &id, &err);
