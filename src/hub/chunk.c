@@ -51,6 +51,8 @@ typedef struct cutter {
     snug_buf        body; /* of the xorb being filled */
     xet_xorb_chunk *chunks;
     uint32_t        filled, raw;
+    bool           *starts;    /* of the xorb's chunks: a run of new ones begins here */
+    bool            was_known; /* the chunk before */
 
     hub_set  *names; /* of chunks known of; places[number] */
     place    *places;
@@ -188,7 +190,7 @@ static snug_status add_lookups(cutter *c, db_txn *tx, int64_t id, snug_err *err)
     snug_status st = SNUG_OK;
     for (uint32_t i = 0; i < c->filled && st == SNUG_OK; i++) {
         const xet_hash *name = &c->chunks[i].hash;
-        if (hub_chunk_is_indexed(name))
+        if (hub_chunk_is_indexed(name) || c->starts[i])
             st = store_add_lookup(tx, hub_chunk_key(name), id, i, SNUG_EMPTY, err);
     }
     return st;
@@ -271,6 +273,7 @@ static snug_status append_chunk(cutter *c, const xet_hash *h, place *out, snug_e
     c->raw += (uint32_t)c->used;
     c->chunks[c->filled] = (xet_xorb_chunk){*h, (uint32_t)c->used, c->raw, (uint32_t)c->body.len};
     *out = (place){OURS, c->filled};
+    c->starts[c->filled] = c->was_known;
     note_chunk(c, h, OURS, c->filled++);
 done:
     return st;
@@ -287,7 +290,8 @@ static snug_status end_chunk(cutter *c, snug_err *err)
     place       p;
 
     if (c->out->chunks == 0) c->first = h;
-    if (!known && (c->out->chunks == 0 || hub_chunk_is_indexed(&h))) {
+    /* Where a file begins to differ from what is known, others may have differed the same way. */
+    if (!known && (c->out->chunks == 0 || c->was_known || hub_chunk_is_indexed(&h))) {
         SNUG_TRY(ask_index(c, &h, &known, err));
         if (known) known = hub_set_has(c->names, &h, &n);
     }
@@ -299,6 +303,7 @@ static snug_status end_chunk(cutter *c, snug_err *err)
     xet_merkle_add(c->tree, &h, c->used);
     c->out->chunks++;
     if (known) c->out->known++;
+    c->was_known = known;
     c->size += c->used;
     c->used = 0;
 done:
@@ -443,6 +448,7 @@ static cutter *cutter_new(hub *h, const blob_id *oid, hub_stop *stop, void *arg,
     c->sha = snug_hasher_new(SNUG_HASH_SHA256);
     c->body = snug_buf_init(XET_XORB_BODY_MAX);
     c->chunks = snug_alloc(XET_XORB_CHUNKS_MAX * sizeof *c->chunks);
+    c->starts = snug_zalloc(XET_XORB_CHUNKS_MAX * sizeof *c->starts);
     c->places = snug_alloc((KNOWN_MAX + XET_XORB_CHUNKS_MAX) * sizeof *c->places);
     c->names = hub_set_new();
     return c;
@@ -457,6 +463,7 @@ static void cutter_free(cutter *c)
     hub_set_free(c->names);
     snug_arena_free(c->a);
     free(c->places);
+    free(c->starts);
     free(c->chunks);
     free(c->chunk);
     free(c->terms);

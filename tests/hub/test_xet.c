@@ -555,6 +555,9 @@ static void test_gate(void **state)
     hub_repo_info info;
 
     register_whole(&s);
+    for (const char *const *n = (const char *const[]){"u1", "u2", "u3", NULL}; *n != NULL; n++)
+        must(hub_add_user(f->h, snug_str(*n), SNUG_LIT("correct horse"), SNUG_EMPTY, false, &user,
+                          &err)); /* so that Carol has a number of her own */
     must(hub_set_gate(f->h, &f->alice, &s.repo.id, HUB_GATE_MANUAL, &err));
     must(hub_add_user(f->h, SNUG_LIT("carol"), SNUG_LIT("correct horse"), SNUG_EMPTY, false, &user,
                       &err));
