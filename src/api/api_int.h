@@ -227,6 +227,7 @@ http_handler api_list_access, api_handle_access, api_grant_access, api_ask_acces
 
 http_handler api_super_squash, api_duplicate, api_lfs_files, api_lfs_files_batch;
 http_handler api_lfs_files_share, api_own_repos, api_tags_by_type;
+http_handler api_repo_storage, api_server_storage;
 
 http_handler api_list_collections, api_create_collection, api_get_collection, api_edit_collection;
 http_handler api_drop_collection, api_collection_group, api_add_item, api_edit_item, api_drop_item;

@@ -42,6 +42,12 @@ typedef enum config_type {
     X(raw_file_max, "raw-file-max", SIZE, "0", "SIZE",                                             \
       "largest file kept in git itself, larger ones go through LFS; 0: 10MiB")                     \
     X(lfs_file_max, "lfs-file-max", SIZE, "0", "SIZE", "largest LFS object; 0: 500GB")             \
+    X(dedup, "dedup", SWITCH, "true", NULL,                                                        \
+      "cut large files that arrive whole into chunks in the background, each stored once")         \
+    X(dedup_min, "dedup-min", SIZE, "1MiB", "SIZE", "smaller files stay as they came")             \
+    X(gc, "gc", SWITCH, "true", NULL, "remove what nobody uses, every six hours")                  \
+    X(gc_grace, "gc-grace", SECONDS, "86400", "S",                                                 \
+      "seconds that something must have been unused before it is removed, at least 3600")          \
     X(read_only, "read-only", SWITCH, "false", NULL, "serve, but refuse every change")             \
     X(db, "db", TEXT, "", "URL", "database (default: sqlite in the data folder)")                  \
     X(grace, "grace", SECONDS, "10", "S", "seconds running requests get when the server stops")    \

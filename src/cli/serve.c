@@ -22,7 +22,7 @@
 #include "web/web.h"
 #endif
 
-enum { TABLES_MAX = 64, URL_MAX = 512 };
+enum { TABLES_MAX = 64, URL_MAX = 512, GRACE_MIN_S = 3600 };
 
 struct house {
     int     lock;
@@ -177,7 +177,12 @@ static snug_status start_jobs(house *h, const config *conf, snug_err *err)
                      .threads = (unsigned)config_number(conf, CONFIG_ID_job_threads),
                      .alone = url == NULL || strncmp(url, "sqlite", 6) == 0};
     if (config_switch(conf, CONFIG_ID_read_only)) return SNUG_OK;
-    h->work = (work_app){h->hub};
+    uint64_t grace = config_number(conf, CONFIG_ID_gc_grace),
+             least = config_number(conf, CONFIG_ID_dedup_min);
+    h->work = (work_app){.hub = h->hub,
+                         .gc = config_switch(conf, CONFIG_ID_gc),
+                         .gc_grace_ms = 1000 * (grace > GRACE_MIN_S ? grace : GRACE_MIN_S)};
+    if (config_switch(conf, CONFIG_ID_dedup)) hub_set_chunk_min(h->hub, least > 0 ? least : 1);
     o.kinds = work_kinds(&o.kind_count);
     SNUG_TRY(jobs_open(&o, &h->jobs, err));
     hub_on_jobs(h->hub, wake_jobs, h->jobs);

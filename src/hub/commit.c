@@ -471,14 +471,18 @@ snug_status hub_apply_draft(hub *h, const hub_actor *who, const hub_repo_id *id,
                             hub_draft *d, hub_commit_result *out, snug_err *err)
 {
     landing l = {.h = h, .who = who, .d = d, .rev = rev};
-    return apply(&l, id, out, err);
+    SNUG_AUTO(hub_hold) hold = {-1};
+    snug_status st = hub_hold_begin(h, &hold, err);
+    return st == SNUG_OK ? apply(&l, id, out, err) : st;
 }
 
 snug_status hub_propose_draft(hub *h, const hub_actor *who, const hub_repo_id *id, snug_slice rev,
                               hub_draft *d, int64_t *num, hub_commit_result *out, snug_err *err)
 {
-    landing     l = {.h = h, .who = who, .d = d, .rev = rev, .proposes = true};
-    snug_status st = apply(&l, id, out, err);
+    landing l = {.h = h, .who = who, .d = d, .rev = rev, .proposes = true};
+    SNUG_AUTO(hub_hold) hold = {-1};
+    snug_status st = hub_hold_begin(h, &hold, err);
+    if (st == SNUG_OK) st = apply(&l, id, out, err);
     if (st == SNUG_OK) *num = l.fresh.num;
     return st;
 }

@@ -174,8 +174,10 @@ snug_status hub_create_repo(hub *h, const hub_actor *who, const hub_new_repo *wa
     char         key[33], oid24[25];
     bool         reserved = false, found;
     store_repo   row = {0};
+    SNUG_AUTO(hub_hold) hold = {-1}; /* a duplicate begins with objects of others */
 
     SNUG_TRY(hub_need_writer(h, who, err));
+    SNUG_TRY(hub_hold_begin(h, &hold, err));
     SNUG_TRY(hub_claim_ns(h, who, &mine.id, err));
     if (mine.id.type != HUB_SPACE) mine.sdk = SNUG_EMPTY;
     SNUG_TRY(check_new(&mine, err));

@@ -259,6 +259,14 @@ snug_status hub_preupload(hub_repo *r, snug_slice rev, snug_slice git_attributes
 snug_status hub_link_lfs(hub *h, int64_t repo_row, const blob_id *id, uint64_t size,
                          snug_err *err) SNUG_MUST_USE;
 bool        hub_has_lfs(hub *h, int64_t repo_row, const blob_id *id, uint64_t *size);
+/* Whoever was told that the object is here may count on it: its grace period begins anew. */
+snug_status hub_keep_lfs(hub *h, int64_t repo_row, const blob_id *id, snug_err *err) SNUG_MUST_USE;
+/* The end of an upload: the written bytes, or the parts of a session, become the object `id` and
+ * the repository gets its right to it. Errors as blob_put_commit and blob_part_finish. */
+snug_status hub_finish_lfs(hub *h, int64_t repo_row, blob_writer *w_owned, const blob_id *id,
+                           uint64_t size, snug_err *err) SNUG_MUST_USE;
+snug_status hub_finish_lfs_parts(hub *h, int64_t repo_row, snug_slice token, const blob_id *id,
+                                 uint64_t size, snug_err *err) SNUG_MUST_USE;
 /* Signed, expiring capability for one object and one action; verified without the database. */
 snug_status hub_sign(hub *h, snug_slice what, int64_t expires_ms, char sig[65],
                      snug_err *err) SNUG_MUST_USE;
@@ -380,6 +388,7 @@ snug_status hub_delete_tag(hub *h, hub_repo *r, snug_slice name, snug_err *err) 
 void hub_check_card(snug_slice readme, hub_type                                   type,
                     void (*fn)(void *arg, bool is_error, const char *text), void *arg);
 
+#include "hub/care.h"
 #include "hub/community.h"
 
 #endif

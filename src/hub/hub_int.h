@@ -55,6 +55,7 @@ typedef struct hub_xorbs   hub_xorbs;
 struct hub {
     char         *data_dir, *git_dir, *draft_dir;
     uint64_t      raw_file_max, lfs_file_max;
+    uint64_t      chunk_min; /* 0: objects stay as they came */
     bool          read_only;
     int           lock_fd; /* of <data>/lock */
     db           *db;
@@ -184,7 +185,44 @@ snug_status hub_put_file(vcs_repo *git, vcs_draft *d, snug_slice path, snug_slic
 snug_status hub_borrow_lfs(hub *h, const hub_actor *who, int64_t row, const blob_id *id,
                            uint64_t *size, bool *ok, snug_err *err) SNUG_MUST_USE;
 
+/* ---- holds and marks (hold.c) ----
+ * What an upload or a commit relies on is not collected while its hold lasts, when it takes the
+ * marks away from what it uses after the hold began. */
+typedef struct hub_hold {
+    int fd;
+} hub_hold; /* SNUG_AUTO(hub_hold) x = {-1}; */
+snug_status hub_hold_begin(hub *h, hub_hold *out, snug_err *err) SNUG_MUST_USE;
+void        hub_hold_deinit(hub_hold *hold);
+/* One collector at a time; *fd ends it when closed. SNUG_EBUSY. */
+snug_status hub_collector_begin(hub *h, int *fd, snug_err *err) SNUG_MUST_USE;
+/* Waits for all holds that began before. SNUG_EBUSY after wait_ms. */
+snug_status hub_collector_turn(int fd, unsigned wait_ms, snug_err *err) SNUG_MUST_USE;
+snug_status hub_unmark(hub *h, store_mark kind, snug_slice name, snug_err *err) SNUG_MUST_USE;
+snug_status hub_keep_xorb(hub *h, const xet_hash *name, snug_err *err) SNUG_MUST_USE;
+/* blob_put_commit for a blob whose row is about to be written, under a hold. */
+snug_status hub_name_blob(hub *h, blob_writer *w_owned, const blob_id *expect, uint64_t size,
+                          blob_id *out, snug_err *err) SNUG_MUST_USE;
+
+/* ---- sets of 32-byte names (set.c) ---- */
+typedef struct hub_set hub_set;
+hub_set *hub_set_new(void);
+void     hub_set_free(hub_set *s);
+size_t   hub_set_count(const hub_set *s);
+uint32_t hub_set_add(hub_set *s, const void *name32, bool *fresh); /* its number, from 0 */
+bool     hub_set_has(const hub_set *s, const void *name32, uint32_t *number); /* may be NULL */
+
 /* ---- Xet ---- */
+/* The row of a xorb whose bytes are stored and sound; one whose bytes were lost is mended. */
+snug_status hub_put_xorb_row(hub *h, db_txn *tx, const store_xorb *row, int64_t *id,
+                             snug_err *err) SNUG_MUST_USE;
+/* By its row and its bytes, not by what is remembered. */
+snug_status hub_xorb_is_stored(hub *h, const xet_hash *name, bool *yes,
+                               snug_err *err) SNUG_MUST_USE;
+/* Removes the whole copy of an object that is packed. *gone false: not now. */
+snug_status hub_drop_whole(hub *h, const blob_id *oid, bool *gone, snug_err *err) SNUG_MUST_USE;
+/* Adds the job that packs it, if it is for that. */
+snug_status hub_queue_chunking(hub *h, db_txn *tx, snug_slice oid, uint64_t size, bool *added,
+                               snug_err *err) SNUG_MUST_USE;
 /* What a xorb holds and where its records lie; counted, and never changed. */
 typedef struct hub_xorb {
     atomic_uint refs;
@@ -196,12 +234,15 @@ void       hub_xorbs_free(hub_xorbs *c);
 /* From memory or the database; whether the caller may know of it is not asked here. */
 snug_status hub_xorb_get(hub *h, const xet_hash *name, hub_xorb **out, snug_err *err) SNUG_MUST_USE;
 void        hub_xorb_unref(hub_xorb *x); /* NULL is fine */
+void        hub_xorb_forget(hub *h, const xet_hash *name);
 /* The byte columns of xorbs and files (xet_index.c). */
 snug_slice   hub_pack_chunks(snug_arena *a, const xet_xorb *x);
 snug_slice   hub_pack_terms(snug_arena *a, const xet_term *terms, size_t n);
 snug_status  hub_unpack_terms(snug_arena *a, snug_slice packed, xet_term **out, size_t *n,
                               snug_err *err) SNUG_MUST_USE;
 store_reader hub_reader_of(const hub_actor *who);
+/* In our own index, for files that are cut here: every 16th chunk. */
+static inline bool hub_chunk_is_indexed(const xet_hash *h) { return xet_hash_mod(h, 16) == 0; }
 int64_t      hub_chunk_key(const xet_hash *h); /* the 64 bits store_add_lookup takes */
 
 /* ---- pull requests (pulls.c) ---- */

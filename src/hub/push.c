@@ -345,7 +345,9 @@ snug_status hub_apply_push(hub *h, const hub_actor *who, const hub_repo_id *id, 
     inspection       in = {.h = h, .who = who, .a = snug_arena_new()};
     hub_repo_info    info;
     vcs_push_visitor visit = {.blob = see_blob, .bad_path = see_bad_path, .arg = &in};
+    SNUG_AUTO(hub_hold) hold = {-1};
 
+    SNUG_TRY(hub_hold_begin(h, &hold, err));
     SNUG_TRY(hub_find_repo(h, who, id, HUB_ROLE_READ, in.a, &info, err));
     SNUG_TRY(hub_need_writer(h, who, err));
     in.row = info.row;

@@ -258,9 +258,13 @@ done:
 snug_status store_delete_repo(db_txn *tx, int64_t id, snug_err *err)
 {
     static const db_query all[] = {
-        {"DELETE FROM redirects WHERE repo_id = $1"}, {"DELETE FROM repo_tags WHERE repo_id = $1"},
-        {"DELETE FROM lfs_links WHERE repo_id = $1"}, {"DELETE FROM downloads WHERE repo_id = $1"},
-        {"DELETE FROM xet_links WHERE repo_id = $1"}, {"DELETE FROM lfs_locks WHERE repo_id = $1"},
+        {"DELETE FROM redirects WHERE repo_id = $1"},
+        {"DELETE FROM repo_tags WHERE repo_id = $1"},
+        {"DELETE FROM lfs_links WHERE repo_id = $1"},
+        {"DELETE FROM downloads WHERE repo_id = $1"},
+        {"DELETE FROM xet_links WHERE repo_id = $1"},
+        {"DELETE FROM lfs_locks WHERE repo_id = $1"},
+        {"DELETE FROM lfs_dropped WHERE repo_id = $1"},
         {"DELETE FROM repos WHERE id = $1"},
     };
     snug_status st = SNUG_OK;

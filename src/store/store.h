@@ -260,6 +260,7 @@ snug_status store_borrow_xet_files(db_txn *tx, snug_arena *a, int64_t repo, snug
 snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_slice fresh,
                               snug_slice *out, snug_err *err) SNUG_MUST_USE;
 
+#include "store/care.h"
 #include "store/community.h"
 #include "store/jobs.h"
 

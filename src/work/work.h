@@ -8,7 +8,9 @@
 
 /* What every kind works on: jobs_app() gives it. */
 typedef struct work_app {
-    hub *hub;
+    hub     *hub;
+    bool     gc; /* collect by itself, what was unused for so long: */
+    uint64_t gc_grace_ms;
 } work_app;
 
 /* The table, for jobs_open(). */
