@@ -53,7 +53,7 @@ static inline db_val store_bool(bool b) { return db_int(b ? 1 : 0); }
     "r.id, r.type, r.ns, r.name, r.oid24, r.git_key, r.visibility, r.gated, r.disabled, "          \
     "r.state, r.creator_id, r.sdk, r.head, r.created_ms, r.modified_ms, r.downloads, "             \
     "r.downloads_all, r.likes, r.trending, r.used_storage, r.tags, r.card, r.pipeline_tag, "       \
-    "r.library_name"
+    "r.library_name, r.params"
 
 /* Copies a row into the arena. */
 void store_read_repo(snug_arena *a, const db_val *c, store_repo *out);
@@ -68,5 +68,17 @@ snug_status store_many_repos(db_txn *tx, snug_arena *a, db_query q, const db_val
 /* Steps of the schema that live beside their queries. */
 extern const char store_schema_locks[];   /* locks.c */
 extern const char store_schema_layouts[]; /* xet.c */
+extern const char store_schema_search[];  /* search.c */
+
+/* ---- the index (search.c) ---- */
+/* Takes the document of a repository out, before its row or its tags change ... */
+snug_status store_unindex(db_txn *tx, int64_t id, snug_err *err) SNUG_MUST_USE;
+/* ... and puts it back. text NULL: what it had. */
+snug_status store_index(db_txn *tx, int64_t id, const store_text_of *text,
+                        snug_err *err) SNUG_MUST_USE;
+snug_status store_drop_doc(db_txn *tx, int64_t id, snug_err *err) SNUG_MUST_USE;
+/* The MATCH text of a query. *asks: it asks for more than what the reader may see. */
+snug_status store_match_text(db_txn *tx, snug_arena *a, const store_list *q, snug_slice *out,
+                             bool *asks, snug_err *err) SNUG_MUST_USE;
 
 #endif

@@ -92,9 +92,9 @@ static void test_bad_queries(void **state)
     snug_err       err = {0};
     hub_repo_info *rows;
     size_t         n;
-    snug_slice     next, filters[17];
+    snug_slice     next, filters[33];
     fill(f);
-    for (size_t i = 0; i < 17; i++) filters[i] = SNUG_LIT("x");
+    for (size_t i = 0; i < 33; i++) filters[i] = SNUG_LIT("x");
     struct {
         hub_list_query q;
         const char    *want;
@@ -105,7 +105,7 @@ static void test_bad_queries(void **state)
         {{.limit = 1, .cursor = SNUG_LIT("zz")}, "cursor"},
         {{.limit = 1, .cursor = SNUG_LIT("3")}, "cursor"},
         {{.limit = 1, .cursor = SNUG_LIT("30203120")}, "cursor"},
-        {{.limit = 1, .filters = filters, .filter_count = 17}, "filters"},
+        {{.limit = 1, .filters = filters, .filter_count = 33}, "filters"},
         {{.limit = 1, .search = SNUG_LIT("\xff")}, "search"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
