@@ -30,7 +30,25 @@ typedef struct hub_opts {
 snug_status hub_open(const hub_opts *o, hub **out, snug_err *err) SNUG_MUST_USE;
 void        hub_close(hub *h);
 blob_store *hub_blobs(hub *h);
+db         *hub_db(hub *h); /* for jobs/, which keeps its rows beside ours */
 vcs        *hub_vcs(hub *h);
+
+/* ---- background work: rows of store/jobs.h, run by jobs/ ---- */
+/* `wake` is called after work was added, from any thread. Set once, before requests come. */
+void hub_on_jobs(hub *h, void (*wake)(void *arg), void *arg);
+void hub_wake_jobs(hub *h);
+
+typedef struct hub_job {
+    int64_t     id, due_ms, created_ms, done_ms;
+    snug_slice  kind, args, error;
+    const char *state; /* "waiting", "running", "done", "failed" */
+    unsigned    attempts;
+} hub_job;
+/* For the operator. Newest first; `state` NULL: any, ids below `before` (0: all). */
+snug_status hub_list_jobs(hub *h, const char *state, int64_t before, size_t limit, snug_arena *a,
+                          hub_job **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+/* A failed job waits again. SNUG_ENOTFOUND when there is no failed one of this id. */
+snug_status hub_retry_job(hub *h, int64_t id, snug_err *err) SNUG_MUST_USE;
 
 /* ---- names ---- */
 typedef enum hub_type { HUB_MODEL, HUB_DATASET, HUB_SPACE, HUB_TYPE_COUNT } hub_type;
@@ -162,19 +180,53 @@ snug_status hub_move_repo(hub *h, const hub_actor *who, const hub_repo_id *from,
 snug_status hub_set_visibility(hub *h, const hub_actor *who, const hub_repo_id *id,
                                hub_visibility v, snug_err *err) SNUG_MUST_USE;
 
+typedef enum hub_gate_filter { HUB_GATES_ANY, HUB_GATES_OPEN, HUB_GATES_GATED } hub_gate_filter;
+enum { HUB_FILTERS_MAX = 32, HUB_SEARCH_MAX = 512 };
 typedef struct hub_list_query {
     hub_type          type;
-    snug_slice        author, search; /* may be empty */
-    const snug_slice *filters;
-    size_t            filter_count; /* tags, AND */
-    snug_slice        sort;   /* "", createdAt, lastModified, downloads, likes, trendingScore, id */
+    snug_slice        author;  /* may be empty */
+    snug_slice        search;  /* words, each a part of the id or a word of tags or card */
+    const snug_slice *filters; /* tags, AND */
+    size_t            filter_count;
+    hub_gate_filter   gate;
+    int64_t           params_min, params_max; /* inclusive; params_max 0: any */
+    snug_slice        sort;   /* "", createdAt, lastModified, downloads, likes, trendingScore,
+                                 num_parameters, id */
     snug_slice        cursor; /* opaque, from the page before */
     size_t            limit;  /* 1..1000 */
 } hub_list_query;
+/* Makes one filter of several tags of which one is enough. */
+snug_slice hub_any_of(snug_arena *a, const char *const *tags, size_t n);
 /* Only what `who` may read. *next is empty on the last page. Keyset paging. */
 snug_status hub_list_repos(hub *h, const hub_actor *who, const hub_list_query *q, snug_arena *a,
                            hub_repo_info **out, size_t *count, snug_slice *next,
                            snug_err *err) SNUG_MUST_USE;
+
+/* Searches by relevance: the id first, then tags, then the card's text. */
+typedef struct hub_search_query {
+    hub_type          type;
+    snug_slice        words; /* "two words" is a phrase */
+    const snug_slice *filters;
+    size_t            filter_count;
+    bool              names_only; /* the id alone */
+    bool              any_word;   /* one of the words is enough: more of them rank higher */
+    bool              snippets;
+    size_t            skip, limit; /* together at most HUB_HITS_MAX */
+} hub_search_query;
+enum { HUB_HITS_MAX = 500 };
+typedef struct hub_hit {
+    hub_repo_info info;
+    double        score;   /* 0..1 */
+    snug_slice    snippet; /* of the card; what was found stands between \x02 and \x03 */
+} hub_hit;
+/* *total: how many there are, or HUB_HITS_MAX when there are more. */
+snug_status hub_search(hub *h, const hub_actor *who, const hub_search_query *q, snug_arena *a,
+                       hub_hit **out, size_t *count, size_t *total, snug_err *err) SNUG_MUST_USE;
+
+/* Parameters of the safetensors files of a commit, by codec_dtype; false: not known. */
+enum { HUB_DTYPES_MAX = 64 };
+bool hub_count_params(hub *h, int64_t row, vcs_repo *git, const vcs_oid *commit, snug_arena *a,
+                      uint64_t by_type[HUB_DTYPES_MAX], uint64_t *total);
 
 /* Bumped by every change a reader of this repository could notice; for caches of rendered answers.
  * hub_epoch is the sum over all: one atomic load. */

@@ -19,6 +19,7 @@ enum {
     HUB_MESSAGE_MAX = 64 << 10,      /* bytes of a commit message */
     HUB_CARD_MAX = 1 << 20,          /* bytes of front matter, and of the card as JSON */
     HUB_README_MAX = 4 << 20,        /* longer ones have no card */
+    HUB_BODY_MAX = 32 << 10,         /* bytes of a card's text that are searched */
     HUB_TAGS_MAX = 512,              /* per repository */
     HUB_TAG_MAX = 200,               /* bytes of one tag */
     HUB_PASSWORD_MIN = 8,
@@ -70,6 +71,9 @@ struct hub {
     hub_argon       *argon;
     hub_xorbs       *xorbs;
     hub_flusher     *flusher;
+
+    void (*wake_jobs)(void *arg); /* NULL: nobody runs them here */
+    void *wake_arg;
 };
 
 struct hub_repo {
@@ -145,9 +149,11 @@ typedef struct hub_content {
     snug_slice  tags_json, card_json, pipeline_tag, library_name, sdk;
     snug_slice *keys; /* for filters */
     size_t      key_count;
+    snug_slice  words, body; /* for searches: title and tags; the card's text. Valid UTF-8. */
+    int64_t     params;      /* of a model; 0: not known */
 } hub_content;
 /* Reads README.md of a commit; never fails for what is written in it. */
-void hub_read_content(vcs_repo *git, const vcs_oid *commit, const hub_repo_info *repo,
+void hub_read_content(hub *h, vcs_repo *git, const vcs_oid *commit, const hub_repo_info *repo,
                       snug_arena *a, hub_content *out);
 /* What the files say where the card is silent. */
 enum { HUB_FORMATS_MAX = 8 };

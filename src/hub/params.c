@@ -68,7 +68,8 @@ static bool count_file(counter *c, snug_slice path)
     return true;
 }
 
-/* The files an index names, each once. */
+/* The files an index names, each once: their tensors stand beside each other, so the last one seen
+ * is looked at first. */
 static size_t list_shards(counter *c, snug_slice *out)
 {
     vcs_entry  e;
@@ -82,9 +83,9 @@ static size_t list_shards(counter *c, snug_slice *out)
         snug_json_parse(c->a, text, NULL, &index, NULL) != SNUG_OK)
         return 0;
     map = snug_json_get(index, "weight_map");
-    for (size_t i = 0; i < snug_json_len(map); i++) {
+    for (snug_json_iter it = snug_json_iter_of(map); snug_json_next(&it);) {
         bool seen = false;
-        if (!snug_json_to_str(snug_json_at(map, i), &name)) return 0;
+        if (!snug_json_to_str(it.value, &name)) return 0;
         for (size_t k = n; k > 0 && !seen; k--) seen = snug_eq(out[k - 1], name);
         if (seen) continue;
         if (n == SHARDS_MAX) return 0;

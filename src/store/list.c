@@ -18,14 +18,16 @@
 
 #include "store/store_int.h"
 
-/* Costs, measured: a probe of the walk takes as long as PROBE_COST steps of a collection. */
-enum { SAMPLE = 400, PROBE_COST = 12, PROBES_MAX = 3000, STEPS_MAX = 20000 };
+/* Costs in steps of a collection, measured: a row of a walk, a question to the index about one row.
+ * A walk that has cost WALK_MAX gives up. */
+enum { SAMPLE = 400, STEP_COST = 5, PROBE_COST = 40, WALK_MAX = 25000 };
 
 /* A query text must be a static string, so the texts are made here once for each order.
- * $1 type  $2,$3 place  $4 sees  $5 me */
+ * $1 type  $2,$3 place */
 #define WALK(column)                                                                               \
-    {"SELECT r.id, " column ", " STORE_SEEN("$4", "$5") ", r.params FROM repos r WHERE r.type = "  \
-     "$1 AND r.state = 1 AND (" column ", r.id) < ($2, $3) ORDER BY " column " DESC, r.id DESC"}
+    {"SELECT r.id, " column ", r.params, r.id_key, d.facts FROM repos r CROSS JOIN repo_docs d "   \
+     "WHERE r.type = $1 AND r.state = 1 AND (" column ", r.id) < ($2, $3) AND d.id = r.id ORDER "  \
+     "BY " column " DESC, r.id DESC"}
 /* $1 match */
 #define COLLECT(column)                                                                            \
     {"SELECT n.id, " column ", n.params FROM repo_search s CROSS JOIN repos n INDEXED BY "         \
@@ -121,8 +123,7 @@ typedef struct walk {
     db_txn           *tx;
     snug_arena       *a;
     const store_list *q;
-    snug_slice        match;
-    bool              asks; /* more than visibility */
+    store_match       match;
     place             from; /* results stand behind it */
     best              found;
     size_t            want;
@@ -149,15 +150,28 @@ static bool params_fit(const store_list *q, int64_t n)
     return q->params_max == 0 || (n > 0 && n >= q->params_min && n <= q->params_max);
 }
 
-static snug_status probe(walk *w, int64_t id, bool *yes, snug_err *err)
+static snug_status ask_index(walk *w, int64_t id, bool *yes, snug_err *err)
 {
     static const db_query q = {
         "SELECT 1 FROM repo_search WHERE repo_search MATCH $1 AND rowid = $2"};
-    db_val      args[] = {db_text(w->match), db_int(id)};
+    db_val      args[] = {db_text(w->match.words_text), db_int(id)};
     int64_t     one = 0;
     snug_status st = store_number(w->tx, q, args, 2, 0, &one, err);
     *yes = one != 0;
     return st;
+}
+
+/* Columns as in WALK. */
+static snug_status fits(walk *w, const db_val *c, int *cost, bool *yes, snug_err *err)
+{
+    store_answer by_id = STORE_YES;
+    *cost += STEP_COST;
+    *yes = params_fit(w->q, c[2].i) && store_match_facts(&w->match, c[4].s);
+    if (*yes && w->match.word_count > 0) by_id = store_match_id(&w->match, c[3].s);
+    *yes = *yes && by_id != STORE_NO;
+    if (!*yes || by_id == STORE_YES) return SNUG_OK;
+    *cost += PROBE_COST;
+    return ask_index(w, c[0].i, yes, err);
 }
 
 /* *done false: given up, there are too few. */
@@ -168,23 +182,18 @@ static snug_status walk_down(walk *w, bool *done, snug_err *err)
     const db_val *c;
     bool          by_id = w->q->sort == STORE_BY_ID;
     db_val args[] = {db_int(w->q->type), by_id ? db_text(w->from.key) : db_int(w->from.value),
-                     db_int(w->from.id), db_int(w->q->sees), db_text(store_lower(w->a, w->q->me))};
+                     db_int(w->from.id)};
 
     *done = false;
-    SNUG_TRY(db_run(w->tx, queries[w->q->sort].walk, args, 5, &rows, err));
-    for (int steps = 0, probes = 0; steps < STEPS_MAX && probes < PROBES_MAX; steps++) {
+    SNUG_TRY(db_run(w->tx, queries[w->q->sort].walk, args, 3, &rows, err));
+    for (int cost = 0; cost < WALK_MAX && !*done;) {
         bool yes;
         SNUG_TRY(db_next(rows, &c, err));
-        if (c == NULL) *done = true;
+        *done = c == NULL;
         if (*done) break;
-        yes = c[2].i != 0 && params_fit(w->q, c[3].i);
-        if (yes && w->asks) {
-            SNUG_TRY(probe(w, c[0].i, &yes, err));
-            probes++;
-        }
+        SNUG_TRY(fits(w, c, &cost, &yes, err));
         if (yes) offer(&w->found, place_of(w->q->sort, &c[0], &c[1]));
         *done = w->found.count == w->want;
-        if (*done) break;
     }
 done:
     db_rows_close(rows);
@@ -196,7 +205,7 @@ static snug_status collect(walk *w, snug_err *err)
     snug_status   st = SNUG_OK;
     db_rows      *rows = NULL;
     const db_val *c;
-    db_val        arg = db_text(w->match);
+    db_val        arg = db_text(w->match.text);
 
     w->found.count = 0;
     SNUG_TRY(db_run(w->tx, queries[w->q->sort].collect, &arg, 1, &rows, err));
@@ -219,7 +228,7 @@ static snug_status guess_matches(walk *w, int64_t *matches, int64_t *rows_all, s
         "SELECT COUNT(*), MIN(m) FROM (SELECT rowid AS m FROM repo_search WHERE repo_search MATCH "
         "$1 ORDER BY rowid DESC LIMIT 400)"};
     static const db_query last = {"SELECT value FROM counters WHERE name = 'repos'"};
-    db_val        arg = db_text(w->match);
+    db_val        arg = db_text(w->match.text);
     const db_val *c;
     snug_status   st = SNUG_OK;
 
@@ -236,10 +245,12 @@ static snug_status choose(walk *w, bool *walk_first, snug_err *err)
 {
     int64_t     matches, all;
     snug_status st = SNUG_OK;
+    double      step = STEP_COST;
     *walk_first = true;
-    if (!w->asks) goto done;
+    if (!w->match.asks) goto done;
     SNUG_TRY(guess_matches(w, &matches, &all, err));
-    *walk_first = (double)w->want * (double)all * PROBE_COST < (double)matches * (double)matches;
+    if (w->match.word_count > 0 && w->match.with_text) step += PROBE_COST;
+    *walk_first = (double)w->want * (double)all * step < (double)matches * (double)matches;
 done:
     return st;
 }
@@ -272,7 +283,7 @@ snug_status store_list_repos(db_txn *tx, snug_arena *a, const store_list *q, sto
     w.found = (best){.a = a, .max = w.want}; /* one more tells whether there is another page */
     w.found.heap = snug_arena_array_try(a, w.want, sizeof(place));
     if (w.found.heap == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "out of memory");
-    SNUG_TRY(store_match_text(tx, a, q, &w.match, &w.asks, err));
+    SNUG_TRY(store_match_of(tx, a, q, &w.match, err));
     SNUG_TRY(choose(&w, &walk_first, err));
     if (walk_first) SNUG_TRY(walk_down(&w, &done, err));
     if (!done) SNUG_TRY(collect(&w, err));

@@ -331,124 +331,175 @@ static bool next_word(snug_slice *rest, snug_slice *out)
     } else {
         for (end = i; end < rest->len && !is_space(rest->ptr[end]);) end++;
     }
-    *out = snug_sub(*rest, i, end);
-    *rest = snug_sub(*rest, end < rest->len ? end + 1 : end, rest->len);
+    *out = snug_sub(*rest, i, end - i);
+    *rest = end < rest->len ? snug_sub(*rest, end + 1, rest->len) : SNUG_EMPTY;
     return true;
 }
 
-static bool put_words(snug_buf *b, snug_slice search, bool with_text, bool any)
+static snug_slice read_words(snug_arena *a, const store_list *q, store_match *m)
 {
-    snug_slice w;
-    bool       some = false;
-    while (next_word(&search, &w)) {
+    SNUG_AUTO(snug_buf) b = snug_buf_init(64 << 10);
+    snug_slice rest = store_lower(a, q->search), w;
+    while (m->word_count < STORE_WORDS_MAX && next_word(&rest, &w)) {
         if (w.len == 0) continue;
-        snug_buf_put_slice(b, !some ? SNUG_LIT(" AND (") : any ? SNUG_LIT(" OR ") : SNUG_LIT(" AND "));
-        put_word(b, w, with_text);
-        some = true;
+        if (b.len > 0) snug_buf_put_slice(&b, q->any_word ? SNUG_LIT(" OR ") : SNUG_LIT(" AND "));
+        put_word(&b, w, q->with_text);
+        m->words[m->word_count++] = w;
     }
-    if (some) snug_buf_putc(b, ')');
-    return some;
+    m->any_word = q->any_word;
+    m->with_text = q->with_text;
+    return snug_arena_dup(a, snug_buf_slice(&b));
+}
+
+/* ---- facts of a question: groups, of each of which one is enough ---- */
+
+typedef struct group {
+    snug_arena *a;
+    snug_buf    text; /* " vbb vbd": each word behind a space */
+} group;
+
+static group *new_group(snug_arena *a)
+{
+    group *g = SNUG_NEW(a, group);
+    g->a = a;
+    g->text = snug_buf_init(1 << 16);
+    return g;
+}
+
+static void end_group(group *g, store_match *m)
+{
+    SNUG_ASSERT(m->group_count < STORE_GROUPS_MAX);
+    m->groups[m->group_count++] = done_text(g->a, &g->text);
 }
 
 /* What this reader may know of: the first thing every question asks. */
-static snug_status put_eyes(db_txn *tx, snug_buf *b, const store_list *q, snug_err *err)
+static snug_status ask_eyes(db_txn *tx, snug_arena *a, const store_list *q, store_match *m,
+                            snug_err *err)
 {
     static const db_query orgs = {
         "SELECT o.name_key FROM orgs o JOIN org_members m ON m.org_id = o.id JOIN users u ON "
         "u.id = m.user_id WHERE u.name_key = $1 ORDER BY o.id LIMIT 1000"};
     snug_status   st = SNUG_OK;
-    snug_arena   *a = snug_arena_new();
     db_rows      *rows = NULL;
     const db_val *c;
     snug_slice    me = store_lower(a, q->me);
     db_val        arg = db_text(me);
+    group        *g = new_group(a);
 
-    put_small(b, 'v', q->type, 0);
+    put_small(&g->text, 'v', q->type, 0);
     for (int v = 1; v < 3; v++) { /* 1 private, 2 internal */
-        if (q->sees < 2 && !(v == 2 && q->sees == 1)) continue;
-        snug_buf_put_slice(b, SNUG_LIT(" OR"));
-        put_small(b, 'v', q->type, v);
+        if (q->sees >= 2 || (v == 2 && q->sees == 1)) put_small(&g->text, 'v', q->type, v);
     }
-    if (q->sees >= 2 || me.len == 0) goto done;
-    snug_buf_put_slice(b, SNUG_LIT(" OR"));
-    put_fact(b, 'n', q->type, me);
-    SNUG_TRY(db_run(tx, orgs, &arg, 1, &rows, err));
-    for (;;) {
-        SNUG_TRY(db_next(rows, &c, err));
-        if (c == NULL) break;
-        snug_buf_put_slice(b, SNUG_LIT(" OR"));
-        put_fact(b, 'n', q->type, c[0].s);
+    if (q->sees < 2 && me.len > 0) {
+        put_fact(&g->text, 'n', q->type, me);
+        SNUG_TRY(db_run(tx, orgs, &arg, 1, &rows, err));
+        for (;;) {
+            SNUG_TRY(db_next(rows, &c, err));
+            if (c == NULL) break;
+            put_fact(&g->text, 'n', q->type, c[0].s);
+        }
     }
+    SNUG_TRY(snug_buf_check(&g->text, "what you may see", err));
 done:
     db_rows_close(rows);
-    snug_arena_free(a);
+    end_group(g, m);
     return st;
 }
 
 /* The powers of two that may hold the range; exact values are compared afterwards. */
-static void put_params(snug_buf *b, const store_list *q)
+static void ask_params(snug_arena *a, const store_list *q, store_match *m)
 {
-    int from = log2_of(q->params_min > 0 ? q->params_min : 1), to = log2_of(q->params_max);
-    for (int i = from; i <= to; i++) {
-        if (i > from) snug_buf_put_slice(b, SNUG_LIT(" OR"));
-        put_small(b, 'p', q->type, i);
-    }
+    group *g = new_group(a);
+    int    from = log2_of(q->params_min > 0 ? q->params_min : 1), to = log2_of(q->params_max);
+    for (int i = from; i <= to; i++) put_small(&g->text, 'p', q->type, i);
+    end_group(g, m);
 }
 
-/* One tag, or several of which one is enough. */
-static void put_tag(snug_buf *b, snug_arena *a, int type, snug_slice filter)
+static void ask_facts(snug_arena *a, const store_list *q, store_match *m)
 {
     snug_slice one;
-    for (bool first = true; snug_split(&filter, STORE_ANY_OF, &one); first = false) {
-        if (!first) snug_buf_put_slice(b, SNUG_LIT(" OR"));
-        put_fact(b, 't', type, store_lower(a, one));
-    }
-}
-
-static void put_facts(snug_buf *b, snug_arena *a, const store_list *q)
-{
-    const snug_slice and = SNUG_LIT(") AND (");
     if (q->author.len > 0) {
-        snug_buf_put_slice(b, and);
-        put_fact(b, 'n', q->type, store_lower(a, q->author));
+        group *g = new_group(a);
+        put_fact(&g->text, 'n', q->type, store_lower(a, q->author));
+        end_group(g, m);
     }
     for (size_t i = 0; i < q->filter_count; i++) {
-        snug_buf_put_slice(b, and);
-        put_tag(b, a, q->type, q->filters[i]);
+        group     *g = new_group(a);
+        snug_slice rest = q->filters[i];
+        while (snug_split(&rest, STORE_ANY_OF, &one))
+            put_fact(&g->text, 't', q->type, store_lower(a, one));
+        end_group(g, m);
     }
-    if (q->gate == STORE_GATE_OPEN) {
-        snug_buf_put_slice(b, and);
-        put_small(b, 'g', q->type, 0);
-    } else if (q->gate == STORE_GATE_GATED) {
-        snug_buf_put_slice(b, and);
-        put_small(b, 'g', q->type, 1);
-        snug_buf_put_slice(b, SNUG_LIT(" OR"));
-        put_small(b, 'g', q->type, 2);
+    if (q->gate != STORE_GATE_ANY) {
+        group *g = new_group(a);
+        if (q->gate == STORE_GATE_OPEN) put_small(&g->text, 'g', q->type, 0);
+        if (q->gate == STORE_GATE_GATED) {
+            put_small(&g->text, 'g', q->type, 1);
+            put_small(&g->text, 'g', q->type, 2);
+        }
+        end_group(g, m);
     }
-    if (q->params_max > 0) {
-        snug_buf_put_slice(b, and);
-        put_params(b, q);
-    }
+    if (q->params_max > 0) ask_params(a, q, m);
 }
 
-snug_status store_match_text(db_txn *tx, snug_arena *a, const store_list *q, snug_slice *out,
-                             bool *asks, snug_err *err)
+/* " a b c" as "(a OR b OR c)". */
+static void put_group(snug_buf *b, snug_slice words)
+{
+    snug_slice one, rest = snug_sub(words, 1, words.len);
+    snug_buf_putc(b, '(');
+    for (bool first = true; snug_split(&rest, ' ', &one); first = false) {
+        if (!first) snug_buf_put_slice(b, SNUG_LIT(" OR "));
+        snug_buf_put_slice(b, one);
+    }
+    snug_buf_putc(b, ')');
+}
+
+snug_status store_match_of(db_txn *tx, snug_arena *a, const store_list *q, store_match *m,
+                           snug_err *err)
 {
     snug_status st = SNUG_OK;
     snug_buf    b = snug_buf_init(1 << 20);
-    size_t      eyes;
 
-    snug_buf_put_slice(&b, SNUG_LIT("facts : (("));
-    SNUG_TRY(put_eyes(tx, &b, q, err));
-    eyes = b.len;
-    put_facts(&b, a, q);
-    *asks = b.len > eyes;
-    snug_buf_put_slice(&b, SNUG_LIT("))"));
-    if (put_words(&b, store_lower(a, q->search), q->with_text, q->any_word)) *asks = true;
+    *m = (store_match){.word_count = 0};
+    SNUG_TRY(ask_eyes(tx, a, q, m, err));
+    ask_facts(a, q, m);
+    m->words_text = read_words(a, q, m);
+    snug_buf_put_slice(&b, SNUG_LIT("facts : ("));
+    for (size_t i = 0; i < m->group_count; i++) {
+        if (i > 0) snug_buf_put_slice(&b, SNUG_LIT(" AND "));
+        put_group(&b, m->groups[i]);
+    }
+    snug_buf_putc(&b, ')');
+    if (m->word_count > 0)
+        snug_buf_printf(&b, " AND (%.*s)", SNUG_SLICE(m->words_text));
     SNUG_TRY(snug_buf_check(&b, "the search", err));
+    m->asks = m->group_count > 1 || m->word_count > 0;
 done:
-    *out = done_text(a, &b);
+    m->text = done_text(a, &b);
     return st;
+}
+
+bool store_match_facts(const store_match *m, snug_slice facts)
+{
+    for (size_t i = 0; i < m->group_count; i++) {
+        snug_slice rest = snug_sub(m->groups[i], 1, m->groups[i].len), one;
+        bool       found = false;
+        while (!found && snug_split(&rest, ' ', &one)) found = snug_find(facts, one) != SIZE_MAX;
+        if (!found) return false;
+    }
+    return true;
+}
+
+store_answer store_match_id(const store_match *m, snug_slice id_key)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < m->word_count; i++)
+        found += snug_find(id_key, m->words[i]) != SIZE_MAX && may_be_in_id(m->words[i]) ? 1 : 0;
+    if (found == m->word_count || (m->any_word && found > 0)) return STORE_YES;
+    for (size_t i = 0; i < m->word_count; i++) {
+        if (m->with_text || !may_be_in_id(m->words[i])) return STORE_PERHAPS;
+    }
+    return STORE_NO;
 }
 
 snug_status store_count_matches(db_txn *tx, snug_arena *a, const store_list *q, size_t max,
@@ -457,12 +508,11 @@ snug_status store_count_matches(db_txn *tx, snug_arena *a, const store_list *q, 
     static const db_query count = {
         "SELECT COUNT(*) FROM (SELECT rowid FROM repo_search WHERE repo_search MATCH $1 LIMIT $2)"};
     snug_status st = SNUG_OK;
-    snug_slice  match;
-    bool        asks;
+    store_match m;
     int64_t     n = 0;
 
-    SNUG_TRY(store_match_text(tx, a, q, &match, &asks, err));
-    db_val args[] = {db_text(match), db_int((int64_t)max + 1)};
+    SNUG_TRY(store_match_of(tx, a, q, &m, err));
+    db_val args[] = {db_text(m.text), db_int((int64_t)max + 1)};
     SNUG_TRY(store_number(tx, count, args, 2, 0, &n, err));
     *exact = (size_t)n <= max;
     *out = *exact ? (size_t)n : max;
@@ -499,32 +549,28 @@ done:
 
 /* ---- rows written by tools ---- */
 
-snug_status store_index_rows(db_txn *tx, int64_t *after, size_t n, bool *done, snug_err *err)
+snug_status store_index_rows(db_txn *tx, store_text_fn *text, void *arg, int64_t *after, size_t n,
+                             bool *done, snug_err *err)
 {
     static const db_query q = {
-        "SELECT r.id FROM repos r LEFT JOIN repo_docs d ON d.id = r.id WHERE r.id > $1 "
-        "AND d.id IS NULL ORDER BY r.id LIMIT $2"};
-    snug_status   st = SNUG_OK;
-    snug_arena   *a = snug_arena_new();
-    db_rows      *rows = NULL;
-    const db_val *c;
-    db_val        args[] = {db_int(*after), db_int((int64_t)n)};
-    int64_t      *ids = snug_arena_alloc(a, n * sizeof *ids);
-    size_t        count = 0;
+        "SELECT " STORE_REPO_COLS
+        " FROM repos r WHERE r.id > $1 AND r.state = 1 AND NOT EXISTS (SELECT 1 FROM repo_docs d "
+        "WHERE d.id = r.id AND d.is_live = 1) ORDER BY r.id LIMIT $2"};
+    snug_status st = SNUG_OK;
+    snug_arena *a = snug_arena_new();
+    store_repo *rows;
+    size_t      count = 0;
+    db_val      args[] = {db_int(*after), db_int((int64_t)n)};
 
-    SNUG_TRY(db_run(tx, q, args, 2, &rows, err));
-    for (;;) {
-        SNUG_TRY(db_next(rows, &c, err));
-        if (c == NULL || count == n) break;
-        ids[count++] = c[0].i;
-    }
+    SNUG_TRY(store_many_repos(tx, a, q, args, 2, n, &rows, &count, err));
     for (size_t i = 0; i < count; i++) {
-        SNUG_TRY(store_index(tx, ids[i], NULL, err));
-        *after = ids[i];
+        store_text_of t = {SNUG_LIT(""), SNUG_LIT("")};
+        text(arg, &rows[i], a, &t);
+        SNUG_TRY(store_index(tx, rows[i].id, &t, err));
+        *after = rows[i].id;
     }
     *done = count < n;
 done:
-    db_rows_close(rows);
     snug_arena_free(a);
     return st;
 }

@@ -86,6 +86,8 @@ typedef struct store_text_of {
     snug_slice words, body; /* title and tags; the card's text */
 } store_text_of;
 
+/* A lower-case copy (ASCII). */
+snug_slice store_lower(snug_arena *a, snug_slice s);
 /* "Ns/Name" in lower case: the key of uniqueness. */
 snug_slice store_repo_key(snug_arena *a, snug_slice ns, snug_slice name);
 
@@ -177,10 +179,12 @@ snug_status store_snippet(db_txn *tx, snug_arena *a, int64_t id, snug_slice word
                           snug_err *err) SNUG_MUST_USE;
 /* Does this live row stand in the index? */
 snug_status store_is_indexed(db_txn *tx, int64_t id, bool *yes, snug_err *err) SNUG_MUST_USE;
-/* Puts rows into the index that are not in it, with what the row says: for tools that write rows
- * by themselves. In id order behind *after, which moves; *done when there are no more. */
-snug_status store_index_rows(db_txn *tx, int64_t *after, size_t n, bool *done,
-                             snug_err *err) SNUG_MUST_USE;
+/* Puts at most n rows into the index that are not in it: for tools that write rows by themselves.
+ * `text` says what else is searched. In id order behind *after, which moves; *done when there are
+ * no more. */
+typedef void store_text_fn(void *arg, const store_repo *r, snug_arena *a, store_text_of *out);
+snug_status  store_index_rows(db_txn *tx, store_text_fn *text, void *arg, int64_t *after, size_t n,
+                              bool *done, snug_err *err) SNUG_MUST_USE;
 
 /* ---- LFS links: which blob may be read through which repository ---- */
 snug_status store_link_lfs(db_txn *tx, int64_t repo, snug_slice oid_hex, uint64_t size,
@@ -292,5 +296,6 @@ snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_
                               snug_slice *out, snug_err *err) SNUG_MUST_USE;
 
 #include "store/community.h"
+#include "store/jobs.h"
 
 #endif

@@ -9,11 +9,8 @@
 snug_status store_next_id(db_txn *tx, const char *counter, int64_t *out,
                           snug_err *err) SNUG_MUST_USE;
 
-/* A lower-case copy (ASCII). */
-snug_slice store_lower(snug_arena *a, snug_slice s);
-
-/* Steps of the schema (schema_community.c). */
-extern const char store_schema_community[], store_schema_groups[];
+/* Steps of the schema (schema_community.c, jobs.c). */
+extern const char store_schema_community[], store_schema_groups[], store_schema_jobs[];
 
 /* All rows of a query, at most `max`, each copied by `read` into an array of items of `size`
  * bytes. */
@@ -77,8 +74,22 @@ snug_status store_unindex(db_txn *tx, int64_t id, snug_err *err) SNUG_MUST_USE;
 snug_status store_index(db_txn *tx, int64_t id, const store_text_of *text,
                         snug_err *err) SNUG_MUST_USE;
 snug_status store_drop_doc(db_txn *tx, int64_t id, snug_err *err) SNUG_MUST_USE;
-/* The MATCH text of a query. *asks: it asks for more than what the reader may see. */
-snug_status store_match_text(db_txn *tx, snug_arena *a, const store_list *q, snug_slice *out,
-                             bool *asks, snug_err *err) SNUG_MUST_USE;
+/* A query as the index understands it, and as one row can be asked without the index. */
+enum { STORE_WORDS_MAX = 32, STORE_GROUPS_MAX = STORE_FILTERS_MAX + 8 };
+typedef struct store_match {
+    snug_slice text, words_text;         /* MATCH: of all, of the words alone */
+    snug_slice groups[STORE_GROUPS_MAX]; /* facts: of each group one is enough */
+    size_t     group_count;
+    snug_slice words[STORE_WORDS_MAX];
+    size_t     word_count;
+    bool       any_word, with_text;
+    bool       asks; /* for more than what the reader may see */
+} store_match;
+snug_status store_match_of(db_txn *tx, snug_arena *a, const store_list *q, store_match *m,
+                           snug_err *err) SNUG_MUST_USE;
+bool        store_match_facts(const store_match *m, snug_slice facts);
+/* As far as the id tells. PERHAPS: only the index knows (words_text). */
+typedef enum store_answer { STORE_NO, STORE_YES, STORE_PERHAPS } store_answer;
+store_answer store_match_id(const store_match *m, snug_slice id_key);
 
 #endif
