@@ -22,7 +22,8 @@ enum {
     LIST = API_SHAPE_LIST,
     FULL = API_SHAPE_FULL,
     CARD = API_SHAPE_CARD,
-    CONFIG = API_SHAPE_CONFIG
+    CONFIG = API_SHAPE_CONFIG,
+    LINKED = API_SHAPE_LINKED
 };
 
 typedef snug_status put_fn(api_render *r, snug_json_out *o, snug_err *err);
@@ -443,7 +444,7 @@ static const key_row rows[] = {
     {"citation", D, 0, false, put_nothing},
     {"config", M, INFO | CONFIG, true, put_config},
     {"createdAt", ALL, INFO | LIST, false, put_created},
-    {"datasets", S, 0, false, put_datasets},
+    {"datasets", S, INFO | LINKED, false, put_datasets},
     {"description", D, 0, false, put_nothing},
     {"disabled", ALL, INFO | FULL, false, put_disabled},
     {"downloads", M | D, INFO | LIST, false, put_downloads},
@@ -460,7 +461,7 @@ static const key_row rows[] = {
     {"mainSize", D, 0, false, put_nothing},
     {"mask_token", M, 0, false, put_nothing},
     {"model-index", M, INFO, false, put_model_index},
-    {"models", S, 0, false, put_models},
+    {"models", S, INFO | LINKED, false, put_models},
     {"paperswithcode_id", D, 0, false, put_nothing},
     {"pipeline_tag", M, INFO | LIST, false, put_pipeline},
     {"private", ALL, INFO | LIST, false, put_private},

@@ -161,6 +161,17 @@ http_range_kind http_parse_range(snug_slice header, uint64_t size, uint64_t *fir
 /* True when an If-None-Match list holds the (quoted) etag or *; weak comparison. */
 bool http_etag_matches(snug_slice if_none_match, snug_slice etag);
 
+/* ---- guard: calls an outsider asked for reach no private, loopback or link-local address ---- */
+struct sockaddr;
+typedef struct http_guard http_guard;
+/* `allowed`: networks that may be reached nevertheless, "10.0.0.0/8, fd00::/8". */
+snug_status http_guard_new(snug_slice allowed, http_guard **out, snug_err *err) SNUG_MUST_USE;
+void        http_guard_free(http_guard *g); /* NULL is fine */
+bool        http_guard_allows(const http_guard *g, const struct sockaddr *sa);
+/* What can be told before a name is looked up: SNUG_EINVAL for no http address, one with a user in
+ * it, or a private one written as numbers. */
+snug_status http_guard_check_url(const http_guard *g, snug_slice url, snug_err *err) SNUG_MUST_USE;
+
 /* ---- client: one call, blocking; handles are pooled per http_client ---- */
 typedef struct http_client http_client;
 http_client *http_client_new(const char *user_agent);
@@ -186,6 +197,7 @@ typedef struct http_call {
     unsigned    stall_timeout_ms;   /* 0: 30 s without a byte */
     unsigned    total_timeout_ms;   /* 0: none */
     const atomic_bool *cancel;      /* may be NULL */
+    const http_guard  *guard;       /* may be NULL; with one, no proxy is used either */
 } http_call;
 
 typedef struct http_answer {

@@ -212,6 +212,16 @@ snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t n
                         .params = c.params};
     store_text_of text = {c.words, c.body};
     SNUG_TRY(store_set_content(tx, &fresh, c.keys, c.key_count, &text, err));
+    if (moved && hex[0] != '\0') {
+        hub_ref_move move = {SNUG_LIT("refs/heads/main"), &info.head, &head};
+        hub_news     news = {.action = "update",
+                             .scope = "repo.content",
+                             .repo = &info,
+                             .head = &head,
+                             .moves = &move,
+                             .move_count = 1};
+        SNUG_TRY(hub_tell(h, tx, &news, err));
+    }
     st = db_end(tx, true, err);
     tx = NULL;
     if (st == SNUG_OK) hub_touch(h, &info.id);

@@ -141,6 +141,8 @@ static snug_status make_live(hub *h, const store_repo *made, const char *key, sn
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
     SNUG_TRY(store_set_content(tx, &row, content.keys, content.key_count, &text, err));
     SNUG_TRY(store_set_live(tx, row.id, err));
+    hub_news news = {.action = "create", .scope = "repo", .repo = &info, .head = &head};
+    SNUG_TRY(hub_tell(h, tx, &news, err));
     st = db_end(tx, true, err);
     tx = NULL;
 done:
@@ -246,6 +248,8 @@ snug_status hub_delete_repo(hub *h, const hub_actor *who, const hub_repo_id *id,
         st = hub_fail_absent(who, err);
         goto done;
     }
+    hub_news news = {.action = "delete", .scope = "repo", .repo = &info};
+    SNUG_TRY(hub_tell(h, tx, &news, err));
     SNUG_TRY(store_mark_deleting(tx, info.row, snug_str(info.key), err));
     st = db_end(tx, true, err);
     tx = NULL;

@@ -130,6 +130,7 @@ snug_status hub_open(const hub_opts *o, hub **out, snug_err *err)
     if (o->data_dir == NULL || strlen(o->data_dir) > 4000)
         SNUG_FAIL(err, SNUG_EINVAL, "the data directory is not named, or its path is too long");
     h->data_dir = snug_strdup(snug_str(o->data_dir));
+    hub_set_public_url(h, "http://localhost");
     h->git_dir = join(o->data_dir, "git");
     h->draft_dir = join(o->data_dir, "drafts");
     h->raw_file_max = o->raw_file_max > 0 ? o->raw_file_max : RAW_FILE_MAX;

@@ -415,5 +415,6 @@ void hub_check_card(snug_slice readme, hub_type                                 
                     void (*fn)(void *arg, bool is_error, const char *text), void *arg);
 
 #include "hub/community.h"
+#include "hub/hooks.h"
 
 #endif

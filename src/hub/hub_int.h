@@ -74,6 +74,7 @@ struct hub {
 
     void (*wake_jobs)(void *arg); /* NULL: nobody runs them here */
     void *wake_arg;
+    char  public_url[512]; /* what addresses in letters begin with */
 };
 
 struct hub_repo {
@@ -244,6 +245,33 @@ snug_status hub_put_event(db_txn *tx, const hub_actor *who, int64_t discussion,
 snug_status hub_load_talk(hub *h, int64_t repo, int64_t num, snug_arena *a, store_discussion *out,
                           snug_err *err) SNUG_MUST_USE;
 void        hub_random_id(char out[25]); /* like an object id of the platform */
+
+/* ---- news (news.c) ---- */
+typedef struct hub_ref_move {
+    snug_slice     ref;
+    const vcs_oid *old, *now; /* NULL: there was none, there is none any more */
+} hub_ref_move;
+typedef struct hub_news {
+    const char             *action, *scope; /* "update", "repo.content" */
+    const hub_repo_info    *repo;
+    const vcs_oid          *head; /* of main now; NULL: what `repo` says */
+    const store_discussion *talk;
+    const store_event      *comment;
+    snug_slice              text; /* of the comment */
+    const hub_ref_move     *moves;
+    size_t                  move_count;
+    snug_slice              config; /* JSON object of what changed */
+    const hub_repo_id      *moved_to;
+} hub_news;
+/* Writes to every webhook that watches and whose owner may know, in this transaction. */
+snug_status hub_tell(hub *h, db_txn *tx, const hub_news *n, snug_err *err) SNUG_MUST_USE;
+/* For refs whose movement changes no row: a transaction of its own; failures are logged. */
+void hub_tell_refs(hub *h, const hub_repo_info *info, const hub_ref_move *moves, size_t n);
+void hub_tell_ref(hub *h, const hub_repo_info *info, snug_slice ref, const vcs_oid *old,
+                  const vcs_oid *now);
+/* A letter and the job that sends it. */
+snug_status hub_add_letter(db_txn *tx, const store_hook *w, snug_slice event, snug_slice body,
+                           int64_t *id, snug_err *err) SNUG_MUST_USE;
 
 /* ---- people (people.c) ---- */
 /* The text behind hub_actor.orgs. */

@@ -126,6 +126,7 @@ typedef struct walk {
     store_match       match;
     place             from; /* results stand behind it */
     best              found;
+    snug_buf          rest; /* words the id does not answer */
     size_t            want;
 } walk;
 
@@ -154,7 +155,7 @@ static snug_status ask_index(walk *w, int64_t id, bool *yes, snug_err *err)
 {
     static const db_query q = {
         "SELECT 1 FROM repo_search WHERE repo_search MATCH $1 AND rowid = $2"};
-    db_val      args[] = {db_text(w->match.words_text), db_int(id)};
+    db_val      args[] = {db_text(snug_buf_slice(&w->rest)), db_int(id)};
     int64_t     one = 0;
     snug_status st = store_number(w->tx, q, args, 2, 0, &one, err);
     *yes = one != 0;
@@ -167,7 +168,7 @@ static snug_status fits(walk *w, const db_val *c, int *cost, bool *yes, snug_err
     store_answer by_id = STORE_YES;
     *cost += STEP_COST;
     *yes = params_fit(w->q, c[2].i) && store_match_facts(&w->match, c[4].s);
-    if (*yes && w->match.word_count > 0) by_id = store_match_id(&w->match, c[3].s);
+    if (*yes && w->match.word_count > 0) by_id = store_match_id(&w->match, c[3].s, &w->rest);
     *yes = *yes && by_id != STORE_NO;
     if (!*yes || by_id == STORE_YES) return SNUG_OK;
     *cost += PROBE_COST;
@@ -275,7 +276,12 @@ snug_status store_list_repos(db_txn *tx, snug_arena *a, const store_list *q, sto
 {
     snug_status st = SNUG_OK;
     bool        walk_first, done = false;
-    walk        w = {.tx = tx, .a = a, .q = q, .from = first_place(q), .want = q->limit + 1};
+    walk        w = {.tx = tx,
+                     .a = a,
+                     .q = q,
+                     .from = first_place(q),
+                     .want = q->limit + 1,
+                     .rest = snug_buf_init(64 << 10)};
 
     SNUG_ASSERT(q->filter_count <= STORE_FILTERS_MAX && q->limit > 0);
     *count = 0;
@@ -291,5 +297,6 @@ snug_status store_list_repos(db_txn *tx, snug_arena *a, const store_list *q, sto
     *more = *count > q->limit;
     if (*more) *count = q->limit;
 done:
+    snug_buf_deinit(&w.rest);
     return st;
 }

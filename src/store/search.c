@@ -5,7 +5,6 @@
  *   facts   one word per fact: type and visibility, owner,    every filter, and who may see it
  *           tag, gate, power of two of the parameters
  *   grams   the id cut into threes, twos and single letters   "is a part of the id"
- *   names   the id as words
  *   words   title and tags as words
  *   body    the text of the card
  *
@@ -36,10 +35,9 @@ const char store_schema_search[] =
     " is_open INTEGER NOT NULL,"
     " facts TEXT NOT NULL,"
     " grams TEXT NOT NULL,"
-    " names TEXT NOT NULL,"
     " words TEXT NOT NULL,"
     " body TEXT NOT NULL);"
-    "CREATE VIRTUAL TABLE repo_search USING fts5(facts, grams, names, words, body, "
+    "CREATE VIRTUAL TABLE repo_search USING fts5(facts, grams, words, body, "
     "content='repo_docs', content_rowid='id', tokenize='porter unicode61 remove_diacritics 2');"
     "CREATE TABLE tag_counts ("
     " type INTEGER NOT NULL,"
@@ -149,8 +147,8 @@ static snug_status count_tags(db_txn *tx, int64_t id, int by, snug_err *err)
 snug_status store_unindex(db_txn *tx, int64_t id, snug_err *err)
 {
     static const db_query out = {
-        "INSERT INTO repo_search (repo_search, rowid, facts, grams, names, words, body) SELECT "
-        "'delete', id, facts, grams, names, words, body FROM repo_docs WHERE id = $1"};
+        "INSERT INTO repo_search (repo_search, rowid, facts, grams, words, body) SELECT "
+        "'delete', id, facts, grams, words, body FROM repo_docs WHERE id = $1"};
     static const db_query off = {"UPDATE repo_docs SET is_live = 0, is_open = 0 WHERE id = $1"};
     snug_status           st = SNUG_OK;
     snug_arena           *a = snug_arena_new();
@@ -214,12 +212,12 @@ static snug_slice read_grams(snug_arena *a, const store_repo *r)
 snug_status store_index(db_txn *tx, int64_t id, const store_text_of *text, snug_err *err)
 {
     static const db_query put = {
-        "INSERT INTO repo_docs (id, is_live, is_open, facts, grams, names, words, body) VALUES "
-        "($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET is_live = $2, is_open = "
-        "$3, facts = $4, grams = $5, names = $6, words = $7, body = $8"};
+        "INSERT INTO repo_docs (id, is_live, is_open, facts, grams, words, body) VALUES "
+        "($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET is_live = $2, is_open = "
+        "$3, facts = $4, grams = $5, words = $6, body = $7"};
     static const db_query in = {
-        "INSERT INTO repo_search (rowid, facts, grams, names, words, body) SELECT id, facts, "
-        "grams, names, words, body FROM repo_docs WHERE id = $1"};
+        "INSERT INTO repo_search (rowid, facts, grams, words, body) SELECT id, facts, "
+        "grams, words, body FROM repo_docs WHERE id = $1"};
     snug_status st = SNUG_OK;
     snug_arena *a = snug_arena_new();
     store_repo  r;
@@ -243,11 +241,10 @@ snug_status store_index(db_txn *tx, int64_t id, const store_text_of *text, snug_
         store_bool(open),
         db_text(facts),
         db_text(read_grams(a, &r)),
-        db_text(snug_arena_printf(a, "%.*s %.*s", SNUG_SLICE(r.ns), SNUG_SLICE(r.name))),
         db_text(d.words),
         db_text(d.body),
     };
-    SNUG_TRY(db_exec(tx, put, args, 8, NULL, err));
+    SNUG_TRY(db_exec(tx, put, args, 7, NULL, err));
     if (r.state == STORE_LIVE) SNUG_TRY(db_exec(tx, in, args, 1, NULL, err));
     if (open) SNUG_TRY(count_tags(tx, id, 1, err));
 done:
@@ -312,7 +309,7 @@ static void put_word(snug_buf *b, snug_slice w, bool with_text)
     }
     if (with_text || !id) {
         if (id) snug_buf_put_slice(b, SNUG_LIT(" OR "));
-        snug_buf_put_slice(b, SNUG_LIT("{names words body} : "));
+        snug_buf_put_slice(b, SNUG_LIT("{words body} : "));
         put_quoted(b, w);
     }
     snug_buf_putc(b, ')');
@@ -490,16 +487,26 @@ bool store_match_facts(const store_match *m, snug_slice facts)
     return true;
 }
 
-store_answer store_match_id(const store_match *m, snug_slice id_key)
+store_answer store_match_id(const store_match *m, snug_slice id_key, snug_buf *rest)
 {
     size_t found = 0;
-    for (size_t i = 0; i < m->word_count; i++)
-        found += snug_find(id_key, m->words[i]) != SIZE_MAX && may_be_in_id(m->words[i]) ? 1 : 0;
-    if (found == m->word_count || (m->any_word && found > 0)) return STORE_YES;
+    rest->len = 0;
     for (size_t i = 0; i < m->word_count; i++) {
-        if (m->with_text || !may_be_in_id(m->words[i])) return STORE_PERHAPS;
+        bool may = may_be_in_id(m->words[i]);
+        if (may && snug_find(id_key, m->words[i]) != SIZE_MAX) {
+            found++;
+            continue;
+        }
+        if (may && !m->with_text && !m->any_word) return STORE_NO;
+        if (may && !m->with_text) continue;
+        if (rest->len > 0)
+            snug_buf_put_slice(rest, m->any_word ? SNUG_LIT(" OR ") : SNUG_LIT(" AND "));
+        snug_buf_put_slice(rest, SNUG_LIT("{words body} : "));
+        put_quoted(rest, m->words[i]);
     }
-    return STORE_NO;
+    if (m->any_word && found > 0) return STORE_YES;
+    if (rest->len > 0) return STORE_PERHAPS;
+    return m->any_word || found < m->word_count ? STORE_NO : STORE_YES;
 }
 
 snug_status store_count_matches(db_txn *tx, snug_arena *a, const store_list *q, size_t max,
@@ -524,7 +531,7 @@ snug_status store_snippet(db_txn *tx, snug_arena *a, int64_t id, snug_slice word
                           snug_err *err)
 {
     static const db_query q = {
-        "SELECT snippet(repo_search, 4, char(2), char(3), '...', 32) FROM repo_search WHERE "
+        "SELECT snippet(repo_search, 3, char(2), char(3), '...', 32) FROM repo_search WHERE "
         "repo_search MATCH $1 AND rowid = $2"};
     static const db_query head = {"SELECT substr(body, 1, 200) FROM repo_docs WHERE id = $1"};
     snug_status   st = SNUG_OK;

@@ -297,5 +297,6 @@ snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_
 
 #include "store/community.h"
 #include "store/jobs.h"
+#include "store/webhooks.h"
 
 #endif

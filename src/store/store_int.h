@@ -88,8 +88,8 @@ typedef struct store_match {
 snug_status store_match_of(db_txn *tx, snug_arena *a, const store_list *q, store_match *m,
                            snug_err *err) SNUG_MUST_USE;
 bool        store_match_facts(const store_match *m, snug_slice facts);
-/* As far as the id tells. PERHAPS: only the index knows (words_text). */
+/* As far as the id tells. PERHAPS: the index knows, asked for `rest`, the words not found in it. */
 typedef enum store_answer { STORE_NO, STORE_YES, STORE_PERHAPS } store_answer;
-store_answer store_match_id(const store_match *m, snug_slice id_key);
+store_answer store_match_id(const store_match *m, snug_slice id_key, snug_buf *rest);
 
 #endif

@@ -6,6 +6,8 @@
 #include "work/work_int.h"
 
 static const jobs_kind kinds[] = {
+    {.name = "webhook", .parallel_max = 4, .timeout_s = 60, .pause_s = 10, .run = work_webhook},
+    {.name = "webhook-prune", .every_s = 3600, .run = work_webhook_prune},
     {.name = NULL}, /* the end */
 };
 

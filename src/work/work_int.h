@@ -7,4 +7,7 @@
 
 /* The run() of each kind: snug_status work_<kind>(jobs_ctx *c, snug_json args, snug_err *err); */
 
+snug_status work_webhook(jobs_ctx *c, snug_json args, snug_err *err);
+snug_status work_webhook_prune(jobs_ctx *c, snug_json args, snug_err *err);
+
 #endif
