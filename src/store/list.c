@@ -20,7 +20,7 @@
 
 /* Costs in steps of a collection, measured: a row of a walk, a question to the index about one row.
  * A walk that has cost WALK_MAX gives up. */
-enum { SAMPLE = 400, STEP_COST = 5, PROBE_COST = 40, WALK_MAX = 25000 };
+enum { SAMPLE = 400, STEP_COST = 3, PROBE_COST = 8, WALK_MAX = 25000 };
 
 /* A query text must be a static string, so the texts are made here once for each order.
  * $1 type  $2,$3 place */
