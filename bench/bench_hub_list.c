@@ -37,28 +37,37 @@ static uint64_t skewed(uint64_t r, uint64_t n)
 #define PICK(list, r) list[skewed(r, sizeof(list) / sizeof(list)[0])]
 
 static const char *const families[] = {
-    "bert",   "llama",   "gpt2",    "roberta", "mistral", "qwen",   "t5",     "whisper", "gemma",
-    "phi",    "vit",     "sdxl",    "flux",    "clip",    "deberta", "falcon", "opt",    "bloom",
-    "mamba",  "wav2vec", "hubert",  "yolo",    "resnet",  "swin",   "detr",   "blip",    "llava",
-    "marian", "pegasus", "electra", "albert",  "xlnet",   "zephyr", "olmo",   "granite", "smollm"};
-static const char *const uses[] = {"base",    "chat", "instruct", "finetuned", "lora",   "gguf",
-                                   "merged",  "awq",  "large",    "small",     "distil", "uncased",
-                                   "quantized", "test", "v2",     "multilingual"};
-static const char *const tasks[] = {
-    "text-generation", "text-classification", "text-to-image",  "automatic-speech-recognition",
-    "fill-mask",       "token-classification", "image-classification", "question-answering",
-    "translation",     "summarization",        "feature-extraction",   "object-detection"};
-static const char *const libraries[] = {"transformers", "diffusers", "peft", "gguf", "timm",
-                                        "sentence-transformers", "spacy", "keras", "onnx", "mlx"};
-static const char *const licenses[] = {"apache-2.0", "mit", "openrail", "llama3", "cc-by-4.0",
-                                       "gpl-3.0", "cc-by-nc-4.0", "bsd-3-clause"};
+    "bert",   "llama",   "gpt2",    "roberta", "mistral", "qwen",    "t5",     "whisper", "gemma",
+    "phi",    "vit",     "sdxl",    "flux",    "clip",    "deberta", "falcon", "opt",     "bloom",
+    "mamba",  "wav2vec", "hubert",  "yolo",    "resnet",  "swin",    "detr",   "blip",    "llava",
+    "marian", "pegasus", "electra", "albert",  "xlnet",   "zephyr",  "olmo",   "granite", "smollm"};
+static const char *const uses[] = {
+    "base",  "chat",  "instruct", "finetuned", "lora",      "gguf", "merged", "awq",
+    "large", "small", "distil",   "uncased",   "quantized", "test", "v2",     "multilingual"};
+static const char *const tasks[] = {"text-generation",
+                                    "text-classification",
+                                    "text-to-image",
+                                    "automatic-speech-recognition",
+                                    "fill-mask",
+                                    "token-classification",
+                                    "image-classification",
+                                    "question-answering",
+                                    "translation",
+                                    "summarization",
+                                    "feature-extraction",
+                                    "object-detection"};
+static const char *const libraries[] = {
+    "transformers",          "diffusers", "peft",  "gguf", "timm",
+    "sentence-transformers", "spacy",     "keras", "onnx", "mlx"};
+static const char *const licenses[] = {"apache-2.0", "mit",     "openrail",     "llama3",
+                                       "cc-by-4.0",  "gpl-3.0", "cc-by-nc-4.0", "bsd-3-clause"};
 static const char *const languages[] = {"en", "zh", "fr", "es", "de", "ja", "ko", "ru", "pt", "ar",
                                         "hi", "it", "tr", "vi", "nl", "pl", "th", "id", "cs", "el"};
 static const char *const words[] = {
-    "model",     "trained",  "evaluation", "dataset", "loss",      "learning", "rate",  "this",
-    "intended",  "uses",     "limitations", "bias",   "tokens",    "weights",  "layer", "attention",
-    "precision", "recall",   "medical",    "legal",   "finance",   "poetry",   "code",  "protein",
-    "molecule",  "galaxy",   "turbine",    "orchid",  "glacier",   "violin",   "beetle", "quasar"};
+    "model",     "trained", "evaluation",  "dataset", "loss",    "learning", "rate",   "this",
+    "intended",  "uses",    "limitations", "bias",    "tokens",  "weights",  "layer",  "attention",
+    "precision", "recall",  "medical",     "legal",   "finance", "poetry",   "code",   "protein",
+    "molecule",  "galaxy",  "turbine",     "orchid",  "glacier", "violin",   "beetle", "quasar"};
 
 /* ---- seeding ---- */
 
@@ -72,17 +81,19 @@ static void name_of(uint64_t i, char *ns, char *name, size_t size)
 static size_t tags_of(uint64_t i, int type, char out[16][64])
 {
     static const char *const kinds[] = {"", "task_categories:", ""};
-    size_t n = 0;
+    size_t                   n = 0;
     (void)snprintf(out[n++], 64, "%s%s", kinds[type], PICK(tasks, mix(i * 11)));
     if (type == 0) (void)snprintf(out[n++], 64, "%s", PICK(libraries, mix(i * 13)));
     if (type == 0) (void)snprintf(out[n++], 64, "%s", PICK(families, mix(i * 5)));
     (void)snprintf(out[n++], 64, "license:%s", PICK(licenses, mix(i * 17)));
-    (void)snprintf(out[n++], 64, "%s%s", type == 1 ? "language:" : "", PICK(languages, mix(i * 19)));
+    (void)snprintf(out[n++], 64, "%s%s", type == 1 ? "language:" : "",
+                   PICK(languages, mix(i * 19)));
     if (i % 3 == 0)
         (void)snprintf(out[n++], 64, "dataset:user%05llu/set-%llu",
                        (unsigned long long)skewed(mix(i * 23), OWNERS),
                        (unsigned long long)skewed(mix(i * 29), 1000));
-    if (i % 50 == 0) (void)snprintf(out[n++], 64, "arxiv:2401.%05llu", (unsigned long long)(i % 997));
+    if (i % 50 == 0)
+        (void)snprintf(out[n++], 64, "arxiv:2401.%05llu", (unsigned long long)(i % 997));
     (void)snprintf(out[n++], 64, "region:us");
     return n;
 }
@@ -99,43 +110,44 @@ static snug_status put_repo(db_txn *tx, uint64_t i, snug_err *err)
         "$14, $15, $16, 1000, $17, $18, $19, $20, $21)"};
     static const db_query tag = {"INSERT INTO repo_tags (type, tag, repo_id) VALUES ($1, $2, $3) "
                                  "ON CONFLICT (type, tag, repo_id) DO NOTHING"};
-    snug_status st = SNUG_OK;
-    snug_arena *a = snug_arena_new();
-    char        ns[64], name[64], tags[16][64];
-    int         type = type_of(i);
-    size_t      n = tags_of(i, type, tags);
-    uint64_t    r = mix(i * 31);
-    int64_t     use = r % 2 == 0 ? 0 : (int64_t)(1000000.0 / (double)(1 + skewed(~r, 1000000)));
+    snug_status           st = SNUG_OK;
+    snug_arena           *a = snug_arena_new();
+    char                  ns[64], name[64], tags[16][64];
+    int                   type = type_of(i);
+    size_t                n = tags_of(i, type, tags);
+    uint64_t              r = mix(i * 31);
+    int64_t use = r % 2 == 0 ? 0 : (int64_t)(1000000.0 / (double)(1 + skewed(~r, 1000000)));
     SNUG_AUTO(snug_buf) json = snug_buf_init(8192);
 
     name_of(i, ns, name, sizeof ns);
-    for (size_t k = 0; k < n; k++)
-        snug_buf_printf(&json, "%s\"%s\"", k == 0 ? "[" : ",", tags[k]);
+    for (size_t k = 0; k < n; k++) snug_buf_printf(&json, "%s\"%s\"", k == 0 ? "[" : ",", tags[k]);
     snug_buf_putc(&json, ']');
     snug_slice key = snug_arena_printf(a, "%s/%s", ns, name);
     db_val     args[] = {
-        db_int((int64_t)i + 1),
-        db_int(type),
-        db_text(snug_str(ns)),
-        db_text(snug_str(name)),
-        db_text(key),
-        db_text(snug_arena_printf(a, "%024llx", (unsigned long long)i)),
-        db_text(snug_arena_printf(a, "%032llx", (unsigned long long)i)),
-        db_int(r % 100 < 80 ? 0 : r % 100 < 92 ? 1 : 2),
-        db_int(r % 37 == 0 ? 1 : 0),
-        db_text(snug_arena_printf(a, "%040llx", (unsigned long long)mix(i))),
-        db_int(1600000000000 + (int64_t)i * 200000),
-        db_int(1600000000000 + (int64_t)i * 200000 + (int64_t)(mix(i * 37) % 10000000000)),
-        db_int(use),
-        db_int(use * 10),
-        db_int(use / 100),
-        db_int(use / 4),
-        db_text(snug_buf_slice(&json)),
-        db_text(snug_arena_printf(a, "{\"license\":\"%s\",\"tags\":%s}", tags[2],
-                                  snug_buf_cstr(&json))),
-        db_text(snug_str(type == 0 ? tags[0] : "")),
-        db_text(snug_str(type == 0 ? tags[1] : "")),
-        db_int(type == 0 && r % 3 == 0 ? (int64_t)(1000000.0 * (double)(1 + skewed(r, 70000))) : 0),
+            db_int((int64_t)i + 1),
+            db_int(type),
+            db_text(snug_str(ns)),
+            db_text(snug_str(name)),
+            db_text(key),
+            db_text(snug_arena_printf(a, "%024llx", (unsigned long long)i)),
+            db_text(snug_arena_printf(a, "%032llx", (unsigned long long)i)),
+            db_int(r % 100 < 80   ? 0
+                   : r % 100 < 92 ? 1
+                                  : 2),
+            db_int(r % 37 == 0 ? 1 : 0),
+            db_text(snug_arena_printf(a, "%040llx", (unsigned long long)mix(i))),
+            db_int(1600000000000 + (int64_t)i * 200000),
+            db_int(1600000000000 + (int64_t)i * 200000 + (int64_t)(mix(i * 37) % 10000000000)),
+            db_int(use),
+            db_int(use * 10),
+            db_int(use / 100),
+            db_int(use / 4),
+            db_text(snug_buf_slice(&json)),
+            db_text(snug_arena_printf(a, "{\"license\":\"%s\",\"tags\":%s}", tags[2],
+                                      snug_buf_cstr(&json))),
+            db_text(snug_str(type == 0 ? tags[0] : "")),
+            db_text(snug_str(type == 0 ? tags[1] : "")),
+            db_int(type == 0 && r % 3 == 0 ? (int64_t)(1000000.0 * (double)(1 + skewed(r, 70000))) : 0),
     };
     SNUG_TRY(db_exec(tx, put, args, sizeof args / sizeof args[0], NULL, err));
     for (size_t k = 0; k < n; k++) {
@@ -158,8 +170,7 @@ static void text_of(void *arg, const store_repo *r, snug_arena *a, store_text_of
     out->words = snug_arena_dup(a, snug_buf_slice(&b));
     b.len = 0;
     if (i % 4 == 0) return; /* without a card */
-    for (uint64_t k = 0; k < 40; k++)
-        snug_buf_printf(&b, "%s ", PICK(words, mix(i * 41 + k)));
+    for (uint64_t k = 0; k < 40; k++) snug_buf_printf(&b, "%s ", PICK(words, mix(i * 41 + k)));
     snug_buf_printf(&b, "unique%llu", (unsigned long long)i);
     out->body = snug_arena_dup(a, snug_buf_slice(&b));
 }
@@ -185,10 +196,10 @@ static snug_status seed(db *d, uint64_t count, snug_err *err)
         "INSERT INTO repo_search (repo_search, rank) VALUES ('hashsize', 1048576)"};
     static const db_query merge = {"INSERT INTO repo_search (repo_search) VALUES ('optimize')"};
     static const db_query last = {"UPDATE counters SET value = $1 WHERE name = 'repos'"};
-    snug_status st = SNUG_OK;
-    db_txn     *tx = NULL;
-    int64_t     after = 0;
-    bool        done = false;
+    snug_status           st = SNUG_OK;
+    db_txn               *tx = NULL;
+    int64_t               after = 0;
+    bool                  done = false;
 
     for (uint64_t i = 0; i < count;) {
         SNUG_TRY(db_begin(d, DB_WRITE, &tx, err));
@@ -217,11 +228,11 @@ done:
 /* ---- asking ---- */
 
 typedef struct asker {
-    hub            *h;
-    uint64_t        count;
+    hub             *h;
+    uint64_t         count;
     const hub_actor *who;
-    char            text[8][64];
-    snug_slice      filters[4];
+    char             text[8][64];
+    snug_slice       filters[4];
 } asker;
 
 typedef void make_query(asker *k, uint64_t r, hub_list_query *q);
@@ -234,8 +245,8 @@ static snug_slice keep(asker *k, int at, const char *s)
 
 static void ask_plain(asker *k, uint64_t r, hub_list_query *q)
 {
-    static const char *const sorts[] = {"trendingScore", "createdAt", "lastModified", "downloads",
-                                        "likes", "id", "num_parameters"};
+    static const char *const sorts[] = {"trendingScore", "createdAt", "lastModified",  "downloads",
+                                        "likes",         "id",        "num_parameters"};
     q->type = (hub_type)(r % 3);
     q->sort = snug_str(sorts[r / 3 % (q->type == HUB_SPACE ? 3 : 7)]);
     (void)k;
@@ -325,10 +336,10 @@ static const struct {
     const char *name;
     make_query *make;
 } questions[] = {
-    {"plain", ask_plain},         {"author", ask_author},       {"one_tag", ask_tag},
-    {"three_tags", ask_three_tags}, {"rare_mix", ask_rare_mix}, {"gated_params", ask_gated_params},
-    {"id_part", ask_id_part},     {"family", ask_family},       {"card_word", ask_card_word},
-    {"two_words", ask_two_words}, {"unique_word", ask_unique},  {"no_match", ask_nothing},
+    {"plain", ask_plain},           {"author", ask_author},      {"one_tag", ask_tag},
+    {"three_tags", ask_three_tags}, {"rare_mix", ask_rare_mix},  {"gated_params", ask_gated_params},
+    {"id_part", ask_id_part},       {"family", ask_family},      {"card_word", ask_card_word},
+    {"two_words", ask_two_words},   {"unique_word", ask_unique}, {"no_match", ask_nothing},
 };
 
 static int by_ms(const void *x, const void *y)
@@ -341,9 +352,8 @@ static int by_ms(const void *x, const void *y)
 static double now_ms(void)
 {
     struct timespec t;
-    (void)clock_gettime(getenv("SNUG_BENCH_CPU") != NULL ? CLOCK_THREAD_CPUTIME_ID
-                                                         : CLOCK_MONOTONIC,
-                        &t);
+    (void)clock_gettime(
+        getenv("SNUG_BENCH_CPU") != NULL ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
@@ -405,10 +415,11 @@ static snug_status report(asker *k, snug_json_out *o, snug_err *err)
     const struct {
         const char *name;
         hub_actor   who;
-    } readers[] = {{"anonymous", {.user_id = 0}},
-                   {"user", {.user_id = 1, .name = SNUG_LIT("user00001"), .scope = HUB_ROLE_READ}},
-                   {"admin", {.user_id = 2, .name = SNUG_LIT("root"), .is_admin = true,
-                              .scope = HUB_ROLE_WRITE}}};
+    } readers[] = {
+        {"anonymous", {.user_id = 0}},
+        {"user", {.user_id = 1, .name = SNUG_LIT("user00001"), .scope = HUB_ROLE_READ}},
+        {"admin",
+         {.user_id = 2, .name = SNUG_LIT("root"), .is_admin = true, .scope = HUB_ROLE_WRITE}}};
     static double all[3 * ASKED * sizeof questions / sizeof questions[0]];
     snug_status   st = SNUG_OK;
     size_t        n = 0;
@@ -435,7 +446,7 @@ static snug_status report(asker *k, snug_json_out *o, snug_err *err)
     qsort(all, n, sizeof all[0], by_ms);
     snug_jo_kf64(o, "p95_ms", all[n * 95 / 100]);
     k->who = &readers[0].who;
-    snug_slice tag[] = {SNUG_LIT("license:apache-2.0")};
+    snug_slice           tag[] = {SNUG_LIT("license:apache-2.0")};
     const hub_list_query walks[] = {
         {.type = HUB_MODEL, .limit = 100, .sort = SNUG_LIT("downloads")},
         {.type = HUB_MODEL, .limit = 100, .filters = tag, .filter_count = 1},

@@ -20,17 +20,18 @@ typedef struct list_call {
 
 static snug_status check_sort(snug_slice sort, hub_type type, snug_err *err)
 {
-    static const char *const known[] = {"createdAt", "lastModified", "likes",         "trendingScore",
-                                        "id",        "downloads",    "num_parameters"};
-    static const size_t      counts[] = {7, 6, 5}; /* data sets have no parameters; spaces ... */
-    size_t                   n = counts[type];     /* ... no downloads either */
+    static const char *const known[] = {
+        "createdAt", "lastModified", "likes", "trendingScore", "id", "downloads", "num_parameters"};
+    static const size_t counts[] = {7, 6, 5}; /* data sets have no parameters; spaces ... */
+    size_t              n = counts[type];     /* ... no downloads either */
     if (sort.len == 0) return SNUG_OK;
     for (size_t i = 0; i < n; i++) {
         if (snug_eq_str(sort, known[i])) return SNUG_OK;
     }
-    return snug_fail(err, SNUG_EINVAL,
-                     "\"sort\" must be one of [createdAt, lastModified, likes, trendingScore, id%s%s]",
-                     n > 5 ? ", downloads" : "", n > 6 ? ", num_parameters" : "");
+    return snug_fail(
+        err, SNUG_EINVAL,
+        "\"sort\" must be one of [createdAt, lastModified, likes, trendingScore, id%s%s]",
+        n > 5 ? ", downloads" : "", n > 6 ? ", num_parameters" : "");
 }
 
 static snug_status add_filter(list_call *l, snug_slice tag, snug_err *err)
@@ -52,9 +53,14 @@ static snug_status read_filters(list_call *l, snug_err *err)
         const char *name, *prefix;
         unsigned    types;
     } names[] = {
-        {"filter", "", 7},        {"tags", "", 7},           {"pipeline_tag", "pipeline_tag:", 1},
-        {"library", "library:", 1}, {"language", "language:", 3}, {"trained_dataset", "dataset:", 1},
-        {"models", "model:", 4},  {"datasets", "dataset:", 4},
+        {"filter", "", 7},
+        {"tags", "", 7},
+        {"pipeline_tag", "pipeline_tag:", 1},
+        {"library", "library:", 1},
+        {"language", "language:", 3},
+        {"trained_dataset", "dataset:", 1},
+        {"models", "model:", 4},
+        {"datasets", "dataset:", 4},
     };
     snug_status st = SNUG_OK;
     snug_slice  value, one;
@@ -78,17 +84,28 @@ static const struct {
     const char *name, *tags[2];
     size_t      count;
 } apps[] = {
-    {"llama.cpp", {"gguf"}, 1},       {"node-llama-cpp", {"gguf"}, 1},
-    {"ollama", {"gguf"}, 1},          {"lmstudio", {"gguf", "mlx"}, 2},
-    {"lm-studio", {"gguf", "mlx"}, 2}, {"jan", {"gguf"}, 1},
-    {"jellybox", {"gguf", "diffusers"}, 2}, {"koboldcpp", {"gguf"}, 1},
-    {"msty", {"gguf"}, 1},            {"backyard-ai", {"gguf"}, 1},
-    {"sanctum", {"gguf"}, 1},         {"recursechat", {"gguf"}, 1},
-    {"docker-model-runner", {"gguf"}, 1}, {"lemonade", {"gguf", "onnx"}, 2},
-    {"mlx-lm", {"mlx"}, 1},           {"vllm", {"transformers"}, 1},
-    {"sglang", {"transformers"}, 1},  {"tgi", {"transformers"}, 1},
-    {"drawthings", {"diffusers"}, 1}, {"diffusionbee", {"diffusers"}, 1},
-    {"comfyui", {"diffusers"}, 1},    {"invoke", {"diffusers"}, 1},
+    {"llama.cpp", {"gguf"}, 1},
+    {"node-llama-cpp", {"gguf"}, 1},
+    {"ollama", {"gguf"}, 1},
+    {"lmstudio", {"gguf", "mlx"}, 2},
+    {"lm-studio", {"gguf", "mlx"}, 2},
+    {"jan", {"gguf"}, 1},
+    {"jellybox", {"gguf", "diffusers"}, 2},
+    {"koboldcpp", {"gguf"}, 1},
+    {"msty", {"gguf"}, 1},
+    {"backyard-ai", {"gguf"}, 1},
+    {"sanctum", {"gguf"}, 1},
+    {"recursechat", {"gguf"}, 1},
+    {"docker-model-runner", {"gguf"}, 1},
+    {"lemonade", {"gguf", "onnx"}, 2},
+    {"mlx-lm", {"mlx"}, 1},
+    {"vllm", {"transformers"}, 1},
+    {"sglang", {"transformers"}, 1},
+    {"tgi", {"transformers"}, 1},
+    {"drawthings", {"diffusers"}, 1},
+    {"diffusionbee", {"diffusers"}, 1},
+    {"comfyui", {"diffusers"}, 1},
+    {"invoke", {"diffusers"}, 1},
 };
 
 static snug_status read_apps(list_call *l, snug_err *err)
@@ -113,11 +130,11 @@ done:
 /* "6B", "1.5M", "135000000" */
 static bool parse_count(snug_slice s, int64_t *out)
 {
-    static const char  units[] = "kmbt";
+    static const char   units[] = "kmbt";
     static const double scales[] = {1e3, 1e6, 1e9, 1e12};
-    char               text[32], *end;
-    const char        *unit;
-    double             scale = 1, v;
+    char                text[32], *end;
+    const char         *unit;
+    double              scale = 1, v;
 
     s = snug_trim(s);
     unit = s.len > 0 ? strchr(units, s.ptr[s.len - 1] | 0x20) : NULL;

@@ -61,7 +61,8 @@ static snug_status read_watched(api_call *c, snug_json v, hub_hook_edit *e, snug
     hub_watch  *list;
 
     if (!is_given(v)) goto done;
-    if (!snug_json_is(v, SNUG_JSON_ARRAY)) SNUG_FAIL(err, SNUG_EINVAL, "\"watched\" must be a list");
+    if (!snug_json_is(v, SNUG_JSON_ARRAY))
+        SNUG_FAIL(err, SNUG_EINVAL, "\"watched\" must be a list");
     if (n > 1000) SNUG_FAIL(err, SNUG_EINVAL, "\"watched\" is too long");
     list = snug_arena_alloc(c->a, (n + 1) * sizeof *list);
     for (size_t i = 0; i < n; i++) {
@@ -251,14 +252,13 @@ snug_status api_list_deliveries(http_req *rq, http_res *rs, snug_err *err)
     SNUG_TRY(api_begin(&c, rq, rs, err));
     SNUG_TRY(api_query_u64(&c, "limit", LOG_PAGE, 1, LOG_PAGE_MAX, &limit, err));
     SNUG_TRY(api_query_u64(&c, "cursor", 0, 0, INT64_MAX, &before, err));
-    SNUG_TRY(hub_list_deliveries(c.hub, &c.who, http_req_param(rq, "id"), (int64_t)before, limit + 1,
-                                 c.a, &list, &n, err));
+    SNUG_TRY(hub_list_deliveries(c.hub, &c.who, http_req_param(rq, "id"), (int64_t)before,
+                                 limit + 1, c.a, &list, &n, err));
     snug_jo_begin_array(&o);
     for (size_t i = 0; i < n && i < limit; i++) put_delivery(&o, &list[i]);
     snug_jo_end_array(&o);
     if (n > limit)
-        api_set_next(&c, "cursor",
-                     snug_arena_printf(c.a, "%lld", (long long)list[limit - 1].id));
+        api_set_next(&c, "cursor", snug_arena_printf(c.a, "%lld", (long long)list[limit - 1].id));
     SNUG_TRY(api_reply_json(&c, &b, err));
 done:
     snug_buf_deinit(&b);

@@ -187,12 +187,12 @@ static snug_status start_jobs(house *h, const config *conf, snug_err *err)
                      .threads = (unsigned)config_number(conf, CONFIG_ID_job_threads),
                      .alone = url == NULL || strncmp(url, "sqlite", 6) == 0};
     if (config_switch(conf, CONFIG_ID_read_only)) return SNUG_OK;
-    h->work = (work_app){.hub = h->hub,
-                         .client = h->client,
-                         .guard = h->app.guard,
-                         .webhook_pause_s = (unsigned)config_number(conf, CONFIG_ID_webhook_pause),
-                         .webhook_attempts =
-                             (unsigned)config_number(conf, CONFIG_ID_webhook_attempts)};
+    h->work =
+        (work_app){.hub = h->hub,
+                   .client = h->client,
+                   .guard = h->app.guard,
+                   .webhook_pause_s = (unsigned)config_number(conf, CONFIG_ID_webhook_pause),
+                   .webhook_attempts = (unsigned)config_number(conf, CONFIG_ID_webhook_attempts)};
     o.kinds = work_kinds(&o.kind_count);
     SNUG_TRY(jobs_open(&o, &h->jobs, err));
     hub_on_jobs(h->hub, wake_jobs, h->jobs);

@@ -60,7 +60,7 @@ typedef struct call {
     snug_err        *err;
     handle          *h;
     target           to;
-    snug_status      failed; /* by a callback of the caller's */
+    snug_status      failed;                          /* by a callback of the caller's */
     bool             follows, follows_known, guarded; /* guarded: an address was refused */
     int              status;
     size_t           header_bytes;

@@ -198,7 +198,7 @@ static snug_slice search_words(snug_arena *a, snug_json card, const tagset *tags
 {
     SNUG_AUTO(snug_buf) b = snug_buf_init(HUB_TAGS_MAX * (HUB_TAG_MAX + 2) + 8192);
     static const char *const titles[] = {"pretty_name", "title", "model_name", "short_description"};
-    snug_slice text;
+    snug_slice               text;
     for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++) {
         if (!snug_json_to_str(snug_json_get(card, titles[i]), &text)) continue;
         if (text.len > 1000 || !snug_utf8_valid(text)) continue;

@@ -198,18 +198,18 @@ snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t n
     }
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
     SNUG_TRY(store_lfs_bytes(tx, a, row, &bytes, err));
-    store_repo fresh = {.id = row,
-                        .type = (int)info.id.type,
-                        .head = snug_str(hex),
-                        .modified_ms =
+    store_repo    fresh = {.id = row,
+                           .type = (int)info.id.type,
+                           .head = snug_str(hex),
+                           .modified_ms =
                             moved && now_ms > info.modified_ms ? now_ms : info.modified_ms,
-                        .used_storage = (int64_t)bytes,
-                        .tags_json = c.tags_json,
-                        .card_json = c.card_json,
-                        .pipeline_tag = c.pipeline_tag,
-                        .library_name = c.library_name,
-                        .sdk = c.sdk,
-                        .params = c.params};
+                           .used_storage = (int64_t)bytes,
+                           .tags_json = c.tags_json,
+                           .card_json = c.card_json,
+                           .pipeline_tag = c.pipeline_tag,
+                           .library_name = c.library_name,
+                           .sdk = c.sdk,
+                           .params = c.params};
     store_text_of text = {c.words, c.body};
     SNUG_TRY(store_set_content(tx, &fresh, c.keys, c.key_count, &text, err));
     if (moved && hex[0] != '\0') {

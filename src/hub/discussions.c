@@ -307,8 +307,7 @@ static snug_status tell_comment(change *c, const char *action, const store_event
 
 static snug_status tell_talk(change *c, snug_err *err)
 {
-    hub_news news = {
-        .action = "update", .scope = "discussion", .repo = &c->r->info, .talk = &c->d};
+    hub_news news = {.action = "update", .scope = "discussion", .repo = &c->r->info, .talk = &c->d};
     return hub_tell(c->h, c->tx, &news, err);
 }
 

@@ -26,7 +26,8 @@ static snug_status check_secret(snug_slice s, snug_err *err)
     for (size_t i = 0; i < s.len; i++) /* it travels in a header */
         ok = ok && (unsigned char)s.ptr[i] >= 0x20 && (unsigned char)s.ptr[i] < 0x7f;
     return ok ? SNUG_OK
-              : snug_fail(err, SNUG_EINVAL, "\"secret\" must be at most %d printable ASCII characters",
+              : snug_fail(err, SNUG_EINVAL,
+                          "\"secret\" must be at most %d printable ASCII characters",
                           (int)SECRET_MAX);
 }
 
@@ -123,8 +124,7 @@ static snug_status need_hook(db_txn *tx, const hub_actor *who, snug_slice key, s
 {
     bool        found = false;
     snug_status st = SNUG_OK;
-    if (hub_is_anonymous(who))
-        return snug_fail(err, SNUG_EUNAUTH, "Invalid username or password.");
+    if (hub_is_anonymous(who)) return snug_fail(err, SNUG_EUNAUTH, "Invalid username or password.");
     if (key.len == 24) st = store_find_hook(tx, a, who->user_id, key, out, &found, err);
     return st != SNUG_OK ? st : found ? SNUG_OK : fail_no_hook(err);
 }
@@ -344,11 +344,8 @@ snug_status hub_take_letter(hub *h, int64_t id, snug_arena *a, hub_letter *out, 
     if (!found || d.state != STORE_DELIVERY_WAITING) goto done;
     SNUG_TRY(store_get_hook(tx, a, d.hook_id, &w, &found, err));
     *wanted = found && w.state == STORE_HOOK_ON;
-    *out = (hub_letter){.id = id,
-                        .attempts = d.attempts,
-                        .url = w.url,
-                        .secret = w.secret,
-                        .body = d.body};
+    *out = (hub_letter){
+        .id = id, .attempts = d.attempts, .url = w.url, .secret = w.secret, .body = d.body};
 done:
     db_rollback(tx);
     return st;
@@ -394,7 +391,9 @@ snug_status hub_end_letter(hub *h, const hub_letter *l, bool arrived, int http_s
     d.error = why;
     d.due_ms = over ? d.due_ms : now + retry_ms;
     d.done_ms = over ? now : 0;
-    d.state = arrived ? STORE_DELIVERY_DONE : over ? STORE_DELIVERY_GIVEN_UP : STORE_DELIVERY_WAITING;
+    d.state = arrived ? STORE_DELIVERY_DONE
+              : over  ? STORE_DELIVERY_GIVEN_UP
+                      : STORE_DELIVERY_WAITING;
     SNUG_TRY(store_set_delivery(tx, &d, err));
     if (over) SNUG_TRY(end_hook(tx, a, d.hook_id, arrived, now, err));
     st = db_end(tx, true, err);

@@ -114,6 +114,7 @@ static void make_parts(hub *h)
     h->tokens = hub_tokens_new();
     h->locks = hub_locks_new();
     h->stats = hub_stats_new();
+    h->visits = hub_visits_new();
     h->argon = hub_argon_new();
     h->xorbs = hub_xorbs_new();
 }
@@ -157,6 +158,7 @@ void hub_close(hub *h)
     hub_cache_free(h->cache);
     hub_tokens_free(h->tokens);
     hub_stats_free(h->stats);
+    hub_visits_free(h->visits);
     hub_argon_free(h->argon);
     hub_xorbs_free(h->xorbs);
     if (h->vcs != NULL) vcs_close(h->vcs);

@@ -190,10 +190,10 @@ typedef struct hub_list_query {
     size_t            filter_count;
     hub_gate_filter   gate;
     int64_t           params_min, params_max; /* inclusive; params_max 0: any */
-    snug_slice        sort;   /* "", createdAt, lastModified, downloads, likes, trendingScore,
-                                 num_parameters, id */
-    snug_slice        cursor; /* opaque, from the page before */
-    size_t            limit;  /* 1..1000 */
+    snug_slice        sort; /* "", createdAt, lastModified, downloads, likes, trendingScore,
+                               num_parameters, id */
+    snug_slice cursor;      /* opaque, from the page before */
+    size_t     limit;       /* 1..1000 */
 } hub_list_query;
 /* Makes one filter of several tags of which one is enough. */
 snug_slice hub_any_of(snug_arena *a, const char *const *tags, size_t n);
@@ -233,6 +233,13 @@ bool hub_count_params(hub *h, int64_t row, vcs_repo *git, const vcs_oid *commit,
 uint64_t hub_epoch(const hub *h);
 /* Counts one download of a file (statistics; batched, may lose the last seconds in a crash). */
 void hub_count_download(hub *h, int64_t repo_row);
+/* A file was asked for, by GET or HEAD, from this address: counts what is a download. */
+void hub_count_file(hub *h, const hub_repo_info *info, snug_slice path, snug_slice address,
+                    int64_t now_ms);
+/* The same for an object without a name: only data sets count those. */
+void hub_count_object(hub *h, int64_t row, snug_slice address, int64_t now_ms);
+/* Is this the file whose requests count, for a model of that library? */
+bool hub_is_query_file(snug_slice library, snug_slice path);
 
 /* ---- commits ---- */
 typedef struct hub_draft hub_draft; /* operations of one commit; big contents spill to disk */
@@ -302,9 +309,9 @@ bool        hub_sign_ok(hub *h, snug_slice what, int64_t expires_ms, snug_slice 
 typedef struct hub_object {
     blob_id   oid;
     uint64_t  size;
-    bool      is_blob;    /* stored whole: blob_open_fd gives it */
-    bool      is_xet;     /* deduplicated: made of these terms */
-    bool      is_named;   /* ... and readers of this repository may be told so: */
+    bool      is_blob;  /* stored whole: blob_open_fd gives it */
+    bool      is_xet;   /* deduplicated: made of these terms */
+    bool      is_named; /* ... and readers of this repository may be told so: */
     xet_hash  file;
     xet_term *terms;      /* in the arena */
     size_t    term_count; /* 0 for an empty file */

@@ -32,7 +32,8 @@ enum {
     HUB_RANK_STATS = 44,
     HUB_RANK_ARGON = 45,
     HUB_RANK_FLUSH = 46,
-    HUB_RANK_XORBS = 47
+    HUB_RANK_XORBS = 47,
+    HUB_RANK_VISITS = 48
 };
 #define HUB_DRAFT_BYTES_MAX (UINT64_C(2) << 30) /* regular contents of one commit */
 
@@ -52,6 +53,7 @@ typedef struct hub_stats   hub_stats;
 typedef struct hub_flusher hub_flusher;
 typedef struct hub_argon   hub_argon;
 typedef struct hub_xorbs   hub_xorbs;
+typedef struct hub_visits  hub_visits;
 
 struct hub {
     char         *data_dir, *git_dir, *draft_dir;
@@ -70,6 +72,7 @@ struct hub {
     hub_stats       *stats;
     hub_argon       *argon;
     hub_xorbs       *xorbs;
+    hub_visits      *visits;
     hub_flusher     *flusher;
 
     void (*wake_jobs)(void *arg); /* NULL: nobody runs them here */
@@ -136,10 +139,12 @@ void        hub_tokens_free(hub_tokens *t);
 void        hub_tokens_forget(hub *h); /* after any change of users or tokens */
 void        hub_tokens_flush(hub *h);  /* writes last-used times */
 
-/* ---- statistics (stats.c) ---- */
-hub_stats *hub_stats_new(void);
-void       hub_stats_free(hub_stats *s);
-void       hub_stats_flush(hub *h);
+/* ---- statistics (stats.c, counting.c) ---- */
+hub_visits *hub_visits_new(void);
+void        hub_visits_free(hub_visits *v);
+hub_stats  *hub_stats_new(void);
+void        hub_stats_free(hub_stats *s);
+void        hub_stats_flush(hub *h);
 /* The row is behind its refs: the flusher will reconcile it soon. */
 void hub_mark_stale(hub *h, int64_t row);
 void hub_start_flusher(hub *h);

@@ -241,13 +241,10 @@ done:
 /* For refs whose movement changes no row. The ref moved, whatever happens here. */
 void hub_tell_refs(hub *h, const hub_repo_info *info, const hub_ref_move *moves, size_t n)
 {
-    snug_err    err = {0};
-    db_txn     *tx = NULL;
-    hub_news    news = {.action = "update",
-                        .scope = "repo.content",
-                        .repo = info,
-                        .moves = moves,
-                        .move_count = n};
+    snug_err err = {0};
+    db_txn  *tx = NULL;
+    hub_news news = {
+        .action = "update", .scope = "repo.content", .repo = info, .moves = moves, .move_count = n};
     snug_status st = SNUG_OK;
     if (n == 0) return;
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, &err));

@@ -42,8 +42,7 @@ static bool read_header(counter *c, snug_slice path, codec_safetensors *out)
     snug_slice whole = SNUG_EMPTY;
     if (vcs_find_entry(c->git, c->commit, path, c->a, &e, NULL) != SNUG_OK || e.kind != VCS_FILE)
         return false;
-    if (!e.lfs.is_lfs &&
-        vcs_read_blob(c->git, &e.oid, HEADER_MAX, c->a, &whole, NULL) != SNUG_OK)
+    if (!e.lfs.is_lfs && vcs_read_blob(c->git, &e.oid, HEADER_MAX, c->a, &whole, NULL) != SNUG_OK)
         return false;
     if (e.size < 8 || !read_range(c, &e, whole, 0, 8, first)) return false;
     if (codec_safetensors_header_size(snug_slice_of(first, 8), e.size, &size, NULL) != SNUG_OK)

@@ -289,11 +289,8 @@ snug_status hub_sync_pull_locked(hub *h, const hub_repo_info *info, vcs_repo *gi
     SNUG_TRY(store_set_discussion(tx, &d, err));
     hub_ref_move move = {snug_arena_printf(a, "refs/pr/%lld", (long long)num), had ? &was : NULL,
                          &tip};
-    hub_news     news = {.action = "update",
-                         .scope = "repo.content",
-                         .repo = info,
-                         .moves = &move,
-                         .move_count = 1};
+    hub_news     news = {
+            .action = "update", .scope = "repo.content", .repo = info, .moves = &move, .move_count = 1};
     SNUG_TRY(hub_tell(h, tx, &news, err));
     st = db_end(tx, true, err);
     tx = NULL;
@@ -371,8 +368,7 @@ static snug_status write_row(merging *g, snug_err *err)
 
 /* The branch has the commit: the row says so, and the timeline. */
 static snug_status finish_merge(hub *h, const hub_actor *who, const hub_repo_info *info,
-                                store_discussion *d,
-                                snug_slice comment, snug_err *err)
+                                store_discussion *d, snug_slice comment, snug_err *err)
 {
     snug_status st = SNUG_OK;
     db_txn     *tx = NULL;

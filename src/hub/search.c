@@ -7,7 +7,6 @@
  * Threads: any.
  * Truth:   only what `who` may read is looked at, counted or quoted. Within a kind of match the
  *          more used ones come first; an id that is exactly what was asked for comes before all. */
-#include <math.h>
 #include <stdlib.h>
 
 #include "hub/hub_int.h"
@@ -24,8 +23,10 @@ typedef struct hunt {
 /* 0..1, growing slowly: the hundredth download says more than the ten thousandth. */
 static double fame(const store_repo *r)
 {
-    double n = (double)(r->downloads + 10 * r->likes);
-    return n <= 0 ? 0 : 1 - 1 / (1 + log(1 + n) / 4);
+    int64_t n = r->downloads + 10 * r->likes;
+    double  steps = 0; /* doublings, and the part of the next one */
+    for (; n > 1; n /= 2) steps += 1;
+    return 1 - 1 / (1 + steps / 6);
 }
 
 static double score_of(const hunt *t, const store_repo *r, bool by_id)

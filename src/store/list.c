@@ -25,13 +25,19 @@ enum { SAMPLE = 400, STEP_COST = 3, PROBE_COST = 8, WALK_MAX = 25000 };
 /* A query text must be a static string, so the texts are made here once for each order.
  * $1 type  $2,$3 place */
 #define WALK(column)                                                                               \
-    {"SELECT r.id, " column ", r.params, r.id_key, d.facts FROM repos r CROSS JOIN repo_docs d "   \
-     "WHERE r.type = $1 AND r.state = 1 AND (" column ", r.id) < ($2, $3) AND d.id = r.id ORDER "  \
-     "BY " column " DESC, r.id DESC"}
+    {                                                                                              \
+        "SELECT r.id, " column                                                                     \
+        ", r.params, r.id_key, d.facts FROM repos r CROSS JOIN repo_docs d "                       \
+        "WHERE r.type = $1 AND r.state = 1 AND (" column                                           \
+        ", r.id) < ($2, $3) AND d.id = r.id ORDER "                                                \
+        "BY " column " DESC, r.id DESC"                                                            \
+    }
 /* $1 match */
 #define COLLECT(column)                                                                            \
-    {"SELECT n.id, " column ", n.params FROM repo_search s CROSS JOIN repos n INDEXED BY "         \
-     "repos_narrow WHERE s.repo_search MATCH $1 AND n.id = s.rowid AND n.state = 1"}
+    {                                                                                              \
+        "SELECT n.id, " column ", n.params FROM repo_search s CROSS JOIN repos n INDEXED BY "      \
+        "repos_narrow WHERE s.repo_search MATCH $1 AND n.id = s.rowid AND n.state = 1"             \
+    }
 
 static const struct {
     db_query walk, collect;
@@ -229,9 +235,9 @@ static snug_status guess_matches(walk *w, int64_t *matches, int64_t *rows_all, s
         "SELECT COUNT(*), MIN(m) FROM (SELECT rowid AS m FROM repo_search WHERE repo_search MATCH "
         "$1 ORDER BY rowid DESC LIMIT 400)"};
     static const db_query last = {"SELECT value FROM counters WHERE name = 'repos'"};
-    db_val        arg = db_text(w->match.text);
-    const db_val *c;
-    snug_status   st = SNUG_OK;
+    db_val                arg = db_text(w->match.text);
+    const db_val         *c;
+    snug_status           st = SNUG_OK;
 
     SNUG_TRY(store_number(w->tx, last, NULL, 0, 1, rows_all, err));
     SNUG_TRY(db_one(w->tx, w->a, newest, &arg, 1, &c, err));

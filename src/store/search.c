@@ -9,8 +9,8 @@
  *   body    the text of the card
  *
  * A question is one MATCH expression over all of them, so the engine walks lists of row ids that
- * are sorted already, and what a reader may not see is cut away inside the same walk: no count, page
- * or snippet ever touches it.
+ * are sorted already, and what a reader may not see is cut away inside the same walk: no count,
+ * page or snippet ever touches it.
  *
  * For:     list.c and every writer of a repository's row.
  * Owns:    repo_docs, repo_search, tag_counts.
@@ -120,14 +120,12 @@ typedef struct doc {
 
 static snug_status load_doc(db_txn *tx, snug_arena *a, int64_t id, doc *out, snug_err *err)
 {
-    static const db_query q = {
-        "SELECT is_live, is_open, words, body FROM repo_docs WHERE id = $1"};
-    db_val        arg = db_int(id);
-    const db_val *c;
-    snug_status   st = db_one(tx, a, q, &arg, 1, &c, err);
+    static const db_query q = {"SELECT is_live, is_open, words, body FROM repo_docs WHERE id = $1"};
+    db_val                arg = db_int(id);
+    const db_val         *c;
+    snug_status           st = db_one(tx, a, q, &arg, 1, &c, err);
     *out = (doc){.words = SNUG_LIT(""), .body = SNUG_LIT("")};
-    if (st == SNUG_OK && c != NULL)
-        *out = (doc){true, c[0].i != 0, c[1].i != 0, c[2].s, c[3].s};
+    if (st == SNUG_OK && c != NULL) *out = (doc){true, c[0].i != 0, c[1].i != 0, c[2].s, c[3].s};
     return st;
 }
 
@@ -236,12 +234,8 @@ snug_status store_index(db_txn *tx, int64_t id, const store_text_of *text, snug_
     SNUG_TRY(read_facts(tx, a, &r, &facts, err));
     open = r.state == STORE_LIVE && r.visibility == 0;
     db_val args[] = {
-        db_int(id),
-        store_bool(r.state == STORE_LIVE),
-        store_bool(open),
-        db_text(facts),
-        db_text(read_grams(a, &r)),
-        db_text(d.words),
+        db_int(id),      store_bool(r.state == STORE_LIVE), store_bool(open),
+        db_text(facts),  db_text(read_grams(a, &r)),        db_text(d.words),
         db_text(d.body),
     };
     SNUG_TRY(db_exec(tx, put, args, 7, NULL, err));
@@ -467,8 +461,7 @@ snug_status store_match_of(db_txn *tx, snug_arena *a, const store_list *q, store
         put_group(&b, m->groups[i]);
     }
     snug_buf_putc(&b, ')');
-    if (m->word_count > 0)
-        snug_buf_printf(&b, " AND (%.*s)", SNUG_SLICE(m->words_text));
+    if (m->word_count > 0) snug_buf_printf(&b, " AND (%.*s)", SNUG_SLICE(m->words_text));
     SNUG_TRY(snug_buf_check(&b, "the search", err));
     m->asks = m->group_count > 1 || m->word_count > 0;
 done:
@@ -534,10 +527,10 @@ snug_status store_snippet(db_txn *tx, snug_arena *a, int64_t id, snug_slice word
         "SELECT snippet(repo_search, 3, char(2), char(3), '...', 32) FROM repo_search WHERE "
         "repo_search MATCH $1 AND rowid = $2"};
     static const db_query head = {"SELECT substr(body, 1, 200) FROM repo_docs WHERE id = $1"};
-    snug_status   st = SNUG_OK;
-    snug_buf      b = snug_buf_init(1 << 16);
-    snug_slice    w;
-    const db_val *c = NULL;
+    snug_status           st = SNUG_OK;
+    snug_buf              b = snug_buf_init(1 << 16);
+    snug_slice            w;
+    const db_val         *c = NULL;
 
     while (next_word(&words, &w)) {
         if (w.len == 0) continue;

@@ -59,9 +59,9 @@ snug_status store_list_tags(db_txn *tx, snug_arena *a, int type, size_t limit, s
 {
     static const db_query q = {"SELECT tag, count FROM tag_counts WHERE type = $1 AND count > 0 "
                                "ORDER BY count DESC, tag DESC LIMIT $2"};
-    db_val      args[] = {db_int(type), db_int((int64_t)limit)};
-    void       *rows = NULL;
-    snug_status st =
+    db_val                args[] = {db_int(type), db_int((int64_t)limit)};
+    void                 *rows = NULL;
+    snug_status           st =
         store_rows(tx, a, q, args, 2, limit, sizeof **out, read_tag, &rows, count, err);
     *out = rows;
     return st;

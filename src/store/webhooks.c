@@ -6,7 +6,8 @@
  * Threads: any; a transaction stays with its thread. */
 #include "store/store_int.h"
 
-#define HOOK "w.id, w.hook_key, w.user_id, w.url, w.secret, w.domains, w.state, w.failures, w.created_ms"
+#define HOOK                                                                                       \
+    "w.id, w.hook_key, w.user_id, w.url, w.secret, w.domains, w.state, w.failures, w.created_ms"
 
 static void read_hook(snug_arena *a, const db_val *c, void *item)
 {
@@ -40,8 +41,8 @@ snug_status store_set_hook(db_txn *tx, const store_hook *w, snug_err *err)
 {
     static const db_query q = {"UPDATE webhooks SET url = $2, secret = $3, domains = $4, state = "
                                "$5, failures = $6 WHERE id = $1"};
-    db_val v[] = {db_int(w->id),      db_text(w->url),  db_text(w->secret),
-                  db_int(w->domains), db_int(w->state), db_int(w->failures)};
+    db_val                v[] = {db_int(w->id),      db_text(w->url),  db_text(w->secret),
+                                 db_int(w->domains), db_int(w->state), db_int(w->failures)};
     return db_exec(tx, q, v, 6, NULL, err);
 }
 
@@ -79,8 +80,8 @@ snug_status store_list_watches(db_txn *tx, snug_arena *a, int64_t hook, store_wa
                                "BY kind, name_key"};
     db_val                v = db_int(hook);
     void                 *rows = NULL;
-    snug_status           st = store_rows(tx, a, q, &v, 1, STORE_WATCHES_MAX, sizeof **out, read_watch,
-                                          &rows, count, err);
+    snug_status           st =
+        store_rows(tx, a, q, &v, 1, STORE_WATCHES_MAX, sizeof **out, read_watch, &rows, count, err);
     *out = rows;
     return st;
 }
@@ -116,10 +117,10 @@ snug_status store_get_hook(db_txn *tx, snug_arena *a, int64_t id, store_hook *ou
 snug_status store_list_hooks(db_txn *tx, snug_arena *a, int64_t user, store_hook **out,
                              size_t *count, snug_err *err)
 {
-    static const db_query q = {
-        "SELECT " HOOK " FROM webhooks w WHERE ($1 = 0 OR w.user_id = $1) ORDER BY w.id"};
-    db_val      v = db_int(user);
-    void       *rows = NULL;
+    static const db_query q = {"SELECT " HOOK
+                               " FROM webhooks w WHERE ($1 = 0 OR w.user_id = $1) ORDER BY w.id"};
+    db_val                v = db_int(user);
+    void                 *rows = NULL;
     snug_status st = store_rows(tx, a, q, &v, 1, user == 0 ? 100000 : STORE_HOOKS_MAX, sizeof **out,
                                 read_hook, &rows, count, err);
     *out = rows;
@@ -157,11 +158,10 @@ snug_status store_list_watchers(db_txn *tx, snug_arena *a, snug_slice kind, snug
         "WHERE w.state = 0 AND (w.domains & $4) <> 0 AND w.id IN (SELECT x.webhook_id FROM "
         "webhook_watches x WHERE (x.kind = $1 AND x.name_key = $2) UNION SELECT x.webhook_id FROM "
         "webhook_watches x WHERE x.kind IN ('user', 'org') AND x.name_key = $3) ORDER BY w.id"};
-    db_val      v[] = {db_text(kind), db_text(store_repo_key(a, ns, name)),
-                       db_text(store_lower(a, ns)), db_int(domain)};
-    void       *rows = NULL;
-    snug_status st =
-        store_rows(tx, a, q, v, 4, MAX, sizeof **out, read_watcher, &rows, count, err);
+    db_val v[] = {db_text(kind), db_text(store_repo_key(a, ns, name)), db_text(store_lower(a, ns)),
+                  db_int(domain)};
+    void  *rows = NULL;
+    snug_status st = store_rows(tx, a, q, v, 4, MAX, sizeof **out, read_watcher, &rows, count, err);
     *out = rows;
     return st;
 }
@@ -207,9 +207,8 @@ snug_status store_set_delivery(db_txn *tx, const store_delivery *d, snug_err *er
     static const db_query q = {
         "UPDATE webhook_deliveries SET state = $2, due_ms = $3, attempts = $4, http_status = $5, "
         "error = $6, done_ms = $7 WHERE id = $1"};
-    db_val v[] = {db_int(d->id),       db_int(d->state),       db_int(d->due_ms),
-                  db_int(d->attempts), db_int(d->http_status), db_text(d->error),
-                  db_int(d->done_ms)};
+    db_val v[] = {db_int(d->id),          db_int(d->state),  db_int(d->due_ms), db_int(d->attempts),
+                  db_int(d->http_status), db_text(d->error), db_int(d->done_ms)};
     return db_exec(tx, q, v, 7, NULL, err);
 }
 
@@ -220,8 +219,7 @@ snug_status store_get_delivery(db_txn *tx, snug_arena *a, int64_t id, store_deli
     db_val                v = db_int(id);
     void                 *rows = NULL;
     size_t                count = 0;
-    snug_status           st =
-        store_rows(tx, a, q, &v, 1, 1, sizeof *out, read_delivery, &rows, &count, err);
+    snug_status st = store_rows(tx, a, q, &v, 1, 1, sizeof *out, read_delivery, &rows, &count, err);
     *found = st == SNUG_OK && count == 1;
     if (*found) *out = *(store_delivery *)rows;
     return st;
@@ -251,8 +249,7 @@ snug_status store_cancel_deliveries(db_txn *tx, int64_t hook, snug_slice why, in
 
 snug_status store_prune_deliveries(db_txn *tx, int64_t before_ms, snug_err *err)
 {
-    static const db_query q = {
-        "DELETE FROM webhook_deliveries WHERE state <> 0 AND done_ms < $1"};
-    db_val v = db_int(before_ms);
+    static const db_query q = {"DELETE FROM webhook_deliveries WHERE state <> 0 AND done_ms < $1"};
+    db_val                v = db_int(before_ms);
     return db_exec(tx, q, &v, 1, NULL, err);
 }

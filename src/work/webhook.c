@@ -48,8 +48,8 @@ static snug_status send_letter(work_app *app, const hub_letter *l, snug_arena *a
         snug_sha256 mac = snug_hmac_sha256(l->secret, l->body);
         snug_hex(mac.b, sizeof mac.b, hex);
         headers[n++] = (http_header){SNUG_LIT("X-Webhook-Secret"), l->secret};
-        headers[n++] = (http_header){SNUG_LIT("X-Hub-Signature-256"),
-                                     snug_arena_printf(a, "sha256=%s", hex)};
+        headers[n++] =
+            (http_header){SNUG_LIT("X-Hub-Signature-256"), snug_arena_printf(a, "sha256=%s", hex)};
     }
     http_call call = {.method = "POST",
                       .url = snug_arena_cstr(a, l->url),
@@ -98,8 +98,8 @@ snug_status work_webhook(jobs_ctx *c, snug_json args, snug_err *err)
         why.msg[0] = '\0';
     else if (status > 0)
         (void)snug_fail(&why, SNUG_EREMOTE, "the receiver answered %d", status);
-    SNUG_TRY(hub_end_letter(app->hub, &l, arrived, status, snug_str(why.msg), arrived ? 0 : pause,
-                            err));
+    SNUG_TRY(
+        hub_end_letter(app->hub, &l, arrived, status, snug_str(why.msg), arrived ? 0 : pause, err));
     if (arrived || pause == 0) goto done;
     jobs_retry_after(c, (uint64_t)pause);
     st = snug_fail(err, SNUG_EREMOTE, "%s", why.msg);
