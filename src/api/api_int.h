@@ -141,7 +141,8 @@ enum {
     API_SHAPE_LIST = 2u,
     API_SHAPE_FULL = 4u,
     API_SHAPE_CARD = 8u,
-    API_SHAPE_CONFIG = 16u
+    API_SHAPE_CONFIG = 16u,
+    API_SHAPE_LINKED = 32u
 };
 
 typedef struct api_render {
@@ -215,7 +216,7 @@ typedef struct api_table {
     const http_route *rows; /* NULL: the end */
     size_t            count;
 } api_table;
-extern const api_table api_community_tables[];
+extern const api_table api_community_tables[], api_more_tables[];
 
 http_handler api_list_discussions, api_open_discussion, api_get_discussion, api_comment;
 http_handler api_rename_discussion, api_discussion_status, api_merge_pull;
@@ -250,6 +251,9 @@ void api_put_avatar(api_call *c, snug_json_out *o, snug_slice name);
 http_handler api_whoami, api_auth_check, api_auth_check_write;
 http_handler api_create_repo, api_delete_repo, api_move_repo, api_put_settings;
 http_handler api_info, api_info_fast, api_info_rev, api_list;
+http_handler api_list_hooks, api_create_hook, api_get_hook, api_edit_hook, api_drop_hook;
+http_handler api_enable_hook, api_disable_hook, api_list_deliveries, api_replay_delivery;
+http_handler api_quick_search, api_text_search, api_space_search;
 http_handler api_tree, api_paths_info, api_refs, api_commits;
 http_handler api_create_branch, api_delete_branch, api_create_tag, api_delete_tag;
 http_handler api_preupload, api_commit, api_validate_yaml;

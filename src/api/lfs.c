@@ -524,8 +524,7 @@ snug_status api_lfs_get(http_req *rq, http_res *rs, snug_err *err)
     http_set_header(rs, "X-Content-Type-Options", SNUG_LIT("nosniff"));
     http_set_header(rs, "Content-Security-Policy", SNUG_LIT("default-src 'none'; sandbox"));
     SNUG_TRY(api_send_object(app, rq, rs, &o, SNUG_LIT("application/octet-stream"), err));
-    if (http_req_header(rq, "Range").ptr == NULL && !http_req_is_head(rq))
-        hub_count_download(app->hub, g.row);
+    hub_count_object(app->hub, g.row, http_req_remote(rq), snug_now_ms());
 done:
     return st;
 }

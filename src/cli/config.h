@@ -29,7 +29,13 @@ typedef enum config_type {
       "threads that copy bytes; 0: one per CPU, at most 4")                                        \
     X(workers, "workers", COUNT, "0", "N", "threads that answer requests; 0: 8")                   \
     X(stream_workers, "stream-workers", COUNT, "0", "N", "threads that read uploads; 0: 32")       \
-    X(job_threads, "job-threads", COUNT, "0", "N", "threads for work in the background; 0: 2")     \
+    X(job_threads, "job-threads", COUNT, "0", "N", "threads for work in the background; 0: 4")     \
+    X(webhook_allow, "webhook-allow", TEXT, "", "LIST",                                            \
+      "private networks that webhooks may reach, such as 10.0.0.0/8,127.0.0.1")                    \
+    X(webhook_pause, "webhook-pause", SECONDS, "0", "S",                                           \
+      "pause after a webhook's first failure, doubled each time; 0: 10")                           \
+    X(webhook_attempts, "webhook-attempts", COUNT, "0", "N",                                       \
+      "attempts before a delivery is given up; 0: 6")                                              \
     X(queue_max, "queue-max", COUNT, "0", "N",                                                     \
       "requests that may wait for a worker before clients get 503; 0: 1024")                       \
     X(connections_max, "connections-max", COUNT, "0", "N", "open connections; 0: 4096")            \

@@ -371,7 +371,7 @@ static snug_status land(landing *l, hub_commit_result *out, snug_err *err)
 }
 
 /* The ref moved: the commit is made, whatever happens here. */
-static void follow(landing *l)
+static void follow(landing *l, const vcs_oid *made)
 {
     snug_status st = SNUG_OK;
     snug_err    err = {0};
@@ -380,10 +380,12 @@ static void follow(landing *l)
     if (l->pull > 0) {
         SNUG_TRY(hub_sync_pull_locked(l->h, &l->info, l->git, l->pull, &err));
         hub_touch(l->h, &l->info.id);
-    } else if (snug_eq_str(l->ref, "refs/heads/main"))
+    } else if (snug_eq_str(l->ref, "refs/heads/main")) {
         SNUG_TRY(hub_refresh_row_locked(l->h, l->info.row, l->git, snug_now_ms(), &err));
-    else
+    } else {
         hub_touch(l->h, &l->info.id);
+        hub_tell_ref(l->h, &l->info, l->ref, &l->tip, made);
+    }
 done:
     if (st == SNUG_OK) return;
     snug_log_err(SNUG_ERROR, "hub.commit.row", &err);
@@ -458,7 +460,7 @@ static snug_status apply(landing *l, const hub_repo_id *id, hub_commit_result *o
         SNUG_TRY(land(l, out, err));
     if (out->unchanged && !l->proposes) goto done;
     snug_metric_add(SNUG_M_COMMITS, 1);
-    if (!l->proposes) follow(l);
+    if (!l->proposes) follow(l, &out->oid);
 done:
     if (locked) hub_unlock_repo(l->h, l->info.row);
     hub_close_repo(repo);

@@ -306,6 +306,9 @@ static void follow(hub *h, const hub_repo_info *info, vcs_repo *git, vcs_push *p
             st = hub_sync_pull_locked(h, info, git, num, &err);
         else if (snug_eq_str(refs[i].ref, "refs/heads/main"))
             st = hub_refresh_row_locked(h, info->row, git, snug_now_ms(), &err);
+        else
+            hub_tell_ref(h, info, refs[i].ref, refs[i].has_old ? &refs[i].old : NULL,
+                         refs[i].has_new ? &refs[i].to : NULL);
         if (st != SNUG_OK) snug_log_err(SNUG_ERROR, "hub.push.row", &err);
         behind = behind || st != SNUG_OK;
     }

@@ -39,6 +39,8 @@ snug_status hub_squash_branch(hub *h, const hub_actor *who, hub_repo *r, snug_sl
         SNUG_TRY(hub_sync_pull_locked(h, &r->info, r->git, hub_pull_number(ref), err));
     if (snug_eq_str(ref, "refs/heads/main"))
         SNUG_TRY(hub_refresh_row_locked(h, r->info.row, r->git, snug_now_ms(), err));
+    else if (hub_pull_number(ref) == 0)
+        hub_tell_ref(h, &r->info, ref, &tip, &one);
     hub_touch(h, &r->info.id);
 done:
     if (locked) hub_unlock_repo(h, r->info.row);

@@ -145,7 +145,8 @@ static const db_migration steps[] = {{1, schema_1},
                                      {5, store_schema_groups},
                                      {6, store_schema_layouts},
                                      {7, store_schema_jobs},
-                                     {8, store_schema_care}};
+                                     {8, store_schema_care},
+                                     {9, store_schema_search}};
 
 snug_status store_migrate(db *d, snug_err *err)
 {
