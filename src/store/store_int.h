@@ -68,5 +68,6 @@ snug_status store_many_repos(db_txn *tx, snug_arena *a, db_query q, const db_val
 /* Steps of the schema that live beside their queries. */
 extern const char store_schema_locks[];   /* locks.c */
 extern const char store_schema_layouts[]; /* xet.c */
+extern const char store_schema_ssh[];     /* ssh_keys.c */
 
 #endif
