@@ -11,8 +11,7 @@ static snug_status begin(api_call *c, http_req *rq, http_res *rs, bool write, sn
 {
     snug_status st = api_begin(c, rq, rs, err);
     if (st != SNUG_OK) return st;
-    if (c->who.user_id == 0)
-        return snug_fail(err, SNUG_EUNAUTH, "Invalid username or password.");
+    if (c->who.user_id == 0) return snug_fail(err, SNUG_EUNAUTH, "Invalid username or password.");
     if (write && c->who.scope < HUB_ROLE_WRITE)
         return snug_fail(err, SNUG_EFORBIDDEN, "This token can only read: a write token is needed");
     return SNUG_OK;
@@ -93,16 +92,31 @@ static const http_param p_key[] = {{"id", "path", "integer", "number of the key"
     "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"integer\"},\"title\":{\"type\":"      \
     "\"string\"},\"type\":{\"type\":\"string\"},\"fingerprint\":{\"type\":\"string\"},"            \
     "\"createdAt\":{\"type\":\"string\"},\"lastUsedAt\":{\"type\":\"string\"}}}"
-static const http_doc d_list = {"listSshKeys", "account", "The caller's SSH keys for git.", "read",
-                                NULL, NULL, "{\"type\":\"array\",\"items\":" KEY_SCHEMA "}", NULL,
-                                0, "401"};
+static const http_doc d_list = {"listSshKeys",
+                                "account",
+                                "The caller's SSH keys for git.",
+                                "read",
+                                NULL,
+                                NULL,
+                                "{\"type\":\"array\",\"items\":" KEY_SCHEMA "}",
+                                NULL,
+                                0,
+                                "401"};
 static const http_doc d_add = {
-    "addSshKey", "account", "Adds an SSH public key.", "write", NULL,
+    "addSshKey",
+    "account",
+    "Adds an SSH public key.",
+    "write",
+    NULL,
     "{\"type\":\"object\",\"required\":[\"key\"],\"properties\":{\"key\":{\"type\":\"string\"},"
     "\"title\":{\"type\":\"string\"}}}",
-    KEY_SCHEMA, NULL, 64 << 10, "400 401 403 409"};
-static const http_doc d_remove = {"removeSshKey", "account", "Removes an SSH key.", "write", p_key,
-                                  NULL, NULL, NULL, 0, "400 401 403 404"};
+    KEY_SCHEMA,
+    NULL,
+    64 << 10,
+    "400 401 403 409"};
+static const http_doc d_remove = {
+    "removeSshKey", "account", "Removes an SSH key.", "write", p_key, NULL, NULL,
+    NULL,           0,         "400 401 403 404"};
 
 const http_route api_ssh_routes[API_SSH_ROUTES] = {
     {HTTP_GET, "/api/settings/ssh-keys", list_keys, 0, &d_list, NULL},

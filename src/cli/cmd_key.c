@@ -64,8 +64,8 @@ done:
     return st;
 }
 
-static const cli_flag    add_flags[] = {{"title", "TEXT", "what the key is for (default: its comment)"},
-                                        {NULL, NULL, NULL}};
+static const cli_flag add_flags[] = {
+    {"title", "TEXT", "what the key is for (default: its comment)"}, {NULL, NULL, NULL}};
 static const char *const add_examples[] = {
     "snug key add ada ~/.ssh/id_ed25519.pub", "ada clones and pushes by SSH with this key",
     "ssh-add -L | snug key add ada --title laptop", "from standard input", NULL};
@@ -139,7 +139,8 @@ static snug_status run_remove(cli *c, const cli_args *a, snug_err *err)
     int64_t     id;
 
     if (!snug_parse_i64(snug_str(cli_pos(a, 1)), &id))
-        SNUG_FAIL(err, SNUG_EINVAL, "which key? snug key list %s shows their numbers", cli_pos(a, 0));
+        SNUG_FAIL(err, SNUG_EINVAL, "which key? snug key list %s shows their numbers",
+                  cli_pos(a, 0));
     SNUG_TRY(open_user(c, a, &h, &user, err));
     SNUG_TRY(hub_remove_ssh_key(h, user.id, id, err));
     cli_say(c, "Removed key %lld of %s\n", (long long)id, cli_pos(a, 0));

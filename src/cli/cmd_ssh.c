@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cli/cmd_ssh.c - snug ssh-keys and snug ssh-serve: what sshd runs, see docs/git.md.
  *
- *   sshd: "who has this key?"  ->  snug ssh-keys TYPE KEY    prints restrict,command="... --key 12" ...
- *   sshd: logged in            ->  snug ssh-serve --key 12   speaks git with the client
+ *   sshd: "who has this key?"  ->  snug ssh-keys TYPE KEY    prints restrict,command="... --key 12"
+ * ... sshd: logged in            ->  snug ssh-serve --key 12   speaks git with the client
  *
  * Both run as the account that owns the data folder, so that they may read and sign; neither needs
  * root, and no secret stands in their arguments.
@@ -20,9 +20,11 @@ enum { OPTION_MAX = 8192, PROTOCOL_MAX = 256, EXE_MAX = 4096 };
 static const char *const handed_on[] = {"config", "data", "db", "listen", "public-url", "hub"};
 
 #define SSH_FLAGS                                                                                  \
-    {"config", "FILE", "the hub's settings"}, {"db", "URL", "database, where it is not in --data"}, \
+    {"config", "FILE", "the hub's settings"},                                                      \
+        {"db", "URL", "database, where it is not in --data"},                                      \
         {"listen", "HOST:PORT", "where the hub listens, where no settings say so"},                \
-        {"public-url", "URL", "what clients call the hub: git-lfs is sent there"}, {               \
+        {"public-url", "URL", "what clients call the hub: git-lfs is sent there"},                 \
+    {                                                                                              \
         "hub", "URL", "how to reach the hub from here (default: from --listen)"                    \
     }
 
@@ -84,7 +86,7 @@ done:
     return st;
 }
 
-static const cli_flag keys_flags[] = {SSH_FLAGS, {NULL, NULL, NULL}};
+static const cli_flag    keys_flags[] = {SSH_FLAGS, {NULL, NULL, NULL}};
 static const char *const keys_examples[] = {
     "snug ssh-keys --data /srv/snug %t %k",
     "in sshd_config, after AuthorizedKeysCommand and the full path",
@@ -94,9 +96,10 @@ const cli_command cli_cmd_ssh_keys = {
     .name = "ssh-keys",
     .args = "TYPE KEY",
     .summary = "tell sshd whose key it sees",
-    .help = "For AuthorizedKeysCommand in sshd_config: prints the line of authorized_keys that lets "
-            "the key's owner use git and nothing else, or nothing for a key nobody added.\n\n"
-            "Runs as the account that owns the data folder. docs/git.md shows the set-up.",
+    .help =
+        "For AuthorizedKeysCommand in sshd_config: prints the line of authorized_keys that lets "
+        "the key's owner use git and nothing else, or nothing for a key nobody added.\n\n"
+        "Runs as the account that owns the data folder. docs/git.md shows the set-up.",
     .flags = keys_flags,
     .groups = CLI_DATA,
     .min = 2,
@@ -121,10 +124,10 @@ static snug_status hub_url(cli *c, const cli_args *a, const config *conf, const 
     snug_slice host = snug_sub(s, 0, colon), port = snug_sub(s, colon, SIZE_MAX);
     if (snug_eq_str(host, "0.0.0.0") || host.len == 0) host = SNUG_LIT("127.0.0.1");
     if (snug_eq_str(host, "[::]")) host = SNUG_LIT("[::1]");
-    *out = given != NULL ? snug_arena_cstr(c->arena, s)
-                         : snug_arena_printf(c->arena, "http://%.*s%.*s", SNUG_SLICE(host),
-                                             SNUG_SLICE(port))
-                               .ptr;
+    *out = given != NULL
+               ? snug_arena_cstr(c->arena, s)
+               : snug_arena_printf(c->arena, "http://%.*s%.*s", SNUG_SLICE(host), SNUG_SLICE(port))
+                     .ptr;
     return SNUG_OK;
 }
 
@@ -167,13 +170,13 @@ static snug_slice protocol_of(const char *text)
 static snug_status serve_git(cli *c, const char *base, const ssh_command *cmd,
                              const hub_repo_id *repo, snug_slice ticket, snug_err *err)
 {
-    ssh_bridge b = {.http = http_client_new("snug-ssh/" SNUG_VERSION),
-                    .a = c->arena,
-                    .url = repo_url(c, base, repo),
-                    .ticket = ticket,
-                    .protocol = protocol_of(getenv("GIT_PROTOCOL")),
-                    .in = STDIN_FILENO,
-                    .out = STDOUT_FILENO};
+    ssh_bridge  b = {.http = http_client_new("snug-ssh/" SNUG_VERSION),
+                     .a = c->arena,
+                     .url = repo_url(c, base, repo),
+                     .ticket = ticket,
+                     .protocol = protocol_of(getenv("GIT_PROTOCOL")),
+                     .in = STDIN_FILENO,
+                     .out = STDOUT_FILENO};
     snug_status st = cmd->verb == SSH_PUSH ? ssh_serve_push(&b, err) : ssh_serve_fetch(&b, err);
     http_client_free(b.http);
     return st;
@@ -188,7 +191,8 @@ static snug_status run_ssh_serve(cli *c, const cli_args *a, snug_err *err)
     hub_repo_id repo;
     int64_t     key;
     snug_slice  ticket;
-    const char *base = NULL, *asked = getenv("SSH_ORIGINAL_COMMAND"), *id = cli_flag_value(a, "key");
+    const char *base = NULL, *asked = getenv("SSH_ORIGINAL_COMMAND"),
+               *id = cli_flag_value(a, "key");
 
     if (id == NULL || !snug_parse_i64(snug_str(id), &key))
         SNUG_FAIL(err, SNUG_EINVAL, "--key names the key sshd saw: snug ssh-keys writes it");

@@ -21,17 +21,18 @@ snug_status ssh_parse_command(snug_slice text, ssh_command *out, snug_err *err) 
  * See there. */
 typedef enum ssh_ask { SSH_ASK_SHALLOW, SSH_ASK_HAVES, SSH_ASK_DONE } ssh_ask;
 typedef struct ssh_filter {
-    ssh_ask     ask;
-    bool        deepen, multi; /* of the whole fetch: set once */
-    snug_buf   *common;        /* "have <oid>" packets of what both sides have, grows */
+    ssh_ask   ask;
+    bool      deepen, multi; /* of the whole fetch: set once */
+    snug_buf *common;        /* "have <oid>" packets of what both sides have, grows */
     snug_status (*write)(void *arg, snug_slice bytes, snug_err *err);
-    void       *arg;
-    snug_buf    held; /* a packet that is not whole yet */
-    int         state;
+    void    *arg;
+    snug_buf held; /* a packet that is not whole yet */
+    int      state;
 } ssh_filter;
 void        ssh_filter_begin(ssh_filter *f, ssh_ask ask); /* the next answer */
 snug_status ssh_filter_feed(ssh_filter *f, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
-/* Length of the packet at the front of `s` (4 for flush and its like); 0: not whole, -1: no packet. */
+/* Length of the packet at the front of `s` (4 for flush and its like); 0: not whole, -1: no packet.
+ */
 int ssh_packet_size(snug_slice s);
 
 /* ---- ssh_bridge.c ---- */

@@ -134,9 +134,10 @@ static snug_status judge(session *s, int status, snug_err *err)
     if (!snug_split(&text, '\n', &line) || line.len == 0 || line.ptr[0] == '{' ||
         !snug_utf8_valid(line))
         return snug_fail(err, SNUG_EREMOTE, "the hub answered %d", status);
-    return snug_fail(err, status == 404   ? SNUG_ENOTFOUND
-                          : status == 403 ? SNUG_EFORBIDDEN
-                                          : SNUG_EREMOTE,
+    return snug_fail(err,
+                     status == 404   ? SNUG_ENOTFOUND
+                     : status == 403 ? SNUG_EFORBIDDEN
+                                     : SNUG_EREMOTE,
                      "%.*s", SNUG_SLICE(line));
 }
 
@@ -302,7 +303,8 @@ snug_status ssh_serve_push(ssh_bridge *b, snug_err *err)
         s.with_pack = s.with_pack || brings_pack(line);
     }
     if (s.ended || s.ask.len <= 4) goto done; /* nothing to push */
-    SNUG_TRY(exchange(&s, "/git-receive-pack", "application/x-git-receive-pack-request", true, err));
+    SNUG_TRY(
+        exchange(&s, "/git-receive-pack", "application/x-git-receive-pack-request", true, err));
 done:
     session_deinit(&s);
     return st;

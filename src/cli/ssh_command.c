@@ -32,7 +32,8 @@ static snug_slice next_word(snug_slice *rest)
 /* Names need no quoting, so quotes are only taken off around a whole word. */
 static snug_slice unquote(snug_slice s)
 {
-    bool quoted = s.len >= 2 && (s.ptr[0] == '\'' || s.ptr[0] == '"') && s.ptr[s.len - 1] == s.ptr[0];
+    bool quoted =
+        s.len >= 2 && (s.ptr[0] == '\'' || s.ptr[0] == '"') && s.ptr[s.len - 1] == s.ptr[0];
     return quoted ? snug_sub(s, 1, s.len - 2) : s;
 }
 

@@ -3,9 +3,9 @@
  *
  *     ssh.<r|w>.<key id>.<repository row>.<expires ms>.<signature>
  *
- * sshd asks `snug ssh-keys` whose key it sees and runs `snug ssh-serve --key N` for it. That process
- * belongs to the hub's own account, so it can sign: it makes a ticket for one repository and talks
- * to the server like any git client. Nothing secret stands in an argument or a variable.
+ * sshd asks `snug ssh-keys` whose key it sees and runs `snug ssh-serve --key N` for it. That
+ * process belongs to the hub's own account, so it can sign: it makes a ticket for one repository
+ * and talks to the server like any git client. Nothing secret stands in an argument or a variable.
  *
  * For:     cli/cmd_ssh.c (makes tickets), api/call.c (reads them), api/ssh_keys.c.
  * Threads: any.
@@ -17,7 +17,8 @@
 
 enum { TITLE_MAX = 100, TICKET_MAX = 512, RSA_BITS_MIN = 2048, RSA_BITS_MAX = 16384 };
 
-/* ---- the text of a key (RFC 4253 section 6.6: length-prefixed fields, the first names the kind) */
+/* ---- the text of a key (RFC 4253 section 6.6: length-prefixed fields, the first names the kind)
+ */
 
 typedef struct kind {
     const char *name;
@@ -47,8 +48,8 @@ static snug_slice next_field(snug_rd *r)
     snug_slice n = snug_rd_bytes(r, 4);
     if (r->bad) return SNUG_EMPTY;
     const unsigned char *p = (const unsigned char *)n.ptr;
-    return snug_rd_bytes(r, (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
-                                p[3]);
+    return snug_rd_bytes(r,
+                         (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]);
 }
 
 static snug_status check_blob(const kind *k, snug_slice bytes, snug_err *err)
@@ -102,8 +103,9 @@ snug_status hub_parse_ssh_key(snug_slice line, snug_slice *kind_out, snug_slice 
     if (line.len > HUB_SSH_LINE_MAX)
         SNUG_FAIL(err, SNUG_EPAYLOAD, "an SSH key has at most %d bytes", HUB_SSH_LINE_MAX);
     if (snug_starts_with(rest, "-----BEGIN"))
-        SNUG_FAIL(err, SNUG_EINVAL,
-                  "this is a private key, keep it to yourself: the file that ends in .pub is meant");
+        SNUG_FAIL(
+            err, SNUG_EINVAL,
+            "this is a private key, keep it to yourself: the file that ends in .pub is meant");
     *kind_out = next_word(&rest);
     *blob = next_word(&rest);
     *comment = rest;
@@ -172,7 +174,8 @@ snug_status hub_add_ssh_key(hub *h, int64_t user_id, snug_slice title, snug_slic
                   HUB_SSH_KEYS_MAX);
     st = store_add_ssh_key(tx, &k, &k.id, err);
     if (st == SNUG_ECONFLICT)
-        SNUG_FAIL(err, SNUG_ECONFLICT, "this SSH key is in use already, here or by another account");
+        SNUG_FAIL(err, SNUG_ECONFLICT,
+                  "this SSH key is in use already, here or by another account");
     if (st != SNUG_OK) goto done;
     st = db_end(tx, true, err);
     tx = NULL;
@@ -318,7 +321,8 @@ static bool parse_ticket(hub *h, snug_slice text, snug_arena *a, int64_t *key, h
     *scope = f[1].ptr[0] == 'w' ? HUB_ROLE_WRITE : HUB_ROLE_READ;
     if (!snug_parse_i64(f[2], key) || !snug_parse_i64(f[3], row) || !snug_parse_i64(f[4], &expires))
         return false;
-    return snug_now_ms() < expires && hub_sign_ok(h, claim_of(a, *scope, *key, *row), expires, f[5]);
+    return snug_now_ms() < expires &&
+           hub_sign_ok(h, claim_of(a, *scope, *key, *row), expires, f[5]);
 }
 
 snug_status hub_ssh_ticket_read(hub *h, snug_slice text, snug_arena *a, hub_actor *who,
@@ -332,8 +336,7 @@ snug_status hub_ssh_ticket_read(hub *h, snug_slice text, snug_arena *a, hub_acto
     *who = (hub_actor){0};
     if (parse_ticket(h, text, a, &key, &scope, row))
         SNUG_TRY(load_key(h, key, scope, a, who, &found, err));
-    if (!found)
-        SNUG_FAIL(err, SNUG_EUNAUTH, "Invalid credentials in Authorization header");
+    if (!found) SNUG_FAIL(err, SNUG_EUNAUTH, "Invalid credentials in Authorization header");
 done:
     return st;
 }

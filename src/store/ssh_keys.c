@@ -46,8 +46,8 @@ snug_status store_add_ssh_key(db_txn *tx, const store_ssh_key *k, int64_t *id, s
                                "created_ms, last_used_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)"};
     snug_status           st = store_next_id(tx, "ssh_keys", id, err);
     if (st != SNUG_OK) return st;
-    db_val args[] = {db_int(*id),      db_int(k->user_id),      db_text(k->title),
-                     db_text(k->kind), db_text(k->blob),        db_text(k->fingerprint),
+    db_val args[] = {db_int(*id),          db_int(k->user_id), db_text(k->title),
+                     db_text(k->kind),     db_text(k->blob),   db_text(k->fingerprint),
                      db_int(k->created_ms)};
     return db_exec(tx, q, args, 7, NULL, err);
 }
