@@ -41,6 +41,8 @@ typedef enum config_type {
     X(raw_file_max, "raw-file-max", SIZE, "0", "SIZE",                                             \
       "largest file kept in git itself, larger ones go through LFS; 0: 10MiB")                     \
     X(lfs_file_max, "lfs-file-max", SIZE, "0", "SIZE", "largest LFS object; 0: 500GB")             \
+    X(lfs_parts_from, "lfs-parts-from", SIZE, "0", "SIZE",                                         \
+      "LFS objects of this size and more may be sent in parts; 0: 2GiB")                           \
     X(read_only, "read-only", SWITCH, "false", NULL, "serve, but refuse every change")             \
     X(db, "db", TEXT, "", "URL", "database (default: sqlite in the data folder)")                  \
     X(grace, "grace", SECONDS, "10", "S", "seconds running requests get when the server stops")    \

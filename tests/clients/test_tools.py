@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import Server
 from test_huggingface_hub import fill, sha256
 from test_matrix import VERSIONS
 from venvs import Unavailable, venv
@@ -115,3 +116,51 @@ def test_curl_resumes(server, api, tmp_path, path):
     last = curl("-r", "-10", "-o", tmp_path / "last")
     assert last.returncode == 0
     assert hashlib.sha256((tmp_path / "whole").read_bytes()[-10:]).hexdigest() == sha256(tmp_path / "last")
+
+
+@pytest.fixture(scope="module")
+def in_parts():
+    """A server that asks for parts early."""
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv("SNUG_LFS_PARTS_FROM", "5M")
+        m.setenv("SNUG_LOG_LEVEL", "debug")
+        s = Server()
+    s.add_user("ada")
+    s.ada = s.add_token("ada")
+    yield s
+    s.close()
+
+
+@pytest.mark.parametrize("sender", ["huggingface_hub-0.20.3", "git-lfs"])
+def test_large_objects_in_parts(in_parts, tmp_path, sender):
+    """LFS multipart: parts by signed addresses, sent by the client from before Xet and by git's own agent."""
+    bin_ = python_of("hub-0.20.3", VERSIONS["0.20.3"]).parent
+    server, repo = in_parts, f"ada/parts-{sender}".replace("_", "-")
+    name = repo.split("/")[1]
+    assert server.request("POST", "/api/repos/create", {"name": name, "private": True}, token=server.ada)[0] == 200
+    env = environment(server, tmp_path / "home")
+    env["PATH"] = f"{bin_}:{env['PATH']}"
+    at = tmp_path / "r"
+    at.mkdir()
+
+    def run(*args):
+        p = subprocess.run(args, env=env, cwd=at, capture_output=True, text=True, timeout=600)
+        assert p.returncode == 0, (args, p.stdout[-2000:], p.stderr[-3000:])
+
+    if sender == "git-lfs":
+        head = f"Authorization: Bearer {server.ada}"
+        run("git", "-c", f"http.extraHeader={head}", "clone", "-q", f"{server.url}/{repo}", ".")
+        run("git", "lfs", "install", "--local")
+        run("git", "config", "http.extraHeader", head)
+        run("huggingface-cli", "lfs-enable-largefiles", ".")
+    digest = fill(at / "large.safetensors", 12_000_001, seed=len(sender))
+    if sender == "git-lfs":
+        run("git", "add", ".")
+        run("git", "-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-q", "-m", "large")
+        run("git", "push", "-q")
+    else:
+        run("huggingface-cli", "upload", repo, "large.safetensors")
+    for part in (1, 2, 3):
+        assert f"{digest}/{part}" in server.log_text()
+    status, _, got = server.request("GET", f"/{repo}/resolve/main/large.safetensors", token=server.ada)
+    assert status == 200 and hashlib.sha256(got).hexdigest() == digest
