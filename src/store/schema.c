@@ -144,6 +144,7 @@ static const db_migration steps[] = {{1, schema_1},
                                      {4, store_schema_community},
                                      {5, store_schema_groups},
                                      {6, store_schema_layouts},
+                                     {7, store_schema_jobs},
                                      {10, store_schema_ssh}};
 
 snug_status store_migrate(db *d, snug_err *err)
