@@ -38,6 +38,7 @@ typedef struct api_call {
     hub                 *hub;
     snug_arena          *a;
     hub_actor            who;
+    int64_t              only_row; /* logged in by SSH for this repository; 0: for all */
     hub_repo_id          id;
     hub_repo            *repo; /* api_done() closes it */
     const hub_repo_info *info; /* in the request's arena: survives api_close_repo */
@@ -232,6 +233,10 @@ http_handler api_repo_storage, api_server_storage;
 
 http_handler api_list_collections, api_create_collection, api_get_collection, api_edit_collection;
 http_handler api_drop_collection, api_collection_group, api_add_item, api_edit_item, api_drop_item;
+
+/* ---- ssh_keys.c ---- */
+enum { API_SSH_ROUTES = 3 };
+extern const http_route api_ssh_routes[API_SSH_ROUTES];
 
 /* ---- repos.c ---- */
 /* "ns/name" of a body. */

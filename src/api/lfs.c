@@ -244,6 +244,12 @@ static snug_status put_upload(api_call *c, batch *b, const blob_id *oid, uint64_
     snug_jo_begin_object(o);
     snug_jo_key(o, "href");
     snug_jo_strf(o, "%.*s.git/info/lfs/objects/verify", SNUG_SLICE(api_repo_url(c, &c->info->id)));
+    if (c->only_row != 0) { /* who came by SSH has no password of his own to send along */
+        snug_jo_key(o, "header");
+        snug_jo_begin_object(o);
+        snug_jo_kstr(o, "Authorization", http_req_header(c->rq, "Authorization"));
+        snug_jo_end_object(o);
+    }
     snug_jo_end_object(o);
     snug_jo_end_object(o);
 done:

@@ -359,5 +359,6 @@ const api_table api_community_tables[] = {
     {gating_routes, COUNT(gating_routes)},
     {upkeep_routes, COUNT(upkeep_routes)},
     {collection_routes, COUNT(collection_routes)},
+    {api_ssh_routes, API_SSH_ROUTES},
     {NULL, 0},
 };

@@ -54,6 +54,8 @@ typedef enum config_type {
     X(gc, "gc", SWITCH, "true", NULL, "remove what nobody uses, every six hours")                  \
     X(gc_grace, "gc-grace", SECONDS, "86400", "S",                                                 \
       "seconds that something must have been unused before it is removed, at least 3600")          \
+    X(lfs_parts_from, "lfs-parts-from", SIZE, "0", "SIZE",                                         \
+      "LFS objects of this size and more may be sent in parts; 0: 2GiB")                           \
     X(read_only, "read-only", SWITCH, "false", NULL, "serve, but refuse every change")             \
     X(db, "db", TEXT, "", "URL", "database (default: sqlite in the data folder)")                  \
     X(grace, "grace", SECONDS, "10", "S", "seconds running requests get when the server stops")    \

@@ -174,6 +174,15 @@ static snug_status start_server(house *h, cli *c, const config *conf, snug_err *
     return st;
 }
 
+/* A part is no larger than what is sent in parts, and no smaller than a mebibyte. */
+static void set_parts(api_app *app, uint64_t from)
+{
+    if (from == 0) return;
+    app->lfs_multipart_min = from;
+    if (app->lfs_part_size > from) app->lfs_part_size = from;
+    if (app->lfs_part_size < 1 << 20) app->lfs_part_size = 1 << 20;
+}
+
 /* ---- background work ---- */
 
 static void wake_jobs(void *arg) { jobs_wake(arg); }
@@ -239,6 +248,7 @@ snug_status house_open(cli *c, const config *conf, house **out, snug_err *err)
     api_app_init(&h->app, h->hub);
     h->app_ready = true;
     SNUG_TRY(start_webhooks(h, conf, err));
+    set_parts(&h->app, config_number(conf, CONFIG_ID_lfs_parts_from));
     SNUG_TRY(start_jobs(h, conf, err));
     SNUG_TRY(start_server(h, c, conf, err));
     *out = h;

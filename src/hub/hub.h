@@ -122,6 +122,27 @@ snug_status hub_revoke_token(hub *h, snug_slice user, snug_slice name, snug_err 
 snug_status hub_identify(hub *h, snug_slice token, snug_arena *a, hub_actor *out,
                          snug_err *err) SNUG_MUST_USE;
 
+/* ---- SSH keys: sshd proves that a key is held, this says whose it is ---- */
+enum { HUB_SSH_KEYS_MAX = 100, HUB_SSH_LINE_MAX = 16 << 10, HUB_SSH_HOURS = 1 };
+typedef struct hub_ssh_key {
+    int64_t    id;
+    snug_slice title, kind, blob, fingerprint, owner;
+    int64_t    created_ms, last_used_ms;
+} hub_ssh_key;
+/* A line of a .pub file: "ssh-ed25519 AAAA... comment". Slices of `line`. SNUG_EINVAL names what is
+ * wrong: an unknown kind, a short RSA key, a private key. */
+snug_status hub_parse_ssh_key(snug_slice line, snug_slice *kind, snug_slice *blob,
+                              snug_slice *comment, snug_err *err) SNUG_MUST_USE;
+/* Title empty: the line's comment. SNUG_ECONFLICT when the key is in use, by whomever. */
+snug_status hub_add_ssh_key(hub *h, int64_t user_id, snug_slice title, snug_slice line,
+                            snug_arena *a, hub_ssh_key *out, snug_err *err) SNUG_MUST_USE;
+snug_status hub_list_ssh_keys(hub *h, int64_t user_id, snug_arena *a, hub_ssh_key **out,
+                              size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status hub_remove_ssh_key(hub *h, int64_t user_id, int64_t id, snug_err *err) SNUG_MUST_USE;
+/* Whose key it is; *found false: nobody's. */
+snug_status hub_find_ssh_key(hub *h, snug_slice blob, snug_arena *a, hub_ssh_key *out, bool *found,
+                             snug_err *err) SNUG_MUST_USE;
+
 /* ---- repositories ---- */
 typedef enum hub_visibility {
     HUB_PUBLIC,
@@ -162,6 +183,15 @@ vcs_repo            *hub_repo_vcs(hub_repo *r);
 snug_status hub_find_moved(hub *h, const hub_actor *who, const hub_repo_id *id, hub_repo_id *now,
                            bool *moved, snug_err *err) SNUG_MUST_USE;
 bool        hub_can_write(const hub_actor *who, const hub_repo_info *repo);
+/* A signed text by which the owner of a key uses git and LFS on one repository, for HUB_SSH_HOURS or
+ * until the key is removed. *now: where the repository lives. Works beside a running server. */
+snug_status hub_ssh_ticket_new(hub *h, int64_t key, const hub_repo_id *id, hub_role scope,
+                               snug_arena *a, snug_slice *text, hub_repo_id *now,
+                               snug_err *err) SNUG_MUST_USE;
+bool        hub_is_ssh_ticket(snug_slice token);
+/* SNUG_EUNAUTH when it is forged, expired or the key is gone. *row: the repository it is for. */
+snug_status hub_ssh_ticket_read(hub *h, snug_slice text, snug_arena *a, hub_actor *who,
+                                int64_t *row, snug_err *err) SNUG_MUST_USE;
 
 typedef struct hub_new_repo {
     hub_repo_id    id;

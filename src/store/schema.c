@@ -146,7 +146,8 @@ static const db_migration steps[] = {{1, schema_1},
                                      {6, store_schema_layouts},
                                      {7, store_schema_jobs},
                                      {8, store_schema_care},
-                                     {9, store_schema_search}};
+                                     {9, store_schema_search},
+                                     {10, store_schema_ssh}};
 
 snug_status store_migrate(db *d, snug_err *err)
 {

@@ -215,6 +215,27 @@ snug_status store_count_locks(db_txn *tx, snug_arena *a, int64_t repo, uint64_t 
                               snug_err *err) SNUG_MUST_USE;
 snug_status store_delete_lock(db_txn *tx, int64_t repo, int64_t id, snug_err *err) SNUG_MUST_USE;
 
+/* ---- SSH public keys ---- */
+typedef struct store_ssh_key {
+    int64_t    id, user_id, created_ms, last_used_ms;
+    snug_slice title, kind, blob, fingerprint;
+    snug_slice owner, owner_fullname, owner_email; /* by user_id */
+    bool       owner_is_admin;
+} store_ssh_key;
+/* SNUG_ECONFLICT when anybody has this key. */
+snug_status store_add_ssh_key(db_txn *tx, const store_ssh_key *k, int64_t *id,
+                              snug_err *err) SNUG_MUST_USE;
+snug_status store_find_ssh_key(db_txn *tx, snug_arena *a, snug_slice blob, store_ssh_key *out,
+                               bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_get_ssh_key(db_txn *tx, snug_arena *a, int64_t id, store_ssh_key *out,
+                              bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_list_ssh_keys(db_txn *tx, snug_arena *a, int64_t user, size_t max,
+                                store_ssh_key **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status store_delete_ssh_key(db_txn *tx, int64_t user, int64_t id, bool *found,
+                                 snug_err *err) SNUG_MUST_USE;
+snug_status store_touch_ssh_key(db_txn *tx, int64_t id, int64_t used_ms,
+                                snug_err *err) SNUG_MUST_USE;
+
 /* ---- download statistics: a row per repository and UTC day ---- */
 enum { STORE_DOWNLOAD_DAYS = 30, STORE_TRENDING_DAYS = 7 };
 snug_status store_add_downloads(db_txn *tx, int64_t repo, int64_t day, uint64_t n,

@@ -67,6 +67,7 @@ extern const char store_schema_locks[];   /* locks.c */
 extern const char store_schema_layouts[]; /* xet.c */
 extern const char store_schema_care[];    /* care.c */
 extern const char store_schema_search[];  /* search.c */
+extern const char store_schema_ssh[];     /* ssh_keys.c */
 
 /* ---- the index (search.c) ---- */
 /* Takes the document of a repository out, before its row or its tags change ... */
