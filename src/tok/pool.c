@@ -110,6 +110,7 @@ void tok_work_deinit(tok_work *w)
     w->original = SNUG_EMPTY;
     w->told = SIZE_MAX;
     w->within = false;
+    w->early = NULL;
     w->err = NULL;
     w->shell = NULL;
     *shell = *w;

@@ -63,6 +63,7 @@ typedef struct tok_truncation {
     uint32_t     length_max; /* special tokens included */
     uint32_t     stride;     /* tokens that neighbouring windows share */
     tok_strategy strategy;
+    bool         early; /* as tokenizers 0.23.0 to 0.23.2: words after length_max tokens are lost */
 } tok_truncation;
 typedef struct tok_padding {
     bool     set, left;

@@ -156,27 +156,28 @@ typedef struct tok_word {
 /* Everything one call of tok_encode needs. What it allocated goes back to the tokenizer's pool for
  * the next call, so a call allocates nothing once a few were made. */
 typedef struct tok_work {
-    const tok       *t;
-    snug_arena      *arena;
-    snug_slice       original;
-    unsigned         flags;
-    snug_err        *err;
-    tok_pieces       pieces, next;
-    tok_builder      build[2];
-    unsigned         flip;
-    tok_match       *matches;
-    size_t           match_count, match_cap;
-    tok_token       *tokens;
-    size_t           token_count, token_cap;
-    void            *match_data;  /* regex.c */
-    uint64_t         deadline_ns; /* of the patterns; 0: not set yet */
-    tok_changes      changes;
-    tok_scratch      model[2];
-    tok_word        *words;   /* TOK_WORDS of them, by hash; NULL: not wanted yet */
-    size_t           told;    /* tokens emitted for the piece at hand; SIZE_MAX: not to be kept */
-    tok_word         telling; /* what they are */
-    bool             within;  /* a longer piece is being cut at seams */
-    struct tok_work *shell;   /* where the pool keeps this */
+    const tok            *t;
+    snug_arena           *arena;
+    snug_slice            original;
+    unsigned              flags;
+    snug_err             *err;
+    tok_pieces            pieces, next;
+    tok_builder           build[2];
+    unsigned              flip;
+    tok_match            *matches;
+    size_t                match_count, match_cap;
+    tok_token            *tokens;
+    size_t                token_count, token_cap;
+    void                 *match_data;  /* regex.c */
+    uint64_t              deadline_ns; /* of the patterns; 0: not set yet */
+    tok_changes           changes;
+    tok_scratch           model[2];
+    tok_word             *words; /* TOK_WORDS of them, by hash; NULL: not wanted yet */
+    size_t                told; /* tokens emitted for the piece at hand; SIZE_MAX: not to be kept */
+    tok_word              telling; /* what they are */
+    bool                  within;  /* a longer piece is being cut at seams */
+    struct tok_work      *shell;   /* where the pool keeps this */
+    const tok_truncation *early;   /* NULL: every piece becomes tokens */
 } tok_work;
 
 /* ---- pool.c: between two calls ---- */
