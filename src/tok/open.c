@@ -74,10 +74,9 @@ static snug_status read_beside(tok_beside *b, snug_slice dir, const char *name, 
     return st;
 }
 
-static snug_status load_form(tok_form_fn *make, tok_beside *b, snug_slice path, snug_slice file,
-                             tok **out, snug_err *err)
+static snug_status make_document(tok_form_fn *make, tok_beside *b, snug_slice path, snug_slice file,
+                                 snug_buf *out, snug_err *err)
 {
-    SNUG_AUTO(snug_buf) text = snug_buf_init(TOK_JSON_MAX);
     snug_slice  dir = snug_sub(path, 0, path.len - b->name.len), merges;
     snug_status st = SNUG_OK;
     SNUG_TRY(read_beside(b, dir, "tokenizer_config.json", &b->config, err));
@@ -87,39 +86,68 @@ static snug_status load_form(tok_form_fn *make, tok_beside *b, snug_slice path, 
         merges = snug_arena_printf(b->arena, "%.*smerges.txt", SNUG_SLICE(dir));
         SNUG_TRY(snug_read_file(b->arena, merges.ptr, TOK_JSON_MAX, &b->merges, err));
     }
-    SNUG_TRY(make(b, file, &text, err));
-    SNUG_TRY(snug_buf_check(&text, "the tokenizer", err));
-    SNUG_TRY(tok_load(snug_buf_slice(&text), out, err));
+    SNUG_TRY(make(b, file, out, err));
+    SNUG_TRY(snug_buf_check(out, "the tokenizer", err));
 done:
     if (st != SNUG_OK) snug_note(err, "%.*s", SNUG_SLICE(b->name));
     return st;
 }
 
-snug_status tok_open(const char *path, tok **out, snug_err *err)
+static snug_status find_file(snug_arena *a, const char *path, snug_slice *file, size_t *form,
+                             snug_err *err)
 {
-    snug_arena *a = snug_arena_new(); /* the text is not needed once the tokenizer is built */
-    snug_status st = SNUG_OK;
-    snug_slice  file = snug_str(path), text;
-    size_t      form = 0;
+    size_t      rows = sizeof forms / sizeof forms[0];
     struct stat sb;
+    *file = snug_str(path);
     if (stat(path, &sb) == 0 && S_ISDIR(sb.st_mode)) {
-        snug_slice name = choose(a, path, &form);
+        snug_slice name = choose(a, path, form);
         if (name.len == 0)
-            SNUG_FAIL(err, SNUG_ENOTFOUND, "no tokenizer.json or other tokenizer file in %s", path);
-        file = snug_arena_printf(a, "%s/%.*s", path, SNUG_SLICE(name));
-    } else {
-        while (form < sizeof forms / sizeof forms[0] && !fits(base_name(file), forms[form].name))
-            form++;
-        if (form == sizeof forms / sizeof forms[0]) form = 0; /* any other name is a document */
+            return snug_fail(err, SNUG_ENOTFOUND, "no tokenizer.json or other tokenizer file in %s",
+                             path);
+        *file = snug_arena_printf(a, "%s/%.*s", path, SNUG_SLICE(name));
+        return SNUG_OK;
     }
-    SNUG_TRY(snug_read_file(a, snug_arena_cstr(a, file), TOK_JSON_MAX, &text, err));
-    if (forms[form].make == NULL) {
-        SNUG_TRY(tok_load(text, out, err));
-    } else {
+    for (*form = 0; *form < rows && !fits(base_name(*file), forms[*form].name);) ++*form;
+    if (*form == rows) *form = 0; /* any other name is a document */
+    return SNUG_OK;
+}
+
+/* *out lies in the arena or in `made`. */
+static snug_status read_document(snug_arena *a, const char *path, snug_buf *made, snug_slice *out,
+                                 snug_err *err)
+{
+    snug_slice  file;
+    size_t      form;
+    snug_status st = SNUG_OK;
+    SNUG_TRY(find_file(a, path, &file, &form, err));
+    SNUG_TRY(snug_read_file(a, snug_arena_cstr(a, file), TOK_JSON_MAX, out, err));
+    if (forms[form].make != NULL) {
         tok_beside b = {.arena = a, .name = base_name(file)};
-        SNUG_TRY(load_form(forms[form].make, &b, file, text, out, err));
+        SNUG_TRY(make_document(forms[form].make, &b, file, *out, made, err));
+        *out = snug_buf_slice(made);
     }
 done:
+    return st;
+}
+
+snug_status tok_open(const char *path, tok **out, snug_err *err)
+{
+    SNUG_AUTO(snug_buf) made = snug_buf_init(TOK_JSON_MAX);
+    snug_arena *a = snug_arena_new(); /* the text is not needed once the tokenizer is built */
+    snug_slice  text;
+    snug_status st = read_document(a, path, &made, &text, err);
+    if (st == SNUG_OK) st = tok_load(text, out, err);
+    snug_arena_free(a);
+    return st;
+}
+
+snug_status tok_open_document(const char *path, snug_buf *out, snug_err *err)
+{
+    snug_arena *a = snug_arena_new();
+    snug_slice  text;
+    snug_status st = read_document(a, path, out, &text, err);
+    if (st == SNUG_OK && out->len == 0) snug_buf_put_slice(out, text);
+    if (st == SNUG_OK) st = snug_buf_check(out, "the tokenizer", err);
     snug_arena_free(a);
     return st;
 }

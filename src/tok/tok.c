@@ -341,9 +341,8 @@ static snug_status model_pieces_early(tok_work *w)
     return SNUG_OK;
 }
 
-snug_status tok_encode_text(tok_work *w, snug_slice text)
+snug_status tok_cut_text(tok_work *w, snug_slice text)
 {
-    size_t      first = w->token_count;
     tok_piece   all = {.text = text.ptr, .len = (uint32_t)text.len};
     snug_status st = SNUG_OK;
 
@@ -356,9 +355,16 @@ snug_status tok_encode_text(tok_work *w, snug_slice text)
     if (text.len > 0) tok_added_cut(w, &all, false, &w->pieces);
     SNUG_TRY(normalise_pieces(w));
     if (w->t->pre != NULL) SNUG_TRY(tok_pre_run(w->t->pre, w));
-    SNUG_TRY(w->early != NULL ? model_pieces_early(w) : model_pieces(w));
-    count_offsets(w, first, text);
 done:
+    return st;
+}
+
+snug_status tok_encode_text(tok_work *w, snug_slice text)
+{
+    size_t      first = w->token_count;
+    snug_status st = tok_cut_text(w, text);
+    if (st == SNUG_OK) st = w->early != NULL ? model_pieces_early(w) : model_pieces(w);
+    if (st == SNUG_OK) count_offsets(w, first, text);
     return st;
 }
 

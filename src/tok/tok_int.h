@@ -398,6 +398,8 @@ snug_slice tok_type_of(snug_json v);
 /* An optional string member: *set says whether it is there and not null. */
 snug_status tok_opt_str(snug_arena *a, snug_json v, const char *key, snug_slice *out, bool *set,
                         snug_err *err) SNUG_MUST_USE;
+/* Leaves one text in w->pieces, as the model is to see it. */
+snug_status tok_cut_text(tok_work *w, snug_slice text) SNUG_MUST_USE;
 /* Encodes one text into w->tokens (appended). */
 snug_status tok_encode_text(tok_work *w, snug_slice text) SNUG_MUST_USE;
 
