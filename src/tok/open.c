@@ -4,9 +4,13 @@
  * For:     cli/ and whoever has a path rather than bytes.
  * Threads: pure but for the files it reads. */
 #include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "codec/codec.h"
 #include "tok/forms.h"
 #include "tok/tok_int.h"
 
@@ -27,6 +31,7 @@ static const struct {
     {"vocab.txt", tok_form_vocab_txt},
     {"*.tiktoken", tok_form_tiktoken},
     {"*.model", tok_form_spm},
+    {"*.gguf", tok_form_gguf},
 };
 
 static bool fits(snug_slice name, const char *pattern)
@@ -50,6 +55,7 @@ static snug_slice choose(snug_arena *a, const char *dir, size_t *form)
     *form = sizeof forms / sizeof forms[0];
     while (d != NULL && (e = readdir(d)) != NULL) {
         snug_slice name = snug_str(e->d_name);
+        if (snug_starts_with(name, "mmproj")) continue; /* the eyes of a model beside it */
         for (size_t i = 0; i <= *form && i < sizeof forms / sizeof forms[0]; i++) {
             if (!fits(name, forms[i].name)) continue;
             if (i < *form || snug_cmp(name, best) < 0) best = snug_arena_dup(a, name);
@@ -93,6 +99,32 @@ done:
     return st;
 }
 
+/* The head of a file of models: what stands before the tensors. */
+static snug_status read_head(snug_arena *a, const char *path, snug_slice *out, uint64_t *size,
+                             snug_err *err)
+{
+    struct stat sb;
+    uint64_t    want = 1 << 20;
+    snug_status st = SNUG_EAGAIN;
+    int         fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &sb) != 0) SNUG_FAIL(err, SNUG_ENOTFOUND, "%s cannot be opened", path);
+    *size = (uint64_t)sb.st_size;
+    while (st == SNUG_EAGAIN) {
+        if (want > *size) want = *size;
+        char  *head = snug_arena_alloc_try(a, (size_t)want + 1); /* the reader has a limit */
+        size_t got = 0;
+        if (head == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %" PRIu64 " bytes", want);
+        for (ssize_t n = 1; n > 0 && got<want; got += n> 0 ? (size_t)n : 0)
+            n = pread(fd, head + got, (size_t)want - got, (off_t)got);
+        *out = snug_slice_of(head, got);
+        st = codec_gguf_header_size(*out, *size, &want, err);
+        if (st == SNUG_EAGAIN && want <= got) SNUG_FAIL(err, SNUG_ECORRUPT, "%s is cut off", path);
+    }
+done:
+    if (fd >= 0) (void)close(fd);
+    return st;
+}
+
 static snug_status find_file(snug_arena *a, const char *path, snug_slice *file, size_t *form,
                              snug_err *err)
 {
@@ -119,10 +151,14 @@ static snug_status read_document(snug_arena *a, const char *path, snug_buf *made
     snug_slice  file;
     size_t      form;
     snug_status st = SNUG_OK;
+    tok_beside  b = {.arena = a};
     SNUG_TRY(find_file(a, path, &file, &form, err));
-    SNUG_TRY(snug_read_file(a, snug_arena_cstr(a, file), TOK_JSON_MAX, out, err));
+    b.name = base_name(file);
+    if (forms[form].make == tok_form_gguf)
+        SNUG_TRY(read_head(a, snug_arena_cstr(a, file), out, &b.size, err));
+    else
+        SNUG_TRY(snug_read_file(a, snug_arena_cstr(a, file), TOK_JSON_MAX, out, err));
     if (forms[form].make != NULL) {
-        tok_beside b = {.arena = a, .name = base_name(file)};
         SNUG_TRY(make_document(forms[form].make, &b, file, *out, made, err));
         *out = snug_buf_slice(made);
     }

@@ -177,6 +177,7 @@ typedef struct tok_work {
     tok_word              telling; /* what they are */
     bool                  within;  /* a longer piece is being cut at seams */
     struct tok_work      *shell;   /* where the pool keeps this */
+    uint64_t              random;  /* of a model with dropout */
     const tok_truncation *early;   /* NULL: every piece becomes tokens */
 } tok_work;
 
@@ -339,6 +340,7 @@ typedef struct tok_bpe {
     uint64_t  *slots; /* open addressing by pair: part of the hash << 32 | index + 1; 0: free */
     size_t     merge_count, mask;
     uint64_t   seed;
+    double     dropout;
     snug_slice unk, prefix, suffix;
     bool       has_unk, unk_known, fuse_unk, byte_fallback, ignore_merges;
     uint64_t  *seams;   /* seam.c; NULL: not raw */
@@ -368,8 +370,9 @@ typedef struct tok_unigram {
 struct tok {
     snug_arena           *arena;
     tok_pool             *pool;
-    bool                  raw;   /* pieces reach the model as bytes, not as visible characters */
-    tok_vocab             vocab; /* of the model */
+    bool                  random; /* the model gives other tokens each time */
+    bool                  raw;    /* pieces reach the model as bytes, not as visible characters */
+    tok_vocab             vocab;  /* of the model */
     const tok_model_type *model;
     union {
         tok_bpe       bpe;
