@@ -76,26 +76,41 @@ static bool read_pair(snug_json v, snug_slice *left, snug_slice *right)
     return snug_index(*right, ' ') == SIZE_MAX;
 }
 
-static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *joined, size_t *at,
-                              snug_err *err)
+/* Merges on their way in: looked up together, see tok_vocab_get_many. */
+typedef struct batch {
+    snug_slice sides[TOK_MANY]; /* left, right, left, right */
+    uint32_t   ids[TOK_MANY], made[TOK_MANY / 2];
+    size_t     count; /* of merges */
+    uint32_t   rank;  /* of the first */
+    size_t     at;    /* tok_vocab_get_next */
+    snug_buf   joined;
+} batch;
+
+static snug_status put_batch(tok *t, batch *m, snug_err *err)
 {
-    tok_bpe   *b = &t->m.bpe;
-    snug_slice left, right;
-    uint32_t   left_id, right_id, id;
-    if (!read_pair(v, &left, &right)) {
-        return snug_fail(err, SNUG_EINVAL, "BPE: merge %u is not a pair of tokens", rank);
+    tok_bpe *b = &t->m.bpe;
+    tok_vocab_get_many(&t->vocab, m->sides, m->ids, m->count * 2);
+    for (size_t i = 0; i < m->count; i++) {
+        snug_slice left = m->sides[2 * i], right = m->sides[2 * i + 1];
+        snug_buf_clear(&m->joined);
+        snug_buf_put_slice(&m->joined, left);
+        snug_buf_put_slice(&m->joined, /* only the first keeps its prefix */
+                           snug_sub(right, b->prefix.len, right.len));
+        if (m->ids[2 * i] == NO_ID || m->ids[2 * i + 1] == NO_ID || m->joined.full ||
+            !tok_vocab_get_next(&t->vocab, snug_buf_slice(&m->joined), &m->at, &m->made[i])) {
+            return snug_fail(err, SNUG_EINVAL,
+                             "BPE: merge %u, \"%.*s\" with \"%.*s\", is not in the vocabulary",
+                             m->rank + (uint32_t)i, SNUG_SLICE(snug_sub(left, 0, 40)),
+                             SNUG_SLICE(snug_sub(right, 0, 40)));
+        }
+        uint64_t pair = (uint64_t)m->ids[2 * i] << 32 | m->ids[2 * i + 1];
+        __builtin_prefetch(&b->slots[hash_of(b, pair) & b->mask], 1);
     }
-    snug_buf_clear(joined);
-    snug_buf_put_slice(joined, left);
-    snug_buf_put_slice(joined,
-                       snug_sub(right, b->prefix.len, right.len)); /* only the first keeps it */
-    if (!tok_vocab_get(&t->vocab, left, &left_id) || !tok_vocab_get(&t->vocab, right, &right_id) ||
-        joined->full || !tok_vocab_get_next(&t->vocab, snug_buf_slice(joined), at, &id)) {
-        return snug_fail(err, SNUG_EINVAL,
-                         "BPE: merge %u, \"%.*s\" with \"%.*s\", is not in the vocabulary", rank,
-                         SNUG_SLICE(snug_sub(left, 0, 40)), SNUG_SLICE(snug_sub(right, 0, 40)));
-    }
-    put_merge(b, (uint64_t)left_id << 32 | right_id, rank, id);
+    for (size_t i = 0; i < m->count; i++)
+        put_merge(b, (uint64_t)m->ids[2 * i] << 32 | m->ids[2 * i + 1], m->rank + (uint32_t)i,
+                  m->made[i]);
+    m->rank += (uint32_t)m->count;
+    m->count = 0;
     return SNUG_OK;
 }
 
@@ -154,20 +169,22 @@ static snug_status load_ranks(tok *t, snug_json list, snug_err *err)
 
 static snug_status load_merges(tok *t, snug_json list, snug_err *err)
 {
-    size_t   at = 0;
-    uint32_t rank = 0;
+    batch m = {.joined = snug_buf_init(TOK_JSON_MAX)};
     if (!snug_json_is(list, SNUG_JSON_ARRAY))
         return snug_fail(err, SNUG_EINVAL, "BPE: merges must be a list");
-    snug_status made = make_room(t, snug_json_count(list), err);
-    if (made != SNUG_OK) return made;
-    SNUG_AUTO(snug_buf) joined = snug_buf_init(TOK_JSON_MAX);
-    for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
-        snug_slice text;
+    snug_status st = make_room(t, snug_json_count(list), err);
+    for (snug_json_iter it = snug_json_iter_of(list); st == SNUG_OK && snug_json_next(&it);) {
+        snug_slice text, *sides = m.sides + 2 * m.count;
         if (snug_json_to_str(it.value, &text) && snug_starts_with(text, "#version")) continue;
-        snug_status st = load_merge(t, it.value, rank++, &joined, &at, err);
-        if (st != SNUG_OK) return st;
+        if (!read_pair(it.value, &sides[0], &sides[1]))
+            st = snug_fail(err, SNUG_EINVAL, "BPE: merge %u is not a pair of tokens",
+                           m.rank + (uint32_t)m.count);
+        else if (++m.count == TOK_MANY / 2)
+            st = put_batch(t, &m, err);
     }
-    return SNUG_OK;
+    if (st == SNUG_OK) st = put_batch(t, &m, err);
+    snug_buf_deinit(&m.joined);
+    return st;
 }
 
 static void load_shortcuts(tok *t)

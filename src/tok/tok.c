@@ -43,6 +43,9 @@ snug_status tok_model_load_vocab(tok *t, snug_json vocab, snug_err *err)
     if (!tok_vocab_init(&t->vocab, t->arena, n)) {
         return snug_fail(err, SNUG_ENOMEM, "no memory for a vocabulary of %zu", n);
     }
+    snug_slice keys[TOK_MANY];
+    uint32_t   ids[TOK_MANY];
+    size_t     held = 0;
     for (snug_json_iter it = snug_json_iter_of(vocab); snug_json_next(&it);) {
         uint64_t id;
         if (!snug_json_to_u64(it.value, &id) || id > TOK_ID_MAX) {
@@ -50,8 +53,13 @@ snug_status tok_model_load_vocab(tok *t, snug_json vocab, snug_err *err)
                              "vocab: the id of \"%.*s\" must be a number up to %d",
                              SNUG_SLICE(snug_sub(it.key, 0, 40)), TOK_ID_MAX);
         }
-        tok_vocab_put(&t->vocab, snug_arena_dup(t->arena, it.key), (uint32_t)id);
+        keys[held] = snug_arena_dup(t->arena, it.key);
+        ids[held++] = (uint32_t)id;
+        if (held < TOK_MANY) continue;
+        tok_vocab_put_many(&t->vocab, keys, ids, held);
+        held = 0;
     }
+    tok_vocab_put_many(&t->vocab, keys, ids, held);
     return SNUG_OK;
 }
 

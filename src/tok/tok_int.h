@@ -71,6 +71,10 @@ bool tok_vocab_init(tok_vocab *v, snug_arena *a, size_t n);
 void tok_vocab_put(tok_vocab *v, snug_slice key,
                    uint32_t id); /* key must outlive v; last id wins */
 bool tok_vocab_get(const tok_vocab *v, snug_slice key, uint32_t *id);
+/* At most TOK_MANY at once, several times as fast in a large table; TOK_NO_VALUE: no such key. */
+enum { TOK_MANY = 64 };
+void tok_vocab_put_many(tok_vocab *v, const snug_slice *keys, const uint32_t *ids, size_t n);
+void tok_vocab_get_many(const tok_vocab *v, const snug_slice *keys, uint32_t *ids, size_t n);
 /* The same for keys that come in order of insertion: *at says which is likely the next. */
 bool tok_vocab_get_next(const tok_vocab *v, snug_slice key, size_t *at, uint32_t *id);
 
