@@ -23,9 +23,9 @@ typedef struct symbol {
     int32_t  prev, next; /* -1: none */
 } symbol;
 
-typedef struct candidate { /* of a merge of the symbol at pos with the next one */
-    uint32_t rank, pos, id;
-} candidate;
+/* Of a merge of the symbol at `pos` with the next one: rank << 32 | pos, so that the least number
+ * is the next to do. */
+typedef uint64_t candidate;
 
 /* ---- merges ---- */
 
@@ -324,72 +324,86 @@ typedef struct heap {
     size_t     count;
 } heap;
 
-static bool comes_first(candidate a, candidate b)
-{
-    return a.rank != b.rank ? a.rank < b.rank : a.pos < b.pos;
-}
-
+/* Four children to a parent: half the levels, and the four lie in one line of the cache. */
 static void heap_push(heap *h, candidate c)
 {
     size_t i = h->count++;
-    while (i > 0 && comes_first(c, h->items[(i - 1) / 2])) {
-        h->items[i] = h->items[(i - 1) / 2];
-        i = (i - 1) / 2;
+    while (i > 0 && c < h->items[(i - 1) / 4]) {
+        h->items[i] = h->items[(i - 1) / 4];
+        i = (i - 1) / 4;
+    }
+    h->items[i] = c;
+}
+
+static void heap_sink(heap *h, size_t i, candidate c)
+{
+    for (size_t kid = 4 * i + 1; kid < h->count; kid = 4 * i + 1) {
+        size_t least = kid, end = kid + 4 < h->count ? kid + 4 : h->count;
+        for (size_t k = kid + 1; k < end; k++) least = h->items[k] < h->items[least] ? k : least;
+        if (c <= h->items[least]) break;
+        h->items[i] = h->items[least];
+        i = least;
     }
     h->items[i] = c;
 }
 
 static candidate heap_pop(heap *h)
 {
-    candidate top = h->items[0], last = h->items[--h->count];
-    size_t    i = 0;
-    for (size_t kid = 1; kid < h->count; kid = 2 * i + 1) {
-        if (kid + 1 < h->count && comes_first(h->items[kid + 1], h->items[kid])) kid++;
-        if (!comes_first(h->items[kid], last)) break;
-        h->items[i] = h->items[kid];
-        i = kid;
-    }
-    h->items[i] = last;
+    candidate top = h->items[0];
+    if (--h->count > 0) heap_sink(h, 0, h->items[h->count]);
     return top;
+}
+
+static bool find_candidate(const tok_bpe *b, const symbol *s, int32_t left, candidate *out)
+{
+    if (left < 0 || s[left].next < 0) return false;
+    const tok_merge *m = find_merge(b, s[left].id, s[s[left].next].id);
+    if (m != NULL) *out = (uint64_t)m->rank << 32 | (uint32_t)left;
+    return m != NULL;
 }
 
 static void push_pair(const tok_bpe *b, heap *h, const symbol *s, int32_t left)
 {
-    if (left < 0 || s[left].next < 0) return;
-    const tok_merge *m = find_merge(b, s[left].id, s[s[left].next].id);
-    if (m != NULL) heap_push(h, (candidate){m->rank, (uint32_t)left, m->id});
+    candidate c;
+    if (find_candidate(b, s, left, &c)) heap_push(h, c);
 }
 
-static void link_all(symbol *s, size_t n)
+/* All pairs of a fresh row of symbols, put in order at the end. */
+static void fill_heap(const tok_bpe *b, heap *h, symbol *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         s[i].prev = (int32_t)i - 1;
         s[i].next = i + 1 < n ? (int32_t)i + 1 : -1;
+    }
+    for (size_t i = 0; i + 1 < n; i++)
+        h->count += find_candidate(b, s, (int32_t)i, &h->items[h->count]);
+    for (size_t i = h->count / 4 + 1; i > 0; i--) {
+        if (i - 1 < h->count) heap_sink(h, i - 1, h->items[i - 1]);
     }
 }
 
 /* Joins the pair of a candidate if it is still there. */
 static void join(const tok_bpe *b, heap *h, symbol *s, candidate c)
 {
-    symbol *left = &s[c.pos];
+    int32_t pos = (int32_t)(uint32_t)c;
+    symbol *left = &s[pos];
     if (left->len == 0 || left->next < 0) return;
     symbol          *right = &s[left->next];
     const tok_merge *m = find_merge(b, left->id, right->id);
-    if (m == NULL || m->id != c.id) return; /* its pair is gone */
-    left->id = c.id;
+    if (m == NULL || m->rank != c >> 32) return; /* its pair is gone */
+    left->id = m->id;
     left->len += right->len;
     left->next = right->next;
     right->len = 0;
-    if (right->next >= 0) s[right->next].prev = (int32_t)c.pos;
+    if (right->next >= 0) s[right->next].prev = pos;
     push_pair(b, h, s, left->prev);
-    push_pair(b, h, s, (int32_t)c.pos);
+    push_pair(b, h, s, pos);
 }
 
 static void merge_all(const tok_bpe *b, symbol *s, size_t n, candidate *room)
 {
     heap h = {room, 0};
-    link_all(s, n);
-    for (size_t i = 0; i + 1 < n; i++) push_pair(b, &h, s, (int32_t)i);
+    fill_heap(b, &h, s, n);
     while (h.count > 0) join(b, &h, s, heap_pop(&h));
 }
 
@@ -452,8 +466,7 @@ static void merge_some(const tok_bpe *b, tok_work *wk, symbol *s, size_t n, cand
 {
     heap   h = {room, 0};
     size_t most = 3 * n, waiting = 0;
-    link_all(s, n);
-    for (size_t i = 0; i + 1 < n; i++) push_pair(b, &h, s, (int32_t)i);
+    fill_heap(b, &h, s, n);
     while (h.count > 0) {
         candidate c = heap_pop(&h);
         if (draw(wk) < b->dropout) {

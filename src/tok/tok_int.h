@@ -79,10 +79,11 @@ void tok_vocab_get_many(const tok_vocab *v, const snug_slice *keys, uint32_t *id
 bool tok_vocab_get_next(const tok_vocab *v, snug_slice key, size_t *at, uint32_t *id);
 
 typedef struct tok_trie_node {
+    uint64_t tails; /* which of the bytes 0x80 to 0xBF, that go on a character, have a kid */
     uint32_t kids;  /* index of the first */
     uint32_t value; /* TOK_NO_VALUE: no key ends here */
     uint16_t count;
-    uint8_t  byte;
+    uint8_t  byte, low; /* how many kids have a byte below 0x80 */
 } tok_trie_node;
 typedef struct tok_trie {
     const tok_trie_node *nodes;     /* NULL: empty; nodes[0] is the root */

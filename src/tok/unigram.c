@@ -107,7 +107,8 @@ static snug_status find_best(const tok *t, tok_work *w, const tok_piece *p, best
     return SNUG_OK;
 }
 
-static void emit_piece(const tok *t, tok_work *w, const tok_piece *p, size_t from, size_t to)
+/* What stands for unknown characters; a row of them may be a token after all. */
+static void emit_unknown(const tok *t, tok_work *w, const tok_piece *p, size_t from, size_t to)
 {
     const tok_unigram *u = &t->m.uni;
     snug_slice         text = snug_slice_of(p->text + from, to - from);
@@ -146,7 +147,10 @@ static snug_status run(const tok *t, tok_work *w, const tok_piece *p)
         /* neighbouring unknowns are one */
         while (u->has_unk && id == u->unk_id && end < p->len && b[end].id == u->unk_id)
             end = b[end].from;
-        emit_piece(t, w, p, at, end);
+        if (u->has_unk && id == u->unk_id)
+            emit_unknown(t, w, p, at, end);
+        else
+            tok_emit(w, p, id, at, end, SNUG_EMPTY);
         next = b[end].from;
         next_id = b[end].id;
         at = end;

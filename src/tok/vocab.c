@@ -165,6 +165,8 @@ static void add_children(tok_trie_node *nodes, range *ranges, uint32_t at, uint3
         ranges[*count] = (range){low, i, r.depth + 1};
         (*count)++;
         nodes[at].count++;
+        nodes[at].low = (uint8_t)(nodes[at].low + (byte < 0x80));
+        if (byte >= 0x80 && byte < 0xc0) nodes[at].tails |= (uint64_t)1 << (byte & 63);
     }
 }
 
@@ -208,6 +210,11 @@ uint32_t tok_trie_step(const tok_trie *t, uint32_t node, unsigned char byte)
     if (node == 0) return t->root[byte];
     const tok_trie_node *n = &t->nodes[node];
     uint32_t             low = n->kids, high = n->kids + n->count;
+    if (byte >= 0x80 && byte < 0xc0) {
+        uint64_t bit = (uint64_t)1 << (byte & 63);
+        if ((n->tails & bit) == 0) return 0;
+        return low + n->low + (uint32_t)__builtin_popcountll(n->tails & (bit - 1));
+    }
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
         uint8_t  b = t->nodes[mid].byte;
