@@ -147,6 +147,7 @@ static void put_unigram(writer *w)
     snug_jo_kcstr(w->o, "type", "Unigram");
     snug_jo_ku64(w->o, "unk_id", w->fairseq ? 3 : m->unk);
     snug_jo_kbool(w->o, "byte_fallback", m->byte_fallback);
+    snug_jo_kbool(w->o, "single", true);
     snug_jo_key(w->o, "vocab");
     snug_jo_begin_array(w->o);
     if (w->fairseq) {
@@ -219,7 +220,7 @@ static void put_normalizer(writer *w)
 {
     snug_json_out *o = w->o;
     const spm     *m = w->m;
-    bool           words = m->one_word && m->escape;
+    bool           words = m->one_word && m->escape && m->bpe;
     snug_jo_key(o, "normalizer");
     snug_jo_begin_object(o);
     snug_jo_kcstr(o, "type", "Sequence");
@@ -248,7 +249,9 @@ static void put_normalizer(writer *w)
     snug_jo_end_array(o);
     snug_jo_end_object(o);
     if (!words) return;
-    /* No piece goes on after a space: words can be cut first, which is the same and faster. */
+    /* No piece goes on after a space: words can be cut first, which is the same and faster. Not so
+     * for Unigram, where sums over the whole text decide how they round, and so which of two equal
+     * ways is the better one. */
     snug_jo_key(o, "pre_tokenizer");
     snug_jo_begin_object(o);
     snug_jo_kcstr(o, "type", "Metaspace");

@@ -369,6 +369,7 @@ typedef struct tok_unigram {
     double   unk_score;
     uint32_t unk_id;
     bool     has_unk, byte_fallback;
+    bool     single; /* sums in float */
     uint32_t byte_ids[256];
 } tok_unigram;
 

@@ -64,6 +64,7 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     u->unk_id = u->has_unk ? (uint32_t)unk_id : 0;
     u->unk_score = worst - UNK_PENALTY;
     u->byte_fallback = snug_json_bool_or(v, "byte_fallback", false);
+    u->single = snug_json_bool_or(v, "single", false);
     for (unsigned i = 0; i < 256; i++) {
         char name[8];
         (void)snprintf(name, sizeof name, "<0x%02X>", i);
@@ -73,8 +74,10 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     return tok_trie_build(&u->trie, t->arena, t->vocab.keys, t->vocab.ids, t->vocab.count, err);
 }
 
-static void offer(best *b, double score, size_t from, uint32_t id)
+/* "single" is ours (spm.c): sentencepiece sums in float, so that other ties are ties. */
+static void offer(const tok_unigram *u, best *b, double score, size_t from, uint32_t id)
 {
+    if (u->single) score = (double)(float)score;
     if (b->from != NOT_REACHED && !(score > b->score)) return; /* the first found keeps a tie */
     *b = (best){score, (uint32_t)from, id};
 }
@@ -93,14 +96,14 @@ static snug_status find_best(const tok *t, tok_work *w, const tok_piece *p, best
             if (node == 0) break;
             uint32_t id = u->trie.nodes[node].value;
             if (id == TOK_NO_VALUE) continue;
-            offer(&b[end], u->scores[id] + here, at, id);
+            offer(u, &b[end], u->scores[id] + here, at, id);
             single |= end - at == char_len;
         }
         if (!single) {
             if (!u->has_unk) {
                 return snug_fail(w->err, SNUG_EINVAL, "Unigram: unknown characters and no unk_id");
             }
-            offer(&b[at + char_len], u->unk_score + here, at, u->unk_id);
+            offer(u, &b[at + char_len], u->unk_score + here, at, u->unk_id);
         }
         at += char_len;
     }
