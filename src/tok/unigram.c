@@ -21,7 +21,35 @@ typedef struct best {
     uint32_t from, id;
 } best;
 
-static snug_status load_piece(tok *t, snug_json v, uint32_t id, double *worst, snug_err *err)
+/* The reference's JSON reader takes the digits as one whole number and divides: with 17 digits the
+ * last bit may differ from the nearest number, and with it which of two equal ways wins. */
+static double as_reference_reads(double v, snug_buf *text)
+{
+    snug_json_out o = snug_json_out_init(text);
+    uint64_t      digits = 0;
+    int           places = 0, count = 0;
+    bool          after = false;
+    snug_buf_clear(text);
+    snug_jo_f64(&o, fabs(v)); /* the shortest text, as the reference writes it */
+    for (size_t i = 0; i < text->len; i++) {
+        char c = text->ptr[i];
+        if (c == '.') {
+            after = true;
+            continue;
+        }
+        if (c < '0' || c > '9') return v; /* an exponent: no score of a piece */
+        digits = digits * 10 + (uint64_t)(c - '0');
+        count++;
+        places += after;
+    }
+    if (count < 17 || count > 18 || places > 22) return v;
+    double scale = 1;
+    while (places-- > 0) scale *= 10; /* exact up to 10^22 */
+    return copysign((double)digits / scale, v);
+}
+
+static snug_status load_piece(tok *t, snug_json v, uint32_t id, double *worst, snug_buf *text_buf,
+                              snug_err *err)
 {
     snug_slice text;
     double     score;
@@ -31,6 +59,7 @@ static snug_status load_piece(tok *t, snug_json v, uint32_t id, double *worst, s
                          "Unigram: entry %u of the vocabulary is not [text, score]", id);
     }
     tok_vocab_put(&t->vocab, snug_arena_dup(t->arena, text), id);
+    if (!t->m.uni.single) score = as_reference_reads(score, text_buf);
     t->m.uni.scores[id] = score;
     if (score < *worst) *worst = score;
     return SNUG_OK;
@@ -53,8 +82,10 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     if (u->scores == NULL || !tok_vocab_init(&t->vocab, t->arena, n)) {
         return snug_fail(err, SNUG_ENOMEM, "no memory for a vocabulary of %zu", n);
     }
+    SNUG_AUTO(snug_buf) digits = snug_buf_init(64);
+    u->single = snug_json_bool_or(v, "single", false);
     for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it); id++) {
-        snug_status st = load_piece(t, it.value, id, &worst, err);
+        snug_status st = load_piece(t, it.value, id, &worst, &digits, err);
         if (st != SNUG_OK) return st;
     }
     u->has_unk = snug_json_to_u64(unk, &unk_id);
@@ -64,7 +95,6 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     u->unk_id = u->has_unk ? (uint32_t)unk_id : 0;
     u->unk_score = worst - UNK_PENALTY;
     u->byte_fallback = snug_json_bool_or(v, "byte_fallback", false);
-    u->single = snug_json_bool_or(v, "single", false);
     for (unsigned i = 0; i < 256; i++) {
         char name[8];
         (void)snprintf(name, sizeof name, "<0x%02X>", i);
