@@ -35,6 +35,7 @@ typedef struct gguf_row {
 const gguf_row *gguf_row_at(size_t index); /* NULL past the end */
 /* experts: a count above 0 in the file. NULL: not known. */
 const gguf_row *gguf_row_of(snug_slice arch, bool experts);
+const gguf_row *gguf_row_named(const char *model_type);
 const gguf_row *gguf_row_of_class(const model_shape *s); /* NULL: not written yet */
 
 /* One name into the other. False: the row does not know it. `expert`: stands for '@' on the way out

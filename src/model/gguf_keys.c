@@ -202,7 +202,10 @@ snug_status gguf_put_shape(gguf_plan *p, const gguf_row *r, const model_shape *s
     put_experts(&k, &s->decoder);
     put_scales(&k, s);
     if (is(&k, "stablelm")) gguf_put_bool(p, own(&k, "use_parallel_residual"), s->decoder.parallel);
-    if (is(&k, "bert")) gguf_put_bool(p, own(&k, "attention.causal"), false);
+    if (is(&k, "bert")) {
+        gguf_put_bool(p, own(&k, "attention.causal"), false);
+        gguf_put_u32(p, "tokenizer.ggml.token_type_count", s->types);
+    }
     put_t5(&k, s);
 done:
     return st;

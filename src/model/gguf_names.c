@@ -75,6 +75,12 @@ static const gguf_name olmo2[] = {
     {NULL, NULL},
 };
 
+/* The norm before the MLP under its place after attention. */
+static const gguf_name seed_oss[] = {
+    {"blk.#.post_attention_norm", "model.layers.#.post_attention_layernorm"},
+    {NULL, NULL},
+};
+
 static const gguf_name glm4[] = {
     {"blk.#.post_attention_norm", "model.layers.#.post_self_attn_layernorm"},
     {"blk.#.post_ffw_norm", "model.layers.#.post_mlp_layernorm"},
@@ -209,7 +215,7 @@ static const gguf_row rows[] = {
      RMS,
      6},
     {"olmo2", "olmo2", "Olmo2ForCausalLM", 0, {olmo2, common}, RMS, 0},
-    {"seed_oss", "seed_oss", "SeedOssForCausalLM", 0, {common}, RMS, 0},
+    {"seed_oss", "seed_oss", "SeedOssForCausalLM", 0, {seed_oss, common}, RMS, 0},
     {"ernie4_5", "ernie4_5", "Ernie4_5ForCausalLM", 0, {common}, RMS, 0},
     {"hunyuan-dense",
      "hunyuan_v1_dense",
@@ -244,6 +250,13 @@ const gguf_row *gguf_row_of(snug_slice arch, bool with_experts)
         if (other == NULL) other = &rows[i];
     }
     return other;
+}
+
+const gguf_row *gguf_row_named(const char *model_type)
+{
+    for (size_t i = 0; gguf_row_at(i) != NULL; i++)
+        if (strcmp(rows[i].model_type, model_type) == 0) return &rows[i];
+    return NULL;
 }
 
 /* By model type; a class with another head than the row's has weights the file would not hold. */

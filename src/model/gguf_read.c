@@ -70,6 +70,10 @@ snug_status gguf_take(snug_arena *a, codec_gguf *parts, const char **files, size
         return snug_fail(err, SNUG_ECORRUPT, "the file does not say its general.architecture");
     (void)codec_gguf_to_u64(gguf_get_own(out, "expert_count"), &experts);
     out->row = gguf_row_of(out->arch, experts > 0);
+    uint64_t window = 0;
+    (void)codec_gguf_to_u64(gguf_get_own(out, "attention.sliding_window"), &window);
+    if (window > 0 && experts == 0 && snug_eq_str(out->arch, "llama"))
+        out->row = gguf_row_named("mistral");
     if (out->row != NULL && ((out->row->flags & GGUF_EXPERTS) != 0) == (experts > 0))
         return SNUG_OK;
     return snug_fail(err, SNUG_EUNSUPPORTED,

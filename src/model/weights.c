@@ -406,6 +406,18 @@ snug_status bind_norm_weight(const binder *b, nn_norm *out, nn_norm_kind kind, s
 
 bool bind_has(const binder *b, const char *name) { return lookup(b, name, "") != NULL; }
 
+snug_status bind_made(const binder *b, tensor_dtype dtype, unsigned rank, const size_t *shape,
+                      const void *bytes, tensor *out)
+{
+    snug_status st = tensor_new_from(b->m->dev, dtype, rank, shape, bytes, false, out, b->err);
+    if (st != SNUG_OK) return st;
+    own(b, out);
+    b->m->weight_bytes += tensor_size(out);
+    return SNUG_OK;
+}
+
+const weight *bind_find(const binder *b, const char *name) { return lookup(b, name, ""); }
+
 bool bind_is_turned(const binder *b) { return b->w->turned; }
 
 snug_status bind_copy(const binder *b, const tensor *view, tensor_dtype dtype, tensor *out)

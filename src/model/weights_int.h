@@ -30,6 +30,11 @@ snug_status weight_map_sort(weight_map *w, snug_err *err) SNUG_MUST_USE;
  * whole ones. False: a type that is no number of ours. */
 bool weight_to_f32(const weight *w, uint64_t first, uint64_t n, float *out);
 
+const weight *bind_find(const binder *b, const char *name); /* by its full name; NULL: none */
+/* Bytes that were made while loading: copied. */
+snug_status bind_made(const binder *b, tensor_dtype dtype, unsigned rank, const size_t *shape,
+                      const void *bytes, tensor *out) SNUG_MUST_USE;
+
 /* The scales of a weight of 8-bit floats, as a grid over its last two dimensions. */
 typedef struct weight_scales {
     const weight *w;          /* NULL: one, for all */
