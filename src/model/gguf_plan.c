@@ -199,6 +199,11 @@ snug_status gguf_plan_folder(gguf_plan *p, const char *dir, snug_err *err)
     SNUG_TRY(gguf_put_shape(p, r, s, err));
     for (size_t i = 0; i < p->map->count; i++)
         SNUG_TRY(add_weight(p, r, s, &p->map->items[i], err));
+    if (s->head == MODEL_HEAD_SEQ2SEQ && s->scale_logits == (out_named(p, "output.weight") != NULL))
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "GGUF files of the architecture %s cannot say: logits %s",
+                  r->arch,
+                  s->scale_logits ? "scaled, from a matrix of their own"
+                                  : "not scaled, from the embeddings");
     for (size_t i = 0; i < p->count; i++) SNUG_TRY(measure(&p->outs[i], r, s, err));
     qsort(p->outs, p->count, sizeof *p->outs, by_place);
     p->state.layers = s->layers;

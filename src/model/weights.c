@@ -238,7 +238,7 @@ snug_status weight_find_scales(const weight_map *map, const weight *w, snug_json
     if (count == 1) return SNUG_OK;
     out->rows = 1;
     if (count == all) out->rows = n;
-    if (count == all || count == all * n) return SNUG_OK;
+    if (count == all || (count == all * n && (s->rank == 1 || dim_or(s, 0) == 1))) return SNUG_OK;
     out->rows = high, out->cols = wide;
     if (count == all * grid) return SNUG_OK;
     return snug_fail(err, SNUG_ECORRUPT, "%.*s holds %llu scales, which do not fit its weight",

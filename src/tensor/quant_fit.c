@@ -89,13 +89,15 @@ typedef struct line_fit {
 
 enum { LANES = 8 };
 
-/* What an element's error counts: large weights move results more. */
+/* What an element's error counts where a step is a good part of the value: large weights move
+ * results more. */
 static void weigh(const quant_kind *k, const float *x, size_t n, float *w)
 {
     float sum = 0.0f;
     for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
     float usual = sqrtf(sum / (float)n);
-    for (size_t i = 0; i < n; i++) w[i] = k->has_min && k->bits > 2 ? usual + fabsf(x[i]) : 1.0f;
+    for (size_t i = 0; i < n; i++)
+        w[i] = k->has_min && k->bits > 2 ? 2.0f * usual + fabsf(x[i]) : 1.0f;
 }
 
 /* Sums for the normal equations; eight lanes so that the compiler may use vectors. */
