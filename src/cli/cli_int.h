@@ -47,9 +47,19 @@ void cli_help_man(FILE *f);
 /* ---- stop.c: Ctrl-C sets a flag; the second one ends the process ---- */
 const atomic_bool *cli_watch_interrupt(void);
 
+/* ---- cmd_tokenize.c: a flag that names a tokenizer file, a folder, or a repository ---- */
+#ifdef SNUG_HAVE_HUB
+#define CLI_TOKENIZER_GROUPS CLI_REMOTE
+#else
+#define CLI_TOKENIZER_GROUPS 0
+#endif
+snug_status cli_find_tokenizer(cli *c, const cli_args *a, const char *flag, const char **path,
+                               snug_err *err) SNUG_MUST_USE;
+
 /* ---- commands ---- */
 #define CLI_COMMANDS_CORE(X)                                                                       \
-    X(run) X(forward) X(quantize) X(tokenize) X(template) X(scan) X(convert) X(version) X(help)
+    X(run) X(forward) X(quantize) X(tokenize_train) X(tokenize) X(template)    \
+        X(scan) X(convert) X(version) X(help)
 #define CLI_COMMANDS_HUB(X)                                                                        \
     X(serve)                                                                                       \
     X(config)                                                                                      \

@@ -68,6 +68,8 @@ snug_status gguf_config(const gguf_src *g, snug_json *out, snug_err *err) SNUG_M
 void        gguf_adjust(const gguf_src *g, model_shape *s);
 snug_status gguf_weights(const gguf_src *g, weight_map **out, snug_err *err) SNUG_MUST_USE;
 
+/* The part of a split model that holds the metadata; other paths come back as they are. */
+const char *gguf_first_part(snug_arena *a, const char *path);
 /* The GGUF file of a folder that has no other weights; NULL: there is none. */
 const char *gguf_in_folder(snug_arena *a, const char *dir);
 

@@ -642,6 +642,17 @@ done:
 
 /* ---- in a folder ---- */
 
+const char *gguf_first_part(snug_arena *a, const char *path)
+{
+    snug_slice all = snug_str(path), prefix;
+    unsigned   number, count;
+    size_t     slash = snug_rindex(all, '/'), from = slash == SIZE_MAX ? 0 : slash + 1;
+    if (!codec_gguf_split_name(snug_sub(all, from, all.len), &prefix, &number, &count)) return path;
+    return snug_arena_printf(a, "%.*s%.*s-00001-of-%05u.gguf", (int)from, path, SNUG_SLICE(prefix),
+                             count)
+        .ptr;
+}
+
 static bool holds_nocase(snug_slice s, const char *what)
 {
     size_t n = strlen(what);

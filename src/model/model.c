@@ -53,7 +53,7 @@ done:
 const char *model_find_gguf(snug_arena *a, const char *path)
 {
     snug_slice s = snug_str(path);
-    if (snug_ends_with(s, ".gguf")) return path;
+    if (snug_ends_with(s, ".gguf")) return gguf_first_part(a, path);
     if (access(snug_arena_printf(a, "%s/model.safetensors", path).ptr, F_OK) == 0 ||
         access(snug_arena_printf(a, "%s/model.safetensors.index.json", path).ptr, F_OK) == 0)
         return NULL;

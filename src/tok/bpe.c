@@ -207,10 +207,10 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     b->fuse_unk = snug_json_bool_or(v, "fuse_unk", false);
     b->byte_fallback = snug_json_bool_or(v, "byte_fallback", false);
     b->ignore_merges = snug_json_bool_or(v, "ignore_merges", false);
-    if (snug_json_to_f64(snug_json_get(v, "dropout"), &dropout) && dropout != 0) {
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
-                  "BPE: dropout makes encoding random and is not known to this build");
-    }
+    if (snug_json_to_f64(snug_json_get(v, "dropout"), &dropout) && !(dropout >= 0 && dropout <= 1))
+        SNUG_FAIL(err, SNUG_EINVAL, "BPE: dropout must lie between 0 and 1");
+    b->dropout = dropout;
+    t->random = dropout > 0;
     if (snug_json_is(ranks, SNUG_JSON_ARRAY))
         SNUG_TRY(load_ranks(t, ranks, err));
     else
@@ -343,29 +343,37 @@ static void push_pair(const tok_bpe *b, heap *h, const symbol *s, int32_t left)
     if (m != NULL) heap_push(h, (candidate){m->rank, (uint32_t)left, m->id});
 }
 
-static void merge_all(const tok_bpe *b, symbol *s, size_t n, candidate *room)
+static void link_all(symbol *s, size_t n)
 {
-    heap h = {room, 0};
     for (size_t i = 0; i < n; i++) {
         s[i].prev = (int32_t)i - 1;
         s[i].next = i + 1 < n ? (int32_t)i + 1 : -1;
     }
+}
+
+/* Joins the pair of a candidate if it is still there. */
+static void join(const tok_bpe *b, heap *h, symbol *s, candidate c)
+{
+    symbol *left = &s[c.pos];
+    if (left->len == 0 || left->next < 0) return;
+    symbol          *right = &s[left->next];
+    const tok_merge *m = find_merge(b, left->id, right->id);
+    if (m == NULL || m->id != c.id) return; /* its pair is gone */
+    left->id = c.id;
+    left->len += right->len;
+    left->next = right->next;
+    right->len = 0;
+    if (right->next >= 0) s[right->next].prev = (int32_t)c.pos;
+    push_pair(b, h, s, left->prev);
+    push_pair(b, h, s, (int32_t)c.pos);
+}
+
+static void merge_all(const tok_bpe *b, symbol *s, size_t n, candidate *room)
+{
+    heap h = {room, 0};
+    link_all(s, n);
     for (size_t i = 0; i + 1 < n; i++) push_pair(b, &h, s, (int32_t)i);
-    while (h.count > 0) {
-        candidate c = heap_pop(&h);
-        symbol   *left = &s[c.pos];
-        if (left->len == 0 || left->next < 0) continue;
-        symbol          *right = &s[left->next];
-        const tok_merge *m = find_merge(b, left->id, right->id);
-        if (m == NULL || m->id != c.id) continue; /* its pair is gone */
-        left->id = c.id;
-        left->len += right->len;
-        left->next = right->next;
-        right->len = 0;
-        if (right->next >= 0) s[right->next].prev = (int32_t)c.pos;
-        push_pair(b, &h, s, left->prev);
-        push_pair(b, &h, s, (int32_t)c.pos);
-    }
+    while (h.count > 0) join(b, &h, s, heap_pop(&h));
 }
 
 /* The same for a few symbols, where looking at every pair each time is cheaper than a heap. Pairs
@@ -409,11 +417,44 @@ static void merge_few(const tok_bpe *b, symbol *s, size_t n)
     }
 }
 
+/* A number in [0, 1), by xorshift: speed matters here, secrecy does not. */
+static double draw(tok_work *wk)
+{
+    uint64_t x = wk->random;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    wk->random = x;
+    return (double)(x >> 11) / 9007199254740992.0;
+}
+
+/* BPE dropout (Provilkov et al. 2020), as the reference draws: a pair that comes up is passed over
+ * with the given probability; all that were come back with the next one that is not. They wait at
+ * the other end of the room, which holds every pair there can ever be. */
+static void merge_some(const tok_bpe *b, tok_work *wk, symbol *s, size_t n, candidate *room)
+{
+    heap   h = {room, 0};
+    size_t most = 3 * n, waiting = 0;
+    link_all(s, n);
+    for (size_t i = 0; i + 1 < n; i++) push_pair(b, &h, s, (int32_t)i);
+    while (h.count > 0) {
+        candidate c = heap_pop(&h);
+        if (draw(wk) < b->dropout) {
+            room[most - ++waiting] = c;
+            continue;
+        }
+        for (; waiting > 0; waiting--) heap_push(&h, room[most - waiting]);
+        join(b, &h, s, c);
+    }
+}
+
 static void merge_and_emit(const tok_bpe *b, tok_work *wk, const tok_piece *p, symbol *s, size_t n,
                            candidate *room)
 {
     size_t at = 0;
-    if (n <= FEW)
+    if (b->dropout > 0)
+        merge_some(b, wk, s, n, room);
+    else if (n <= FEW)
         merge_few(b, s, n);
     else
         merge_all(b, s, n, room);
@@ -453,11 +494,11 @@ static snug_status run_raw(const tok *t, tok_work *wk, const tok_piece *p)
     const tok_bpe *b = &t->m.bpe;
     symbol         few[FEW], *s = few;
     uint32_t       id;
-    if (b->ignore_merges && !wk->within && find_mapped(t, wk, p, &id)) {
+    if (b->ignore_merges && b->dropout == 0 && !wk->within && find_mapped(t, wk, p, &id)) {
         tok_emit(wk, p, id, 0, p->len, SNUG_EMPTY);
         return SNUG_OK;
     }
-    if (p->len > TOK_WORD_BYTES && !wk->within) {
+    if (p->len > TOK_WORD_BYTES && !wk->within && b->dropout == 0) {
         size_t end = tok_seam_next(b->seams, p->text, p->len, 0);
         if (end < p->len) {
             wk->within = true;
@@ -466,7 +507,7 @@ static snug_status run_raw(const tok *t, tok_work *wk, const tok_piece *p)
             return st;
         }
     }
-    if (p->len > FEW)
+    if (p->len > FEW || b->dropout > 0)
         s = tok_scratch_need(&wk->model[0],
                              (size_t)p->len * (sizeof(symbol) + 3 * sizeof(candidate)));
     for (uint32_t i = 0; i < p->len; i++)
@@ -481,7 +522,7 @@ static snug_status run(const tok *t, tok_work *wk, const tok_piece *p)
     snug_slice     text = snug_slice_of(p->text, p->len);
     uint32_t       id;
     if (t->raw) return run_raw(t, wk, p);
-    if (b->ignore_merges && tok_vocab_get(&t->vocab, text, &id)) {
+    if (b->ignore_merges && b->dropout == 0 && tok_vocab_get(&t->vocab, text, &id)) {
         tok_emit(wk, p, id, 0, p->len, SNUG_EMPTY);
         return SNUG_OK;
     }

@@ -156,27 +156,29 @@ typedef struct tok_word {
 /* Everything one call of tok_encode needs. What it allocated goes back to the tokenizer's pool for
  * the next call, so a call allocates nothing once a few were made. */
 typedef struct tok_work {
-    const tok       *t;
-    snug_arena      *arena;
-    snug_slice       original;
-    unsigned         flags;
-    snug_err        *err;
-    tok_pieces       pieces, next;
-    tok_builder      build[2];
-    unsigned         flip;
-    tok_match       *matches;
-    size_t           match_count, match_cap;
-    tok_token       *tokens;
-    size_t           token_count, token_cap;
-    void            *match_data;  /* regex.c */
-    uint64_t         deadline_ns; /* of the patterns; 0: not set yet */
-    tok_changes      changes;
-    tok_scratch      model[2];
-    tok_word        *words;   /* TOK_WORDS of them, by hash; NULL: not wanted yet */
-    size_t           told;    /* tokens emitted for the piece at hand; SIZE_MAX: not to be kept */
-    tok_word         telling; /* what they are */
-    bool             within;  /* a longer piece is being cut at seams */
-    struct tok_work *shell;   /* where the pool keeps this */
+    const tok            *t;
+    snug_arena           *arena;
+    snug_slice            original;
+    unsigned              flags;
+    snug_err             *err;
+    tok_pieces            pieces, next;
+    tok_builder           build[2];
+    unsigned              flip;
+    tok_match            *matches;
+    size_t                match_count, match_cap;
+    tok_token            *tokens;
+    size_t                token_count, token_cap;
+    void                 *match_data;  /* regex.c */
+    uint64_t              deadline_ns; /* of the patterns; 0: not set yet */
+    tok_changes           changes;
+    tok_scratch           model[2];
+    tok_word             *words; /* TOK_WORDS of them, by hash; NULL: not wanted yet */
+    size_t                told; /* tokens emitted for the piece at hand; SIZE_MAX: not to be kept */
+    tok_word              telling; /* what they are */
+    bool                  within;  /* a longer piece is being cut at seams */
+    struct tok_work      *shell;   /* where the pool keeps this */
+    uint64_t              random;  /* of a model with dropout */
+    const tok_truncation *early;   /* NULL: every piece becomes tokens */
 } tok_work;
 
 /* ---- pool.c: between two calls ---- */
@@ -338,6 +340,7 @@ typedef struct tok_bpe {
     uint64_t  *slots; /* open addressing by pair: part of the hash << 32 | index + 1; 0: free */
     size_t     merge_count, mask;
     uint64_t   seed;
+    double     dropout;
     snug_slice unk, prefix, suffix;
     bool       has_unk, unk_known, fuse_unk, byte_fallback, ignore_merges;
     uint64_t  *seams;   /* seam.c; NULL: not raw */
@@ -367,8 +370,9 @@ typedef struct tok_unigram {
 struct tok {
     snug_arena           *arena;
     tok_pool             *pool;
-    bool                  raw;   /* pieces reach the model as bytes, not as visible characters */
-    tok_vocab             vocab; /* of the model */
+    bool                  random; /* the model gives other tokens each time */
+    bool                  raw;    /* pieces reach the model as bytes, not as visible characters */
+    tok_vocab             vocab;  /* of the model */
     const tok_model_type *model;
     union {
         tok_bpe       bpe;
@@ -397,6 +401,8 @@ snug_slice tok_type_of(snug_json v);
 /* An optional string member: *set says whether it is there and not null. */
 snug_status tok_opt_str(snug_arena *a, snug_json v, const char *key, snug_slice *out, bool *set,
                         snug_err *err) SNUG_MUST_USE;
+/* Leaves one text in w->pieces, as the model is to see it. */
+snug_status tok_cut_text(tok_work *w, snug_slice text) SNUG_MUST_USE;
 /* Encodes one text into w->tokens (appended). */
 snug_status tok_encode_text(tok_work *w, snug_slice text) SNUG_MUST_USE;
 

@@ -37,7 +37,7 @@ static void unknown_parts_are_named(void **state)
     refused("{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{}]}," MODEL
             "}",
             SNUG_EUNSUPPORTED, "normalizer \"\"");
-    refused(BPE(",\"merges\":[],\"dropout\":0.1"), SNUG_EUNSUPPORTED, "dropout");
+    refused(BPE(",\"merges\":[],\"dropout\":1.1"), SNUG_EINVAL, "dropout");
     refused("{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a\"},\"behavior\":"
             "\"Isolated\"}," MODEL "}",
             SNUG_EUNSUPPORTED, "pattern \"(a\" is not understood");
