@@ -534,7 +534,7 @@ static snug_status read_files(maker *m)
 {
     snug_status st = SNUG_OK;
     snug_slice  text, path = snug_arena_printf(m->a, "%s/tokenizer.json", m->dir);
-    SNUG_TRY(snug_read_file(m->a, path.ptr, INFER_TOKENIZER_BYTES_MAX, &text, m->err));
+    SNUG_TRY(snug_read_file(m->a, path.ptr, TOK_JSON_MAX, &text, m->err));
     SNUG_TRY(snug_json_parse(m->a, text, &(snug_json_opts){.flags = SNUG_JSON_BORROW}, &m->file,
                              m->err));
     SNUG_TRY(infer_read_json(m->a, m->dir, "tokenizer_config.json", &m->conf, m->err));

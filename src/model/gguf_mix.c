@@ -165,7 +165,7 @@ static tensor_dtype pick(gguf_mix_state *s, const char *name, unsigned rank, siz
     if (strcmp(name, "output.weight") == 0 ||
         (!s->has_output && strcmp(name, "token_embd.weight") == 0)) {
         if (width % 256 != 0) return TENSOR_Q8_0;
-        return t == TENSOR_Q8_0 ? t : TENSOR_Q6_K;
+        return t == TENSOR_Q8_0 || t == TENSOR_MXFP4 ? TENSOR_Q8_0 : TENSOR_Q6_K;
     }
     if (s->mix->file_type == MXFP4_MOE) return rank > 2 ? TENSOR_MXFP4 : TENSOR_Q8_0;
     if (in(name, "attn_v.weight")) return pick_values(s, t);
