@@ -25,8 +25,8 @@ MIXES = ["Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5
 PLAIN = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
 
 
-def snug(*args):
-    r = subprocess.run([SNUG, *map(str, args)], capture_output=True, text=True, timeout=300)
+def snug(*args, stdin=None):
+    r = subprocess.run([SNUG, *map(str, args)], input=stdin, capture_output=True, text=True, timeout=300)
     assert r.returncode == 0, r.stderr
     return r.stdout
 
@@ -145,7 +145,7 @@ def test_perplexity(kind, work, plays, text_ids):
 def test_text(work, plays):
     """The same ids for a text, and the same text after it."""
     prompt, n = "ROMEO:\nWhat light through yonder window breaks?\n", 48
-    wanted = json.loads(snug("tokenize", "--tokenizer", PLAYS, prompt, "--json").splitlines()[0])["ids"]
+    wanted = json.loads(snug("tokenize", "--tokenizer", PLAYS, stdin=json.dumps({"text": prompt}) + "\n"))["ids"]
     ours = json.loads(snug("run", plays, prompt, "--json", "--param", f"max_new_tokens={n}"))
     with llamacpp.Model(plays) as m:
         ids = m.tokenize(prompt)
