@@ -58,8 +58,8 @@ snug_status cli_find_tokenizer(cli *c, const cli_args *a, const char *flag, cons
 
 /* ---- commands ---- */
 #define CLI_COMMANDS_CORE(X)                                                                       \
-    X(run)                                                                                         \
-    X(forward) X(tokenize_train) X(tokenize) X(template) X(scan) X(convert) X(version) X(help)
+    X(run) X(forward) X(quantize) X(tokenize_train) X(tokenize) X(template)    \
+        X(scan) X(convert) X(version) X(help)
 #define CLI_COMMANDS_HUB(X)                                                                        \
     X(serve)                                                                                       \
     X(config)                                                                                      \

@@ -36,7 +36,10 @@ snug_status infer_open(const char *dir, infer_ctx **out, snug_err *err)
     SNUG_TRY(infer_read_json(c->arena, dir, "generation_config.json", &c->generation, err));
     SNUG_TRY(infer_read_json(c->arena, dir, "tokenizer_config.json", &c->tok_config, err));
     SNUG_TRY(infer_read_json(c->arena, dir, "special_tokens_map.json", &c->special_map, err));
-    SNUG_TRY(tok_open(dir, &c->tok, err));
+    /* A GGUF file brings its own; of a folder that has both, tokenizer.json says more. */
+    const char *gguf = model_find_gguf(c->arena, dir);
+    bool        own = access(snug_arena_printf(c->arena, "%s/tokenizer.json", dir).ptr, F_OK) == 0;
+    SNUG_TRY(tok_open(gguf != NULL && !own ? gguf : dir, &c->tok, err));
     *out = c;
     c = NULL; /* moved to the caller */
 done:
