@@ -181,6 +181,8 @@ static snug_status refuse_unknown_rope(snug_json rope, snug_err *err)
                                         "max_position_embeddings",
                                         "short_factor",
                                         "long_factor",
+                                        "mrope_section",     /* a text has one stream of */
+                                        "mrope_interleaved", /* positions: nothing changes */
                                         "llama_4_scaling_beta"};
     for (snug_json_iter it = snug_json_iter_of(rope); snug_json_next(&it);) {
         bool found = false;

@@ -93,8 +93,11 @@ static snug_status bind_each(const binder *b, const char *block, const model_dec
     for (size_t i = 0; i < d->experts; i++) {
         char    part[96], name[160];
         nn_mlp *x = &m->experts[i];
-        (void)snprintf(part, sizeof part, "%s.%zu.%s", d->list, i, d->expert_gate);
-        SNUG_TRY(bind_linear(b, &x->gate, e, d->expert_inner, false, path_of(name, block, part)));
+        if (d->expert_gate != NULL) {
+            (void)snprintf(part, sizeof part, "%s.%zu.%s", d->list, i, d->expert_gate);
+            SNUG_TRY(
+                bind_linear(b, &x->gate, e, d->expert_inner, false, path_of(name, block, part)));
+        }
         (void)snprintf(part, sizeof part, "%s.%zu.%s", d->list, i, d->expert_up);
         SNUG_TRY(bind_linear(b, &x->up, e, d->expert_inner, false, path_of(name, block, part)));
         (void)snprintf(part, sizeof part, "%s.%zu.%s", d->list, i, d->expert_down);
@@ -109,11 +112,20 @@ static snug_status bind_shared(const binder *b, const char *block, const model_s
     snug_status          st = SNUG_OK;
     const model_decoder *d = &s->decoder;
     char                 part[96], name[160];
-    if (d->shared == NULL || d->shared_inner == 0) return SNUG_OK;
     m->shared.act = s->act;
-    (void)snprintf(part, sizeof part, "%s.gate_proj", d->shared);
-    SNUG_TRY(bind_linear(b, &m->shared.gate, s->hidden, d->shared_inner, false,
-                         path_of(name, block, part)));
+    if (d->shared_gate_up != NULL) { /* beside the block, in one piece */
+        nn_linear fused;
+        SNUG_TRY(bind_linear(b, &fused, s->hidden, 2 * d->shared_inner, false, d->shared_gate_up));
+        m->shared.gate = bind_rows(&fused, 0, d->shared_inner);
+        m->shared.up = bind_rows(&fused, d->shared_inner, d->shared_inner);
+        return bind_linear(b, &m->shared.down, d->shared_inner, s->hidden, false, d->shared_down);
+    }
+    if (d->shared == NULL || d->shared_inner == 0) return SNUG_OK;
+    if (d->expert_gate != NULL) {
+        (void)snprintf(part, sizeof part, "%s.gate_proj", d->shared);
+        SNUG_TRY(bind_linear(b, &m->shared.gate, s->hidden, d->shared_inner, false,
+                             path_of(name, block, part)));
+    }
     (void)snprintf(part, sizeof part, "%s.up_proj", d->shared);
     SNUG_TRY(bind_linear(b, &m->shared.up, s->hidden, d->shared_inner, false,
                          path_of(name, block, part)));

@@ -59,6 +59,7 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
     const model_shape *s = &m->shape;
     if (s->head != MODEL_HEAD_CAUSAL_LM && s->head != MODEL_HEAD_SEQ2SEQ)
         return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not generate", s->class_name);
+    nn_keep   *each = NULL;
     nn_kv_conf conf = {.layers = s->head == MODEL_HEAD_SEQ2SEQ ? s->decoder_layers : s->layers,
                        .batch = batch,
                        .heads = s->head == MODEL_HEAD_SEQ2SEQ ? s->decoder_heads : s->kv_heads,
@@ -66,7 +67,14 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
                        .v_width = s->value_dim == 0 ? s->head_dim : s->value_dim,
                        .positions_max = positions_max,
                        .dtype = TENSOR_F32};
-    return nn_kv_new(m->dev, &conf, out, err);
+    if (s->arch->keeps != NULL) {
+        each = snug_zalloc(conf.layers * sizeof *each); /* <= MODEL_LAYERS_MAX */
+        s->arch->keeps(m, each);
+        conf.each = each;
+    }
+    snug_status st = nn_kv_new(m->dev, &conf, out, err);
+    free(each);
+    return st;
 }
 
 static snug_status check_positions(const model_shape *s, const model_batch *in, size_t held,

@@ -44,6 +44,21 @@ typedef enum model_head {
     MODEL_HEAD_SEQ2SEQ    /* logits for the next token of a second text */
 } model_head;
 
+/* What a model's recurrent layers are made of. */
+typedef struct model_mixer {
+    nn_mix_kind kind;
+    const char *path;                      /* of their weights inside a layer */
+    size_t      heads, width, n, groups, rank, taps;
+    bool        bias, out_bias, conv_bias; /* of the projections; of the convolution */
+    bool        norms, norms_weightless;   /* mamba: of dt, B and C */
+    bool        normed, norm_first;        /* mamba 2 */
+    bool        packed;                    /* delta: rows by key head */
+    size_t      norm_groups;
+    float       norms_eps, dt_low, dt_high;
+    float       scale[5]; /* mamba 2: of gate, x, B, C and dt; 0: one */
+    tensor_act  act;
+} model_mixer;
+
 /* What tells decoders apart. Names are those of weights inside a layer; NULL: there is none. */
 typedef struct model_decoder {
     const char  *before_attention, *after_attention, *before_mlp, *after_mlp; /* norms */
@@ -74,6 +89,14 @@ typedef struct model_decoder {
     size_t      experts, experts_used, expert_inner, shared_inner, groups, groups_used;
     nn_route    route;
     float       route_scale, jitter, limit;
+
+    /* Layers without attention, with a recurrent mixer, without an MLP. */
+    uint64_t    unattended[MODEL_LAYERS_MAX / 64], mixing[MODEL_LAYERS_MAX / 64],
+        bare[MODEL_LAYERS_MAX / 64];
+    model_mixer mixer;
+    bool        attention_gated; /* queries come with a gate per head, which scales what is seen */
+    const char *embed, *attention, *shared_gate_up, *shared_down;
+    float       mixer_in, mixer_out, attention_in, attention_out, gate_scale, mlp_out; /* 0: one */
 
     size_t latent_q, latent_kv, nope_dim, rope_dim, v_dim; /* latent attention; latent_kv 0: none */
 } model_decoder;
@@ -159,6 +182,8 @@ struct model_arch {
     snug_status (*parse)(snug_json config, model_shape *out, snug_err *err);
     snug_status (*bind)(model *m, const weight_map *w, snug_err *err);
     snug_status (*forward)(model *m, const model_batch *in, model_out *out, snug_err *err);
+    /* What each layer keeps of a sequence; NULL: all keep keys and values alike. */
+    void (*keeps)(const model *m, nn_keep *each);
     /* Encoder-decoders: what the decoder reads of a text; NULL for the others. */
     snug_status (*encode)(model *m, const model_batch *in, model_memory *out, snug_err *err);
 };

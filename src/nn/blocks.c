@@ -55,6 +55,8 @@ snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor
     SNUG_TRY(nn_linear_run(c, &m->up, x, &up, err)); /* [B, T, inner] */
     if (tensor_present(&m->gate.w)) {
         SNUG_TRY(nn_linear_run(c, &m->gate, x, &gate, err));
+        if (m->gate_scale != 0.0f)
+            SNUG_TRY(tensor_scale(c->dev, &gate, m->gate_scale, 0.0f, &gate, err));
         if (m->limit != 0.0f) {
             SNUG_TRY(tensor_clamp(c->dev, &gate, -INFINITY, m->limit, &gate, err));
             SNUG_TRY(tensor_clamp(c->dev, &up, -m->limit, m->limit, &up, err));

@@ -40,7 +40,8 @@ snug_status nn_norm_run(const nn_ctx *c, const nn_norm *n, const tensor *x, cons
 typedef struct nn_mlp {
     nn_linear  gate, up, down; /* gate.w absent: plain */
     tensor_act act;
-    float      limit; /* 0: none */
+    float      limit;      /* 0: none */
+    float      gate_scale; /* 0: one; times the gate before act */
 } nn_mlp;
 snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor *out,
                        snug_err *err) SNUG_MUST_USE;
@@ -97,8 +98,17 @@ snug_status nn_rope_turn(const nn_ctx *c, const nn_rope *r, const int32_t *posit
 enum { NN_KV_PAGE = 64 };
 
 typedef struct nn_kv nn_kv;
+
+/* What one layer keeps of a sequence: keys and values, and what recurrent layers carry. */
+typedef struct nn_keep {
+    size_t heads, k_width, v_width;             /* heads 0: no keys and values */
+    size_t taps, channels;                      /* a convolution: the last taps - 1 rows */
+    size_t state_heads, state_rows, state_cols; /* state_heads 0: no state */
+} nn_keep;
+
 typedef struct nn_kv_conf {
-    size_t       layers, batch, heads, k_width, v_width;
+    size_t         layers, batch, heads, k_width, v_width;
+    const nn_keep *each; /* [layers], copied; NULL: all keep heads * (k_width + v_width) alike */
     size_t       positions_max; /* SNUG_ELIMIT beyond */
     tensor_dtype dtype;         /* TENSOR_F32 today: what attention reads */
 } nn_kv_conf;
@@ -111,8 +121,15 @@ size_t      nn_kv_batch(const nn_kv *kv);
  * The new positions count once nn_kv_advance is called, after the last layer. */
 snug_status nn_kv_append(nn_kv *kv, size_t layer, const tensor *k, const tensor *v, tensor *keys,
                          tensor *values, snug_err *err) SNUG_MUST_USE;
+/* What a recurrent layer carries, to be replaced in place by a step of `times` positions: *before
+ * [B, taps - 1, channels] and *state [B, heads, rows, cols], absent where it keeps none. All zero
+ * before the first position. SNUG_EINVAL when the layer's state is not that of nn_kv_count. */
+snug_status nn_kv_state(nn_kv *kv, size_t layer, size_t times, tensor *before, tensor *state,
+                        snug_err *err) SNUG_MUST_USE;
 void        nn_kv_advance(nn_kv *kv, size_t times);
-void        nn_kv_rewind(nn_kv *kv, size_t count); /* forgets all positions past count */
+/* Forgets all positions past count. Recurrent layers can only forget all: with them, a step after a
+ * rewind to anything but 0 fails. */
+void        nn_kv_rewind(nn_kv *kv, size_t count);
 /* Row b becomes what row from[b] was: beams that survive. */
 snug_status nn_kv_reorder(nn_kv *kv, const size_t *from, snug_err *err) SNUG_MUST_USE;
 
@@ -137,12 +154,18 @@ typedef struct nn_attention {
     tensor       sinks;                /* [H], absent: none */
 } nn_attention;
 
+/* Which tokens of a step count, for layers that read all of them. */
+typedef struct nn_seen {
+    tensor rows, weights; /* [B * T] I32: 0, 1, ..; F32: 1 or 0; absent: all count */
+} nn_seen;
+
 /* What one step gives to every layer of a kind. */
 typedef struct nn_step {
     const nn_turn *turn;   /* NULL: positions are not rotary */
     const nn_turn *q_turn; /* NULL: as turn; else that of the queries alone */
     const tensor  *mask;   /* [B, S+T] I32; NULL: all are seen */
     const tensor  *bias;   /* [B, H, T, S+T] F32; NULL: none */
+    const nn_seen *seen;   /* for nn_mixer_run; NULL: all count */
     nn_kv         *kv;     /* NULL: this step is all there is */
     size_t         layer;  /* of kv */
 } nn_step;
@@ -156,6 +179,37 @@ snug_status nn_attention_mix(const nn_ctx *c, const nn_attention *a, const tenso
                              snug_err *err) SNUG_MUST_USE;
 /* x projected to [B, T, heads, width]. */
 snug_status nn_heads_run(const nn_ctx *c, const nn_linear *l, const tensor *x, size_t heads,
+                         tensor *out, snug_err *err) SNUG_MUST_USE;
+
+/* ---- layers with a state in place of keys and values ---- */
+
+typedef enum nn_mix_kind {
+    NN_MIX_CONV,   /* a gated short convolution (LFM2) */
+    NN_MIX_MAMBA,  /* selective scan, a head per channel */
+    NN_MIX_MAMBA2, /* selective scan, heads of several channels */
+    NN_MIX_DELTA   /* gated delta rule */
+} nn_mix_kind;
+
+typedef struct nn_conv { tensor w, b; } nn_conv; /* w [channels, taps], b [channels] or absent */
+
+typedef struct nn_mixer {
+    nn_mix_kind kind;
+    nn_linear   in, out;
+    nn_linear   choose, steps; /* mamba: dt, B, C of x; dt of its narrow form. delta: b, a */
+    nn_linear   gate, ba;      /* delta: z; b and a by key head, when `in` has all else so */
+    nn_conv     conv;
+    tensor      rate, dt_bias, skip; /* F32: < 0, [H, N], [H, 1], delta [H]; [H]; [H * width] */
+    tensor      in_scale;            /* mamba 2: times what `in` gives; absent: one */
+    nn_norm     norm, dt_norm, b_norm, c_norm; /* may be none */
+    size_t      norm_groups;
+    bool        norm_first; /* before the gate */
+    size_t      heads, width, n, groups, rank; /* H, P or V, N or K, of B and C or of keys, of dt */
+    tensor_act  act;
+    float       dt_low, dt_high;
+} nn_mixer;
+nn_keep nn_mixer_keeps(const nn_mixer *m);
+/* h [B, T, E] -> *out [B, T, E], with the state of step->kv, which it replaces. */
+snug_status nn_mixer_run(const nn_ctx *c, const nn_mixer *m, const tensor *h, const nn_step *step,
                          tensor *out, snug_err *err) SNUG_MUST_USE;
 
 /* ---- biases of position ---- */

@@ -50,7 +50,7 @@ snug_status tensor_quantize(tensor_dtype t, const float *x, size_t n, void *out,
 
 /* ---- devices and their memory ---- */
 
-enum { TENSOR_ABI = 2, TENSOR_RANK_MAX = 8, TENSOR_OP_IN_MAX = 6 };
+enum { TENSOR_ABI = 3, TENSOR_RANK_MAX = 8, TENSOR_OP_IN_MAX = 6 };
 #define TENSOR_BYTES_MAX ((size_t)1 << 42) /* of one tensor: 4 TiB */
 
 typedef struct tensor_backend tensor_backend;
@@ -209,6 +209,16 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
  *   gather      out[b, h, i, j] = in0[b, h, i, in1[i, j]]  (trans: in0[b, h, j, in1[j, i]]); in0 is a
  *               weight of any strides, in1 I32
  *   scatter     out[in1[n], d] += in0[n, d] * in2[n]: rows come home, weighted; in1 I32
+ *   conv        out[b, t, c] = sum_k in0[b, t + k, c] * in1[c, k] + in2[c]: a filter per channel over
+ *               in0[b, t + taps - 1, c], whose first taps - 1 rows are those before (in2 optional)
+ *   softplus    log(1 + e^(in0 + in1)) brought between u.clamp's bounds; in1 as a bias (optional)
+ *   scan        with x in0[b, t, h, p], dt in1[b, t, h], rate in2[h, n or 1], B in3[b, t, g, n],
+ *               C in4[b, t, g, n]: per token s = e^(dt * rate) s + dt * x B, out[b, t, h, p] = s C;
+ *               h % g == 0
+ *   delta       with q in0[b, t, g, k], k in1[b, t, g, k], v in2[b, t, h, e], decay in3[b, t, h] or
+ *               [b, t, h, k], beta in4[b, t, h]: per token S = e^decay S, then S += k (beta
+ *               (v - S'k))', out[b, t, h, e] = S'q; h % g == 0
+ *               Both read and replace their state in5: s [b, h, p, n], S [b, h, k, e]; dense F32.
  *
  * Quantized linear rounds each block of an input row (32 elements, or 256 for the K types) to 8
  * bits of step a = largest |x| / 127 and multiplies whole numbers: every CPU backend gives the same
@@ -219,7 +229,8 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
     X(LINEAR, "linear") X(MATMUL, "matmul") X(EMBED, "embed") X(LAYER_NORM, "layer_norm")          \
     X(RMS_NORM, "rms_norm") X(SOFTMAX, "softmax") X(ROPE, "rope") X(ATTENTION, "attention")        \
     X(ADD, "add") X(MUL, "mul") X(ACT, "act") X(GLU, "glu") X(COPY, "copy")               \
-    X(SCALE, "scale") X(CLAMP, "clamp") X(GATHER, "gather") X(SCATTER, "scatter")
+    X(SCALE, "scale") X(CLAMP, "clamp") X(GATHER, "gather") X(SCATTER, "scatter")         \
+    X(CONV, "conv") X(SOFTPLUS, "softplus") X(SCAN, "scan") X(DELTA, "delta")
 
 typedef enum tensor_op_kind {
 #define X(id, name) TENSOR_OP_##id,
@@ -312,5 +323,14 @@ snug_status tensor_gather(tensor_dev *d, const tensor *x, const tensor *index, b
                           const tensor *out, snug_err *err) SNUG_MUST_USE;
 snug_status tensor_scatter(tensor_dev *d, const tensor *x, const tensor *ids, const tensor *weights,
                            const tensor *out, snug_err *err) SNUG_MUST_USE;
+snug_status tensor_conv(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
+                        const tensor *out, snug_err *err) SNUG_MUST_USE;
+snug_status tensor_softplus(tensor_dev *d, const tensor *x, const tensor *b, float low, float high,
+                            const tensor *out, snug_err *err) SNUG_MUST_USE;
+/* Operands in[0..4] and the state in[5], as the list above says. */
+snug_status tensor_scan(tensor_dev *d, const tensor in[6], const tensor *out,
+                        snug_err *err) SNUG_MUST_USE;
+snug_status tensor_delta(tensor_dev *d, const tensor in[6], const tensor *out,
+                         snug_err *err) SNUG_MUST_USE;
 
 #endif
