@@ -286,7 +286,9 @@ static snug_status rope_numbers(snug_json config, snug_json rope, nn_rope *out, 
                                   MODEL_POSITIONS_MAX},
                       &out->original_max, err));
     bool   derived = out->kind == NN_ROPE_YARN || out->kind == NN_ROPE_LONGROPE;
-    double factor = derived ? (double)out->positions_max / (double)out->original_max : 0.0;
+    double factor = derived ? (double)out->positions_max / (double)out->original_max
+                    : out->kind == NN_ROPE_PROPORTIONAL ? 1.0
+                                                        : 0.0;
     SNUG_TRY(cfg_real(rope, "factor", factor, 1e-6, 1e6, &out->factor, err));
     SNUG_TRY(cfg_real(rope, "low_freq_factor", 0, 0, 1e6, &out->low_freq_factor, err));
     SNUG_TRY(cfg_real(rope, "high_freq_factor", 0, 0, 1e6, &out->high_freq_factor, err));
@@ -322,11 +324,15 @@ snug_status cfg_rope(snug_json config, cfg_rotary rule, nn_rope *out, snug_err *
     SNUG_TRY(cfg_real(rope, "rope_theta", outer, 1.0001, 1e12, &out->theta, err));
     SNUG_TRY(cfg_real(config, "partial_rotary_factor", usual, 0.0, 1.0, &outer, err));
     SNUG_TRY(cfg_real(rope, "partial_rotary_factor", outer, 0.0, 1.0, &partial, err));
-    if (rule.partial == 0.0 && partial != 1.0)
+    if (rule.partial == 0.0 && partial != 1.0 && out->kind != NN_ROPE_PROPORTIONAL)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED,
                   "config.json: \"partial_rotary_factor\" %g is not supported for this class",
                   partial);
     out->width = (size_t)((double)rule.width * partial);
+    if (out->kind == NN_ROPE_PROPORTIONAL) { /* of the whole head, only some pairs turn */
+        out->turning = (size_t)((double)rule.width * partial) / 2;
+        out->width = rule.width;
+    }
     if (out->width < 2 || out->width % 2 != 0)
         SNUG_FAIL(err, SNUG_EINVAL,
                   "config.json: rotary positions need an even head width, not %zu", out->width);

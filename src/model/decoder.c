@@ -25,8 +25,11 @@ static snug_status parse_sizes(snug_json config, const decoder_dflt *d, model_sh
                       &s->vocab, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"hidden_size", NULL, d->hidden, 1, MODEL_HIDDEN_MAX},
                       &s->hidden, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"intermediate_size", NULL, d->inner, 1, MODEL_INNER_MAX},
-                      &s->inner, err));
+    s->inner = d->inner;
+    if (!d->inner_listed)
+        SNUG_TRY(cfg_size(config,
+                          (cfg_range){"intermediate_size", NULL, d->inner, 1, MODEL_INNER_MAX},
+                          &s->inner, err));
     SNUG_TRY(cfg_size(config,
                       (cfg_range){"num_hidden_layers", NULL, d->layers, 1, MODEL_LAYERS_MAX},
                       &s->layers, err));

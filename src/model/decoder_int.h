@@ -43,6 +43,7 @@ typedef struct decoder_dflt {
     const char *act, *act_key, *eps_key;
     bool        tied, interleaved;
     bool        layered; /* rope_parameters has an object per type of layer */
+    bool        inner_listed; /* intermediate_size may be a list: the family reads it */
 } decoder_dflt;
 
 /* A family: its defaults, and what it changes in the plan that decoder_parse made. */
@@ -95,6 +96,9 @@ snug_status decoder_check_heads(const model_mixer *x, size_t inner, snug_err *er
 snug_status decoder_step_limit(snug_json config, const char *key, model_mixer *x,
                                snug_err *err) SNUG_MUST_USE;
 snug_status bind_experts(const binder *layer, const char *path, nn_moe **out) SNUG_MUST_USE;
+/* The same with a router that lies elsewhere: its path inside the layer. */
+snug_status bind_experts_at(const binder *layer, const char *path, const char *router,
+                            nn_moe **out) SNUG_MUST_USE;
 
 #define DECODER_CLASSES(Name)                                                                      \
     (const struct model_class[])                                                                   \

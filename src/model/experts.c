@@ -141,6 +141,12 @@ done:
 
 snug_status bind_experts(const binder *b, const char *block, nn_moe **out)
 {
+    char router[160];
+    return bind_experts_at(b, block, path_of(router, block, b->m->shape.decoder.router), out);
+}
+
+snug_status bind_experts_at(const binder *b, const char *block, const char *router, nn_moe **out)
+{
     snug_status          st = SNUG_OK;
     const model_shape   *s = &b->m->shape;
     const model_decoder *d = &s->decoder;
@@ -161,11 +167,16 @@ snug_status bind_experts(const binder *b, const char *block, nn_moe **out)
         m->experts[i].limit = d->limit;
     }
     SNUG_TRY(bind_linear(b, &m->router, s->hidden, d->experts, d->router_bias,
-                         path_of(name, block, d->router)));
+                         router));
     if (d->choice != NULL)
         SNUG_TRY(
             bind_tensor(b, &m->choice, TENSOR_DIMS(d->experts), path_of(name, block, d->choice)));
-    SNUG_TRY((d->stacked ? bind_stacked : bind_each)(b, block, d, s->hidden, m));
+    model_decoder fused = *d; /* the same experts as one tensor, when the file has them so */
+    fused.expert_gate = "experts.gate_up_proj";
+    fused.expert_down = "experts.down_proj";
+    bool stacked = d->stacked || bind_has(b, path_of(name, block, fused.expert_gate));
+    SNUG_TRY((stacked ? bind_stacked : bind_each)(b, block, d->stacked || !stacked ? d : &fused,
+                                                  s->hidden, m));
     SNUG_TRY(bind_shared(b, block, s, m));
     *out = m;
 done:

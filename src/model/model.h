@@ -101,6 +101,17 @@ typedef struct model_decoder {
     size_t latent_q, latent_kv, nope_dim, rope_dim, v_dim; /* latent attention; latent_kv 0: none */
 } model_decoder;
 
+/* What Gemma 3n and 4 have beside a decoder. */
+typedef struct model_gemma {
+    size_t side_width, side_vocab; /* inputs of each layer of its own; width 0: none */
+    size_t keyless;                /* the last so many layers read the keys of others */
+    size_t wide_head, wide_keys;   /* width and number of key heads in layers that do not slide */
+    size_t streams, active, rank;  /* 3n: copies of x; the one layers work on; of the side path */
+    bool   correct_scale;
+    bool   value_is_key;           /* 4: in layers that do not slide */
+    bool   wide_mlp;               /* 4: layers without keys have MLPs of twice the width */
+} model_gemma;
+
 /* A configuration that was checked: every size is within its limit and fits the others. */
 typedef struct model_shape {
     const model_arch *arch;
@@ -130,6 +141,7 @@ typedef struct model_shape {
     tensor_act        head_act, conv_act;
     nn_rope           rope_local; /* of sliding layers */
     model_decoder     decoder;
+    model_gemma       gemma;
     bool              relative; /* positions are neither rotary nor from a table: no limit */
     nn_rope           rope;     /* width 0: learned positions */
 } model_shape;

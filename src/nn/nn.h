@@ -51,7 +51,7 @@ snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor
 /* X(constant, name in configs) */
 #define NN_ROPE_LIST(X)                                                                            \
     X(DEFAULT, "default") X(LINEAR, "linear") X(DYNAMIC, "dynamic") X(YARN, "yarn")                \
-    X(LLAMA3, "llama3") X(LONGROPE, "longrope")
+    X(LLAMA3, "llama3") X(LONGROPE, "longrope") X(PROPORTIONAL, "proportional")
 
 typedef enum nn_rope_kind {
 #define X(id, name) NN_ROPE_##id,
@@ -67,6 +67,7 @@ typedef struct nn_rope {
     nn_rope_kind kind;
     size_t       width;         /* dimensions that turn: even, at least 2 (4 for dynamic) */
     size_t       positions_max; /* the length the model was made for */
+    size_t       turning;       /* proportional: the first so many of width / 2 pairs; others stay */
     size_t       original_max;  /* yarn, llama3: the length before scaling */
     double       theta, factor;
     double       low_freq_factor, high_freq_factor;                            /* llama3 */
@@ -243,7 +244,9 @@ enum { NN_EXPERTS_MAX = 1024, NN_EXPERTS_USED_MAX = 64 };
 
 typedef struct nn_moe {
     nn_linear router; /* [experts, E] */
+    nn_norm   router_norm, expert_norm; /* of what the router and the experts read; may be none */
     tensor    choice; /* [experts], absent: none */
+    tensor    expert_scale; /* [experts] F32: times the weights in the end; absent: one */
     nn_mlp   *experts;
     size_t    count, used;
     size_t    groups, groups_used; /* 0 or 1: no groups */

@@ -237,6 +237,20 @@ static const char *check_scatter(const tensor_op *op)
     return rows_ok(x) && rows_ok(o) ? NULL : "rows must be contiguous";
 }
 
+/* cutoff and match: rows in place or to rows. */
+static const char *check_level(const tensor_op *op)
+{
+    const tensor *x = &op->in[0], *like = &op->in[1];
+    if (!is_act(x) || !is_act(&op->out) || !tensor_same_shape(x, &op->out) || x->rank < 1)
+        return "input and output must be F32 of one shape";
+    if (op->kind == TENSOR_OP_MATCH && (!is_act(like) || !tensor_same_shape(x, like)))
+        return "both inputs must have one shape";
+    return tensor_is_dense(x) && tensor_is_dense(&op->out) &&
+                   (op->kind != TENSOR_OP_MATCH || tensor_is_dense(like))
+               ? NULL
+               : "operands must be dense";
+}
+
 static const char *check_conv(const tensor_op *op)
 {
     const tensor *x = &op->in[0], *w = &op->in[1], *o = &op->out;
@@ -327,7 +341,8 @@ snug_status tensor_check(const tensor_op *op, snug_err *err)
         [TENSOR_OP_CLAMP] = {1, check_scale},      [TENSOR_OP_GATHER] = {2, check_gather},
         [TENSOR_OP_SCATTER] = {3, check_scatter},  [TENSOR_OP_CONV] = {2, check_conv},
         [TENSOR_OP_SOFTPLUS] = {1, check_softplus}, [TENSOR_OP_SCAN] = {6, check_scan},
-        [TENSOR_OP_DELTA] = {6, check_delta},
+        [TENSOR_OP_DELTA] = {6, check_delta},      [TENSOR_OP_CUTOFF] = {1, check_level},
+        [TENSOR_OP_MATCH] = {2, check_level},
     };
     if (op->kind >= TENSOR_OP_COUNT) return snug_fail(err, SNUG_EINVAL, "no such operation");
     for (unsigned i = 0; i < TENSOR_OP_IN_MAX; i++) {

@@ -130,6 +130,21 @@ snug_status tensor_scatter(tensor_dev *d, const tensor *x, const tensor *ids, co
     return tensor_run(d, &op, err);
 }
 
+snug_status tensor_cutoff(tensor_dev *d, const tensor *x, float factor, const tensor *out,
+                          snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_CUTOFF, .out = *out, .in = {*x}, .u.scale = {factor, 0.0f}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_match(tensor_dev *d, const tensor *x, const tensor *like, float eps,
+                         const tensor *out, snug_err *err)
+{
+    tensor_op op = {
+        .kind = TENSOR_OP_MATCH, .out = *out, .in = {*x, *like}, .u.norm = {eps}};
+    return tensor_run(d, &op, err);
+}
+
 snug_status tensor_conv(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
                         const tensor *out, snug_err *err)
 {
