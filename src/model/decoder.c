@@ -140,6 +140,7 @@ nn_attention decoder_attention(const model_shape *s, size_t layer)
                               .cap = d->attention_cap,
                               .causal = !d->both_ways,
                               .clip = d->clip,
+                              .clip_after_norm = d->clip_after_norm,
                               .head_norm = d->head_norm,
                               .norm_after_turn = d->norm_after_turn};
     if (slides && d->chunked) a.chunk = s->window;
@@ -153,9 +154,38 @@ static snug_status norm_of(const binder *b, nn_norm *out, size_t n, const char *
     const model_shape   *s = &b->m->shape;
     const model_decoder *d = &s->decoder;
     if (name == NULL) return SNUG_OK;
+    if (d->norm_bare) {
+        *out = (nn_norm){.kind = d->norm, .eps = s->eps};
+        return SNUG_OK;
+    }
     snug_status st =
         (d->norm_bias ? bind_norm : bind_norm_weight)(b, out, d->norm, n, s->eps, name);
     return st != SNUG_OK || !d->norm_plus_one ? st : bind_norm_plus_one(b, out);
+}
+
+/* "<list>.<i>.weight" [D] of every head as one tensor [heads, D]. */
+static snug_status bind_norm_list(const binder *b, const char *list, size_t heads, nn_norm *out)
+{
+    snug_status        st = SNUG_OK;
+    const model_shape *s = &b->m->shape;
+    *out = (nn_norm){.kind = NN_LAYER_NORM, .eps = s->eps};
+    for (size_t i = 0; i < heads; i++) {
+        char   name[128];
+        tensor one;
+        (void)snprintf(name, sizeof name, "%s.%zu.weight", list, i);
+        SNUG_TRY(bind_tensor(b, &one, TENSOR_DIMS(s->head_dim), name));
+        if (i == 0) { /* room for all, made by repeating the first */
+            tensor wide = one;
+            wide.rank = 2, wide.shape[0] = heads, wide.stride[0] = 0;
+            wide.shape[1] = s->head_dim, wide.stride[1] = 1;
+            SNUG_TRY(bind_copy(b, &wide, TENSOR_F32, &out->w));
+        }
+        tensor row = tensor_slice(&out->w, 0, i, 1);
+        row.rank = 1, row.shape[0] = s->head_dim, row.stride[0] = 1;
+        SNUG_TRY(tensor_copy(b->m->dev, &one, &row, b->err));
+    }
+done:
+    return st;
 }
 
 /* Head norms: a weight per width, per joined row, or per head and width. */
@@ -169,6 +199,14 @@ static snug_status bind_head_norms(const binder *b, const model_shape *s, nn_att
     if (d->norm_weightless) {
         a->q_norm = a->k_norm = bare;
         return SNUG_OK;
+    }
+    if (d->head_norm_shared) {
+        SNUG_TRY(bind_norm(b, &a->q_norm, NN_LAYER_NORM, s->head_dim, s->eps, d->q_norm));
+        return bind_norm(b, &a->k_norm, NN_LAYER_NORM, s->head_dim, s->eps, d->k_norm);
+    }
+    if (d->head_norm_listed) {
+        SNUG_TRY(bind_norm_list(b, d->q_norm, s->heads, &a->q_norm));
+        return bind_norm_list(b, d->k_norm, s->kv_heads, &a->k_norm);
     }
     if (d->norm == NN_LAYER_NORM) {
         char name[128];
@@ -281,12 +319,39 @@ done:
     return st;
 }
 
+/* [softplus(alpha_p), beta + softplus(alpha_n), beta, eps], the last two as stored. */
+static snug_status bind_xielu(const binder *b, const char *path, tensor *out)
+{
+    static const struct {
+        const char *name;
+        unsigned    rank;
+    } parts[4] = {{"alpha_p", 1}, {"alpha_n", 1}, {"beta", 0}, {"eps", 0}};
+    snug_status st = SNUG_OK;
+    float       v[4] = {0.0f};
+    tensor      stored, wide, made;
+    for (size_t i = 0; i < 4; i++) {
+        char name[128];
+        (void)snprintf(name, sizeof name, "%s.%s", path, parts[i].name);
+        SNUG_TRY(bind_tensor(b, &stored, parts[i].rank, (const size_t[]){1}, name));
+        SNUG_TRY(bind_copy(b, &stored, TENSOR_F32, &wide));
+        SNUG_TRY(tensor_get(&wide, &v[i], sizeof v[i], b->err));
+        if (i < 2) v[i] = v[i] > 20.0f ? v[i] : log1pf(expf(v[i]));
+    }
+    v[1] += v[2];
+    SNUG_TRY(tensor_new_from(b->m->dev, TENSOR_F32, TENSOR_DIMS(4), v, false, &made, b->err));
+    st = bind_copy(b, &made, TENSOR_F32, out);
+    tensor_free(&made);
+done:
+    return st;
+}
+
 static snug_status bind_mlp(const binder *b, const model_shape *s, nn_mlp *m)
 {
     snug_status          st = SNUG_OK;
     const model_decoder *d = &s->decoder;
     m->act = s->act;
     m->gate_scale = d->gate_scale;
+    if (d->xielu != NULL) SNUG_TRY(bind_xielu(b, d->xielu, &m->xielu));
     if (d->gate_up != NULL) {
         nn_linear fused;
         SNUG_TRY(bind_linear(b, &fused, s->hidden, 2 * s->inner, s->mlp_bias, d->gate_up));
@@ -463,9 +528,9 @@ static snug_status begin(pass *p, snug_err *err)
     if (d->sliding_own_turn)
         SNUG_TRY(nn_rope_turn(&p->c, &p->s->rope_local, p->positions, B, T, &p->local, err));
     if (d->temper != 0.0) SNUG_TRY(temper_turn(p, !d->temper_unturned, &p->tempered, err));
-    if (p->n->alibi != 0.0f)
+    if (p->n->alibi.bias_max != 0.0f)
         SNUG_TRY(
-            nn_alibi_run(&p->c, p->s->heads, p->n->alibi, in->mask, B, held, T, &p->bias, err));
+            nn_alibi_run(&p->c, p->s->heads, &p->n->alibi, in->mask, B, held, T, &p->bias, err));
 done:
     return st;
 }
@@ -590,10 +655,11 @@ static snug_status run_attention(pass *p, size_t i, const tensor *h, tensor *y, 
 /* h times a factor, when there is one: h itself is read by others. */
 static snug_status scaled(pass *p, const tensor *h, float factor, tensor *out, snug_err *err)
 {
-    *out = *h;
+    tensor from = *h; /* out may be the same variable */
+    *out = from;
     if (factor == 0.0f || factor == 1.0f) return SNUG_OK;
-    snug_status st = tensor_space_take(p->c.space, TENSOR_F32, h->rank, h->shape, out, err);
-    return st != SNUG_OK ? st : tensor_scale(p->c.dev, h, factor, 0.0f, out, err);
+    snug_status st = tensor_space_take(p->c.space, TENSOR_F32, from.rank, from.shape, out, err);
+    return st != SNUG_OK ? st : tensor_scale(p->c.dev, &from, factor, 0.0f, out, err);
 }
 
 /* What a layer does before its MLP: attention, a recurrent mixer, or both from one h and summed. */

@@ -27,7 +27,7 @@ typedef struct decoder_layer {
 typedef struct decoder {
     tensor         embed, positions; /* [V, W], [P, E] when positions are learned */
     size_t         position_first;
-    float          alibi; /* bias_max; 0: none */
+    nn_alibi       alibi;
     nn_norm        embed_norm;
     nn_linear      project_in, project_out; /* when W is not E */
     decoder_layer *layers;

@@ -168,9 +168,14 @@ snug_status bind_experts_at(const binder *b, const char *block, const char *rout
     }
     SNUG_TRY(bind_linear(b, &m->router, s->hidden, d->experts, d->router_bias,
                          router));
-    if (d->choice != NULL)
+    if (d->choice != NULL && d->choice_row) {
+        SNUG_TRY(bind_tensor(b, &m->choice, TENSOR_DIMS(1, d->experts),
+                             path_of(name, block, d->choice)));
+        m->choice = tensor_view(&m->choice, TENSOR_DIMS(d->experts));
+    } else if (d->choice != NULL) {
         SNUG_TRY(
             bind_tensor(b, &m->choice, TENSOR_DIMS(d->experts), path_of(name, block, d->choice)));
+    }
     model_decoder fused = *d; /* the same experts as one tensor, when the file has them so */
     fused.expert_gate = "experts.gate_up_proj";
     fused.expert_down = "experts.down_proj";

@@ -66,11 +66,16 @@ typedef struct model_decoder {
     nn_norm_kind norm;
     nn_head_norm head_norm;
     bool         norm_bias, norm_plus_one; /* weights are stored less one */
+    bool         norm_bare;                /* no weights at all */
     bool         norm_after_turn, norm_weightless;
+    bool         head_norm_listed; /* a weight per head, each under its own name */
+    bool         head_norm_shared; /* layer norms of one weight for all heads, with a bias */
     bool         qkv_bias, o_bias, head_bias;
     bool         parallel; /* attention and MLP read the same x */
     bool         both_ways; /* not causal */
+    bool         clip_after_norm; /* q, k and v are clipped once q and k are normed */
     bool         sinks, scale_by_layer;
+    const char  *xielu; /* an activation with a learned shape; NULL: none */
     float        embed_scale, residual_scale, logit_scale; /* 0: one */
     float        logit_cap, attention_cap, clip;           /* 0: none */
     float        attention_scale;                          /* 0: 1 / sqrt(head_dim) */
@@ -86,6 +91,7 @@ typedef struct model_decoder {
     const char *expert_gate, *expert_up, *expert_down;
     bool        stacked, stacked_in_out, interleaved; /* experts as one tensor, how it lies */
     bool        expert_bias, router_bias, normalise;
+    bool        choice_row; /* stored as [1, experts] */
     size_t      experts, experts_used, expert_inner, shared_inner, groups, groups_used;
     nn_route    route;
     float       route_scale, jitter, limit;
@@ -136,7 +142,8 @@ typedef struct model_shape {
     bool              norm_before, no_last_norm; /* opt */
     bool              grouped, two_norms; /* falcon */
     bool              gated, scale_logits, scale_embed; /* encoder-decoders */
-    float             alibi;              /* mpt */
+    float             alibi;              /* mpt, falcon */
+    bool              alibi_scaled;       /* falcon */
     bool c2p, p2c, share_keys, learned_positions, norm_distances, bucketed; /* deberta */
     tensor_act        head_act, conv_act;
     nn_rope           rope_local; /* of sliding layers */

@@ -5,8 +5,8 @@
  * For:     model/, in place of or beside attention.
  * Owns:    nothing: weights are the model's, states the cache's, results the workspace's.
  * Threads: as the device of the context.
- * Truth:   a text in one piece, in pieces, and token by token give the same. Tokens a mask hides
- *          leave the state as it was. */
+ * Truth:   a text in one piece, in pieces, and token by token give the same (but for the bounds of
+ *          steps in scan.c). Tokens a mask hides leave the state as it was. */
 #include "nn/nn_int.h"
 
 #include "base/err.h"

@@ -40,6 +40,7 @@ snug_status nn_norm_run(const nn_ctx *c, const nn_norm *n, const tensor *x, cons
 typedef struct nn_mlp {
     nn_linear  gate, up, down; /* gate.w absent: plain */
     tensor_act act;
+    tensor     xielu;      /* [4] F32: in act's place, in a plain MLP; absent: act */
     float      limit;      /* 0: none */
     float      gate_scale; /* 0: one; times the gate before act */
 } nn_mlp;
@@ -152,6 +153,7 @@ typedef struct nn_attention {
     bool         causal;
     size_t       window, ahead, chunk; /* 0: none; see tensor_op */
     float        clip;                 /* 0: none; q, k and v are cut to [-clip, clip] */
+    bool         clip_after_norm;      /* when queries and keys are normed already */
     tensor       sinks;                /* [H], absent: none */
 } nn_attention;
 
@@ -226,7 +228,12 @@ snug_status nn_buckets_run(const nn_ctx *c, const nn_buckets *r, size_t batch, s
                            size_t times, tensor *out, snug_err *err) SNUG_MUST_USE;
 /* ALiBi: slope_h * the position of the key, which differs from slope_h * -distance by a constant per
  * row. mask as in nn_step: positions count visible keys. */
-snug_status nn_alibi_run(const nn_ctx *c, size_t heads, float bias_max, const int32_t *mask,
+typedef struct nn_alibi {
+    float bias_max; /* 0: there is none; else slopes end at 2^-bias_max */
+    float scale;    /* times the biases */
+    bool  half;     /* slopes and biases are rounded to BF16 first */
+} nn_alibi;
+snug_status nn_alibi_run(const nn_ctx *c, size_t heads, const nn_alibi *a, const int32_t *mask,
                          size_t batch, size_t held, size_t times, tensor *out,
                          snug_err *err) SNUG_MUST_USE;
 

@@ -11,6 +11,8 @@
  * Threads: as the device of the context. */
 #include "nn/nn_int.h"
 
+#include <math.h>
+
 #include "base/err.h"
 
 /* y [B, T, I] += D x, then y = silu(z) y with norms around it. */
@@ -99,7 +101,10 @@ snug_status nn_run_mamba2(const nn_ctx *c, const nn_mixer *m, const tensor *h, c
     SNUG_TRY(tensor_activate(c->dev, &mixed, m->act, &mixed, err));
     SNUG_TRY(nn_hide(c, step->seen, &mixed, err));
     SNUG_TRY(nn_dense(c, &dt_in, &dt, err)); /* [B, T, H] */
-    SNUG_TRY(tensor_softplus(c->dev, &dt, &m->dt_bias, m->dt_low, m->dt_high, &dt, err));
+    /* The reference keeps steps within bounds when it reads, not when it goes on by one token. */
+    bool  bound = T > 1 || step->kv == NULL || nn_kv_count(step->kv) == 0;
+    float low = bound ? m->dt_low : 0.0f, high = bound ? m->dt_high : INFINITY;
+    SNUG_TRY(tensor_softplus(c->dev, &dt, &m->dt_bias, low, high, &dt, err));
     SNUG_TRY(nn_hide(c, step->seen, &dt, err));
     SNUG_TRY(tensor_space_take(c->space, TENSOR_F32, TENSOR_DIMS(B, T, I), &y, err));
     tensor x = tensor_slice(&mixed, 2, 0, I), b = tensor_slice(&mixed, 2, I, GN),

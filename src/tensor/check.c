@@ -245,6 +245,8 @@ static const char *check_level(const tensor_op *op)
         return "input and output must be F32 of one shape";
     if (op->kind == TENSOR_OP_MATCH && (!is_act(like) || !tensor_same_shape(x, like)))
         return "both inputs must have one shape";
+    if (op->kind == TENSOR_OP_XIELU && (!is_act(like) || !vector_ok(like, 4)))
+        return "four numbers are wanted";
     return tensor_is_dense(x) && tensor_is_dense(&op->out) &&
                    (op->kind != TENSOR_OP_MATCH || tensor_is_dense(like))
                ? NULL
@@ -342,7 +344,7 @@ snug_status tensor_check(const tensor_op *op, snug_err *err)
         [TENSOR_OP_SCATTER] = {3, check_scatter},  [TENSOR_OP_CONV] = {2, check_conv},
         [TENSOR_OP_SOFTPLUS] = {1, check_softplus}, [TENSOR_OP_SCAN] = {6, check_scan},
         [TENSOR_OP_DELTA] = {6, check_delta},      [TENSOR_OP_CUTOFF] = {1, check_level},
-        [TENSOR_OP_MATCH] = {2, check_level},
+        [TENSOR_OP_MATCH] = {2, check_level},      [TENSOR_OP_XIELU] = {2, check_level},
     };
     if (op->kind >= TENSOR_OP_COUNT) return snug_fail(err, SNUG_EINVAL, "no such operation");
     for (unsigned i = 0; i < TENSOR_OP_IN_MAX; i++) {

@@ -145,6 +145,13 @@ snug_status tensor_match(tensor_dev *d, const tensor *x, const tensor *like, flo
     return tensor_run(d, &op, err);
 }
 
+snug_status tensor_xielu(tensor_dev *d, const tensor *x, const tensor *shape, const tensor *out,
+                         snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_XIELU, .out = *out, .in = {*x, *shape}};
+    return tensor_run(d, &op, err);
+}
+
 snug_status tensor_conv(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
                         const tensor *out, snug_err *err)
 {

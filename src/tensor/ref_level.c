@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tensor/ref_level.c - portable kernels that look at the level of a whole row: cutoff keeps what
- * stands out of it, match brings one row to the level of another.
+ * stands out of it, match brings one row to the level of another; and xIELU (Huang and Schlag 2024),
+ * an activation whose two arms have learned shapes.
  *
- * For:     cpu_ref; Gemma 3n.
+ * For:     cpu_ref; Gemma 3n, Apertus.
  * Owns:    nothing.
  * Threads: each row is computed by one thread. */
 #include "tensor/tensor_int.h"
@@ -26,6 +27,13 @@ static double mean_square(const float *x, size_t n)
     return squares / (double)n;
 }
 
+static void xielu_row(const float *x, size_t n, const float *s, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = s[2] * x[i] + (x[i] > 0.0f ? s[0] * x[i] * x[i]
+                                            : s[1] * (expm1f(fminf(x[i], s[3])) - x[i]));
+}
+
 static void level_part(void *arg, size_t from, size_t to, unsigned worker)
 {
     (void)worker;
@@ -34,6 +42,10 @@ static void level_part(void *arg, size_t from, size_t to, unsigned worker)
     for (size_t r = from; r < to; r++) {
         const float *x = (const float *)cpu_data(&op->in[0]) + r * n;
         float       *out = (float *)cpu_data(&op->out) + r * n;
+        if (op->kind == TENSOR_OP_XIELU) {
+            xielu_row(x, n, cpu_data(&op->in[1]), out);
+            continue;
+        }
         if (op->kind == TENSOR_OP_CUTOFF) {
             cutoff_row(x, n, op->u.scale.factor, out);
             continue;

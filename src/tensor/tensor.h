@@ -211,6 +211,8 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
  *   scatter     out[in1[n], d] += in0[n, d] * in2[n]: rows come home, weighted; in1 I32
  *   cutoff      max(0, x - (mean + u.scale.factor * deviation)) over the last dimension
  *   match       in0 at the level of in1, row by row: in0 * rms(in1) / sqrt(max(mean(in0^2), eps))
+ *   xielu       with [p, n, b, e] in1[4] F32: p x^2 + b x above 0, n (e^min(x, e) - 1 - x) + b x
+ *               elsewhere
  *   conv        out[b, t, c] = sum_k in0[b, t + k, c] * in1[c, k] + in2[c]: a filter per channel over
  *               in0[b, t + taps - 1, c], whose first taps - 1 rows are those before (in2 optional)
  *   softplus    log(1 + e^(in0 + in1)) brought between u.clamp's bounds; in1 as a bias (optional)
@@ -232,8 +234,8 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
     X(RMS_NORM, "rms_norm") X(SOFTMAX, "softmax") X(ROPE, "rope") X(ATTENTION, "attention")        \
     X(ADD, "add") X(MUL, "mul") X(ACT, "act") X(GLU, "glu") X(COPY, "copy")               \
     X(SCALE, "scale") X(CLAMP, "clamp") X(GATHER, "gather") X(SCATTER, "scatter")         \
-    X(CUTOFF, "cutoff") X(MATCH, "match") X(CONV, "conv") X(SOFTPLUS, "softplus")                   \
-    X(SCAN, "scan") X(DELTA, "delta")
+    X(CUTOFF, "cutoff") X(MATCH, "match") X(XIELU, "xielu") X(CONV, "conv")                        \
+    X(SOFTPLUS, "softplus") X(SCAN, "scan") X(DELTA, "delta")
 
 typedef enum tensor_op_kind {
 #define X(id, name) TENSOR_OP_##id,
@@ -330,6 +332,8 @@ snug_status tensor_cutoff(tensor_dev *d, const tensor *x, float factor, const te
                           snug_err *err) SNUG_MUST_USE;
 snug_status tensor_match(tensor_dev *d, const tensor *x, const tensor *like, float eps,
                          const tensor *out, snug_err *err) SNUG_MUST_USE;
+snug_status tensor_xielu(tensor_dev *d, const tensor *x, const tensor *shape, const tensor *out,
+                         snug_err *err) SNUG_MUST_USE;
 snug_status tensor_conv(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
                         const tensor *out, snug_err *err) SNUG_MUST_USE;
 snug_status tensor_softplus(tensor_dev *d, const tensor *x, const tensor *b, float low, float high,

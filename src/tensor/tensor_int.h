@@ -52,7 +52,7 @@ snug_status ref_gather(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_scatter(tensor_dev *d, const tensor_op *op, snug_err *err);
 
 /* ref_level.c */
-snug_status ref_level(tensor_dev *d, const tensor_op *op, snug_err *err); /* cutoff and match */
+snug_status ref_level(tensor_dev *d, const tensor_op *op, snug_err *err); /* cutoff, match, xielu */
 /* ref_scan.c */
 snug_status ref_conv(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_softplus(tensor_dev *d, const tensor_op *op, snug_err *err);

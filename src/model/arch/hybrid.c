@@ -304,12 +304,11 @@ static snug_status lfm2_layers(snug_json config, model_shape *s, snug_err *err)
     return decoder_block_types(snug_json_get(config, "layer_types"), "layer_types", s, err);
 }
 
-static snug_status lfm2(snug_json config, model_shape *s, snug_err *err)
+static snug_status lfm2_common(snug_json config, model_shape *s, snug_err *err)
 {
     snug_status    st = SNUG_OK;
     model_decoder *d = &s->decoder;
     model_mixer   *x = &d->mixer;
-    SNUG_TRY(lfm2_inner(config, s, err));
     SNUG_TRY(lfm2_layers(config, s, err));
     SNUG_TRY(cfg_bool(config, "tie_embedding", s->tied, &s->tied, err));
     x->kind = NN_MIX_CONV;
@@ -327,6 +326,47 @@ static snug_status lfm2(snug_json config, model_shape *s, snug_err *err)
     d->before_mlp = "ffn_norm";
     d->last_norm = "embedding_norm";
     d->gate = "feed_forward.w1", d->up = "feed_forward.w3", d->down = "feed_forward.w2";
+done:
+    return st;
+}
+
+static snug_status lfm2(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_status st = lfm2_inner(config, s, err);
+    return st != SNUG_OK ? st : lfm2_common(config, s, err);
+}
+
+static snug_status lfm2_moe(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_status    st = SNUG_OK;
+    model_decoder *d = &s->decoder;
+    size_t         dense;
+    double         scale;
+    bool           corrected;
+    SNUG_TRY(lfm2_common(config, s, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"num_experts", NULL, 32, 1, NN_EXPERTS_MAX}, &d->experts,
+                      err));
+    SNUG_TRY(cfg_size(config,
+                      (cfg_range){"num_experts_per_tok", NULL, 4, 1, NN_EXPERTS_USED_MAX},
+                      &d->experts_used, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"moe_intermediate_size", NULL, 1792, 1, MODEL_INNER_MAX},
+                      &d->expert_inner, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"num_dense_layers", NULL, 2, 0, MODEL_LAYERS_MAX}, &dense,
+                      err));
+    SNUG_TRY(cfg_bool(config, "use_expert_bias", true, &corrected, err));
+    SNUG_TRY(cfg_bool(config, "norm_topk_prob", true, &d->normalise, err));
+    SNUG_TRY(cfg_real(config, "routed_scaling_factor", 1.0, 0.0, 1e6, &scale, err));
+    if (d->experts_used > d->experts)
+        SNUG_FAIL(err, SNUG_EINVAL, "config.json: %zu experts per token of %zu", d->experts_used,
+                  d->experts);
+    d->route_scale = (float)scale;
+    d->route = NN_ROUTE_SIGMOID;
+    d->block = "feed_forward";
+    d->router = "gate";
+    d->choice = corrected ? "expert_bias" : NULL;
+    d->list = "experts";
+    d->expert_gate = "w1", d->expert_up = "w3", d->expert_down = "w2";
+    for (size_t i = 0; i < s->layers; i++) model_layer_set(d->sparse, i, i >= dense);
 done:
     return st;
 }
@@ -443,6 +483,9 @@ static const decoder_family
     lfm2_family = {{65536, 2560, 12288, 32, 32, 8, 0, 128000, .eps = 1e-5, .theta = 1e6,
                     .eps_key = "norm_eps", .tied = true},
                    lfm2},
+    lfm2_moe_family = {{65536, 2048, 7168, 32, 32, 8, 0, 128000, .eps = 1e-5, .theta = 1e6,
+                        .eps_key = "norm_eps", .tied = true},
+                       lfm2_moe},
     nemotron_family = {{131072, 4096, 21504, 52, 32, 8, 128, 4096, .eps = 1e-5, .theta = 1e4,
                         .eps_key = "layer_norm_epsilon", .act_key = "mlp_hidden_act",
                         .act = "relu2"},
@@ -453,6 +496,7 @@ const model_arch arch_hybrid[] = {
     DECODER_ROW("falcon_h1", FalconH1, falcon_family),
     DECODER_ROW("granitemoehybrid", GraniteMoeHybrid, granite_family),
     DECODER_ROW("lfm2", Lfm2, lfm2_family),
+    DECODER_ROW("lfm2_moe", Lfm2Moe, lfm2_moe_family),
     {.model_type = "nemotron_h",
      .prefix = "backbone.",
      .dialect = &nemotron_family,
