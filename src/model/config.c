@@ -359,10 +359,27 @@ static snug_status find_class(snug_slice name, model_shape *out, snug_err *err)
                      SNUG_SLICE(name));
 }
 
+/* Weights stored in fewer bits: 8-bit floats with scales, and blocks of 4-bit floats. What they say
+ * of activations is passed over: those stay float32. */
+static snug_status check_quantization(snug_json quant, snug_err *err)
+{
+    static const char *const known[] = {"fp8", "fbgemm_fp8", "mxfp4"};
+    if (snug_json_is(quant, SNUG_JSON_ABSENT) || snug_json_is(quant, SNUG_JSON_NULL))
+        return SNUG_OK;
+    snug_slice method = snug_json_str_or(quant, "quant_method", SNUG_LIT("unnamed"));
+    snug_slice format = snug_json_str_or(quant, "format", SNUG_EMPTY);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (snug_eq_str(method, known[i])) return SNUG_OK;
+    if (snug_eq_str(method, "compressed-tensors") && snug_eq_str(format, "float-quantized"))
+        return SNUG_OK;
+    return snug_fail(err, SNUG_EUNSUPPORTED, "weights quantised by \"%.*s\" are not supported",
+                     SNUG_SLICE(method));
+}
+
 snug_status model_parse(snug_json config, snug_slice class_name, model_shape *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    snug_slice  type, method;
+    snug_slice  type;
     *out = (model_shape){0};
     if (!snug_json_is(config, SNUG_JSON_OBJECT))
         return snug_fail(err, SNUG_EINVAL, "config.json must hold an object");
@@ -375,12 +392,7 @@ snug_status model_parse(snug_json config, snug_slice class_name, model_shape *ou
         SNUG_FAIL(err, SNUG_EUNSUPPORTED,
                   "config.json: class %s with model type \"%.*s\" is not supported",
                   out->class_name, SNUG_SLICE(type));
-    snug_json quant = snug_json_get(config, "quantization_config");
-    if (!snug_json_is(quant, SNUG_JSON_ABSENT) && !snug_json_is(quant, SNUG_JSON_NULL)) {
-        method = snug_json_str_or(quant, "quant_method", SNUG_LIT("unnamed"));
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "weights quantised by \"%.*s\" are not supported",
-                  SNUG_SLICE(method));
-    }
+    SNUG_TRY(check_quantization(snug_json_get(config, "quantization_config"), err));
     SNUG_TRY(out->arch->parse(config, out, err));
 done:
     return st;
