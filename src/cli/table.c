@@ -17,6 +17,7 @@ const cli_command *const cli_commands[] = {
 #endif
 #ifdef SNUG_HAVE_INFER
     &cli_cmd_run,          &cli_cmd_forward,       &cli_cmd_quantize,
+    &cli_cmd_merge_adapter,
     &cli_cmd_tokenize,
 #endif
     &cli_cmd_template,     &cli_cmd_scan,          &cli_cmd_convert,

@@ -6,6 +6,7 @@
  * Threads: one at a time, as the device.
  * Truth:   an architecture's forward sees ids inside the vocabulary and positions inside the
  *          limits. */
+#include "model/adapter_int.h"
 #include "model/gguf_int.h"
 
 #include <stdlib.h>
@@ -63,6 +64,12 @@ const char *model_find_gguf(snug_arena *a, const char *path)
 snug_status model_open(const char *path, snug_slice class_name, tensor_dev *d, model **out,
                        snug_err *err)
 {
+    return model_open_adapted(path, NULL, class_name, d, out, err);
+}
+
+snug_status model_open_adapted(const char *path, const char *adapter, snug_slice class_name,
+                               tensor_dev *d, model **out, snug_err *err)
+{
     snug_status st = SNUG_OK;
     weight_map *w = NULL;
     snug_arena *a = snug_arena_new();
@@ -73,6 +80,7 @@ snug_status model_open(const char *path, snug_slice class_name, tensor_dev *d, m
     const char *gguf = model_find_gguf(a, path);
     SNUG_TRY(gguf != NULL ? open_gguf(m, gguf, class_name, &w, err)
                           : open_folder(m, path, class_name, &w, err));
+    if (adapter != NULL) SNUG_TRY(adapter_apply(a, adapter, m->config, &m->shape, w, err));
     SNUG_TRY(m->shape.arch->bind(m, w, err));
     *out = m;
     m = NULL; /* moved to the caller */

@@ -221,6 +221,19 @@ snug_status model_open(const char *path, snug_slice class_name, tensor_dev *d, m
                        snug_err *err) SNUG_MUST_USE;
 void        model_close(model *m); /* NULL is fine */
 
+/* The same with an adapter folder over its weights (LoRA, rsLoRA, DoRA; NULL: none). */
+snug_status model_open_adapted(const char *path, const char *adapter, snug_slice class_name,
+                               tensor_dev *d, model **out, snug_err *err) SNUG_MUST_USE;
+/* Writes a folder of safetensors with an adapter merged into it: weights in the types they had, in
+ * files of at most shard_bytes (a larger weight has a file of its own) with an index when there are
+ * several, config.json, and the other files of the folder as they are. `out` must not exist or be
+ * empty. */
+typedef struct model_merged {
+    size_t   tensors, files;
+    uint64_t bytes;
+} model_merged;
+snug_status model_merge(const char *path, const char *adapter, uint64_t shard_bytes,
+                        const char *out, model_merged *report, snug_err *err) SNUG_MUST_USE;
 /* The GGUF file that model_open reads for a path; NULL: it is a folder of safetensors. */
 const char *model_find_gguf(snug_arena *a, const char *path);
 
