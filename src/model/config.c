@@ -162,7 +162,7 @@ snug_status cfg_labels(snug_json config, size_t *out, snug_err *err)
 /* ---- rotary positions ---- */
 
 /* A key whose meaning is not known could change every angle. */
-static snug_status refuse_unknown_rope(snug_json rope, snug_err *err)
+static snug_status refuse_unknown_rope(snug_json rope, bool sections, snug_err *err)
 {
     static const char *const known[] = {"rope_type",
                                         "type",
@@ -181,11 +181,11 @@ static snug_status refuse_unknown_rope(snug_json rope, snug_err *err)
                                         "max_position_embeddings",
                                         "short_factor",
                                         "long_factor",
-                                        "mrope_section",     /* a text has one stream of */
-                                        "mrope_interleaved", /* positions: nothing changes */
                                         "llama_4_scaling_beta"};
     for (snug_json_iter it = snug_json_iter_of(rope); snug_json_next(&it);) {
-        bool found = false;
+        /* A text has one stream of positions: the sections of three turn alike. */
+        bool found = sections && (snug_eq_str(it.key, "mrope_section") ||
+                                  snug_eq_str(it.key, "mrope_interleaved"));
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
             found |= snug_eq_str(it.key, known[i]);
         if (!found)
@@ -318,7 +318,7 @@ snug_status cfg_rope(snug_json config, cfg_rotary rule, nn_rope *out, snug_err *
             SNUG_TRY(cfg_real(rope, "rope_theta", rule.theta, 1.0001, 1e12, &rule.theta, err));
         rope = (snug_json){NULL};
     }
-    SNUG_TRY(refuse_unknown_rope(rope, err));
+    SNUG_TRY(refuse_unknown_rope(rope, rule.sections, err));
     SNUG_TRY(rope_kind(rope, &out->kind, err));
     SNUG_TRY(cfg_real(config, theta_key, rule.theta, 1.0001, 1e12, &outer, err));
     SNUG_TRY(cfg_real(rope, "rope_theta", outer, 1.0001, 1e12, &out->theta, err));

@@ -95,7 +95,8 @@ snug_status decoder_parse(snug_json config, model_shape *s, snug_err *err)
                                    .theta = d->theta,
                                    .partial = d->partial,
                                    .layer_type = d->layered ? "full_attention" : NULL,
-                                   .interleaved = d->interleaved},
+                                   .interleaved = d->interleaved,
+                                   .sections = d->sections},
                       &s->rope, err));
     if (f->adjust != NULL) SNUG_TRY(f->adjust(config, s, err));
 done:

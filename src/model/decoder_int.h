@@ -43,6 +43,7 @@ typedef struct decoder_dflt {
     const char *act, *act_key, *eps_key;
     bool        tied, interleaved;
     bool        layered; /* rope_parameters has an object per type of layer */
+    bool        sections;     /* rotary parameters may name the sections of M-RoPE */
     bool        inner_listed; /* intermediate_size may be a list: the family reads it */
 } decoder_dflt;
 

@@ -59,6 +59,7 @@ typedef struct cfg_rotary {
     const char *theta_key;            /* NULL: rope_theta; the old name of this layer type's theta */
     bool        plain;                /* scaling written without layer types is not for these layers */
     bool        interleaved;
+    bool        sections; /* may name the sections of M-RoPE */
 } cfg_rotary;
 snug_status cfg_rope(snug_json config, cfg_rotary rule, nn_rope *out, snug_err *err) SNUG_MUST_USE;
 /* layer_types, when the config has them, over what `sliding` says already. */

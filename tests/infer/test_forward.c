@@ -123,10 +123,21 @@ static void test_references(void **state)
 static void test_beams(void **state)
 {
     (void)state;
-    static const char *const names[] = {"t5", "flan-t5-gated", "bart", "marian", "m2m-100"};
+    static const char *const names[] = {"t5",      "flan-t5-gated",    "bart",
+                                        "marian",  "m2m-100",          "blenderbot",
+                                        "blenderbot-small"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         one_case(names[i], "golden", "greedy");
         one_case(names[i], "golden", "beam4");
+    }
+    /* A state, too, goes where its beam goes. */
+    static const char *const recurrent[] = {"mamba",       "mamba2",     "jamba",
+                                            "lfm2",        "nemotron-h", "granitemoehybrid",
+                                            "qwen3-next",  "qwen3.5",    "falcon-mamba",
+                                            "gemma3n-text", "gemma4-text"};
+    for (size_t i = 0; i < sizeof recurrent / sizeof recurrent[0]; i++) {
+        one_case(recurrent[i], "golden", "beam4");
+        one_case(recurrent[i], "left", "greedy");
     }
     one_case("bart-text-classification", "golden", "greedy");
     one_case("gemma2", "golden", "greedy");

@@ -90,6 +90,15 @@ static snug_status parse(snug_json config, model_shape *s, snug_err *err)
         SNUG_FAIL(err, SNUG_EINVAL, "config.json: %zu positions leave no room after %zu",
                   s->positions_max, s->pad);
     if (s->head == MODEL_HEAD_CLASSES) SNUG_TRY(cfg_labels(config, &s->labels, err));
+    size_t other;
+    SNUG_TRY(cfg_size(config,
+                      (cfg_range){"decoder_vocab_size", NULL, s->vocab, 1, MODEL_VOCAB_MAX},
+                      &other, err));
+    if (other != s->vocab)
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
+                  "config.json: \"decoder_vocab_size\" %zu beside a vocabulary of %zu is not "
+                  "supported",
+                  other, s->vocab);
     bool shared;
     SNUG_TRY(cfg_bool(config, "share_encoder_decoder_embeddings", true, &shared, err));
     if (!shared)

@@ -136,13 +136,13 @@ static snug_status qwen35_moe(snug_json config, model_shape *s, snug_err *err)
 
 static const decoder_family
     next_family = {{151936, 2048, 5632, 48, 16, 2, 256, 32768, .eps = 1e-6, .theta = 1e4,
-                    .partial = 0.25},
+                    .partial = 0.25, .sections = true},
                    qwen3_next},
     dense_family = {{248320, 4096, 12288, 32, 16, 4, 256, 32768, .eps = 1e-6, .theta = 1e4,
-                     .partial = 0.25},
+                     .partial = 0.25, .sections = true},
                     qwen35},
     sparse_family = {{248320, 2048, 5632, 40, 16, 2, 256, 32768, .eps = 1e-6, .theta = 1e4,
-                      .partial = 0.25},
+                      .partial = 0.25, .sections = true},
                      qwen35_moe};
 
 #define QWEN35_CLASSES(Name)                                                                       \
