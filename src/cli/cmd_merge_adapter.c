@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli/cmd_merge_adapter.c - snug merge-adapter: a model with an adapter's changes in its weights. */
+/* cli/cmd_merge_adapter.c - snug merge-adapter: a model with an adapter's changes in its weights.
+ */
 #include "cli/find_model.h"
 #include "infer/infer.h"
 
@@ -58,12 +59,11 @@ const cli_command cli_cmd_merge_adapter = {
     .name = "merge-adapter",
     .args = "MODEL ADAPTER",
     .summary = "write a model with an adapter merged into its weights",
-    .help =
-        "MODEL and ADAPTER are folders, or repositories that are fetched into the cache first. "
-        "The adapter is a LoRA, rsLoRA or DoRA as peft saves it (adapter_config.json and "
-        "adapter_model.safetensors). The folder that is written holds safetensors of the same "
-        "types, config.json, and the model's other files; nothing of it needs the adapter any "
-        "more. To use an adapter without writing a model: snug run --adapter.",
+    .help = "MODEL and ADAPTER are folders, or repositories that are fetched into the cache first. "
+            "The adapter is a LoRA, rsLoRA or DoRA as peft saves it (adapter_config.json and "
+            "adapter_model.safetensors). The folder that is written holds safetensors of the same "
+            "types, config.json, and the model's other files; nothing of it needs the adapter any "
+            "more. To use an adapter without writing a model: snug run --adapter.",
     .flags = flags,
     .groups = CLI_FIND_MODEL_GROUPS,
     .min = 2,

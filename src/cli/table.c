@@ -7,19 +7,18 @@
 
 const cli_command *const cli_commands[] = {
 #ifdef SNUG_HAVE_HUB
-    &cli_cmd_serve,        &cli_cmd_config,        &cli_cmd_openapi,
-    &cli_cmd_user_add,     &cli_cmd_user_password, &cli_cmd_user_list,
-    &cli_cmd_org_add,      &cli_cmd_org_member,    &cli_cmd_org_list,
-    &cli_cmd_token_create, &cli_cmd_token_list,    &cli_cmd_token_revoke,
-    &cli_cmd_login,        &cli_cmd_logout,        &cli_cmd_whoami,
-    &cli_cmd_repo_create,  &cli_cmd_repo_delete,   &cli_cmd_repo_list,
-    &cli_cmd_repo_move,    &cli_cmd_upload,        &cli_cmd_download,
+    &cli_cmd_serve,         &cli_cmd_config,        &cli_cmd_openapi,
+    &cli_cmd_user_add,      &cli_cmd_user_password, &cli_cmd_user_list,
+    &cli_cmd_org_add,       &cli_cmd_org_member,    &cli_cmd_org_list,
+    &cli_cmd_token_create,  &cli_cmd_token_list,    &cli_cmd_token_revoke,
+    &cli_cmd_login,         &cli_cmd_logout,        &cli_cmd_whoami,
+    &cli_cmd_repo_create,   &cli_cmd_repo_delete,   &cli_cmd_repo_list,
+    &cli_cmd_repo_move,     &cli_cmd_upload,        &cli_cmd_download,
 #endif
 #ifdef SNUG_HAVE_INFER
-    &cli_cmd_run,          &cli_cmd_forward,       &cli_cmd_quantize,
-    &cli_cmd_merge_adapter,
-    &cli_cmd_tokenize,
+    &cli_cmd_run,           &cli_cmd_forward,       &cli_cmd_quantize,
+    &cli_cmd_merge_adapter, &cli_cmd_tokenize,
 #endif
-    &cli_cmd_template,     &cli_cmd_scan,          &cli_cmd_convert,
-    &cli_cmd_version,      &cli_cmd_help,          NULL,
+    &cli_cmd_template,      &cli_cmd_scan,          &cli_cmd_convert,
+    &cli_cmd_version,       &cli_cmd_help,          NULL,
 };

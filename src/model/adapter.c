@@ -50,18 +50,38 @@ static bool is_off(snug_json v)
 
 static snug_status check_keys(const adapter *x)
 {
-    static const char *const known[] = {
-        "alpha_pattern",       "auto_mapping",      "base_model_name_or_path",
-        "bias",                "corda_config",      "ensure_weight_tying",
-        "eva_config",          "exclude_modules",   "fan_in_fan_out",
-        "inference_mode",      "init_lora_weights", "layers_pattern",
-        "layers_to_transform", "loftq_config",      "lora_alpha",
-        "lora_bias",           "lora_dropout",      "lora_ga_config",
-        "megatron_config",     "megatron_core",     "modules_to_save",
-        "peft_type",           "peft_version",      "qalora_group_size",
-        "r",                   "rank_pattern",      "revision",
-        "runtime_config",      "target_modules",    "task_type",
-        "use_dora",            "use_rslora"};
+    static const char *const known[] = {"alpha_pattern",
+                                        "auto_mapping",
+                                        "base_model_name_or_path",
+                                        "bias",
+                                        "corda_config",
+                                        "ensure_weight_tying",
+                                        "eva_config",
+                                        "exclude_modules",
+                                        "fan_in_fan_out",
+                                        "inference_mode",
+                                        "init_lora_weights",
+                                        "layers_pattern",
+                                        "layers_to_transform",
+                                        "loftq_config",
+                                        "lora_alpha",
+                                        "lora_bias",
+                                        "lora_dropout",
+                                        "lora_ga_config",
+                                        "megatron_config",
+                                        "megatron_core",
+                                        "modules_to_save",
+                                        "peft_type",
+                                        "peft_version",
+                                        "qalora_group_size",
+                                        "r",
+                                        "rank_pattern",
+                                        "revision",
+                                        "runtime_config",
+                                        "target_modules",
+                                        "task_type",
+                                        "use_dora",
+                                        "use_rslora"};
     for (snug_json_iter it = snug_json_iter_of(x->config); snug_json_next(&it);) {
         bool found = is_off(it.value);
         for (size_t i = 0; !found && i < sizeof known / sizeof *known; i++)
@@ -176,8 +196,8 @@ static const codec_tensor *find_part(const adapter *x, snug_slice head, const ch
 {
     static const char *const names[] = {"", ".default"};
     for (size_t i = 0; i < 2; i++) {
-        snug_slice full = snug_arena_printf(x->a, "%.*s%s%s%s", SNUG_SLICE(head), part, names[i],
-                                            end);
+        snug_slice full =
+            snug_arena_printf(x->a, "%.*s%s%s%s", SNUG_SLICE(head), part, names[i], end);
         const codec_tensor *t = codec_safetensors_find(&x->st, full);
         if (t == NULL) continue;
         x->used[t - x->st.tensors] = true;
@@ -198,8 +218,8 @@ static weight *find_weight(const adapter *x, snug_slice module, const char *part
         snug_slice  rest;
     } ways[] = {{"", module}, {"", bare}, {prefix, module}, {prefix, bare}};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        int n = snprintf(name, sizeof name, "%s%.*s%s", ways[i].before, SNUG_SLICE(ways[i].rest),
-                         part);
+        int n =
+            snprintf(name, sizeof name, "%s%.*s%s", ways[i].before, SNUG_SLICE(ways[i].rest), part);
         if (n <= 0 || n >= (int)sizeof name) continue;
         const weight *w = weight_find(x->w, name);
         if (w != NULL) return &x->w->items[w - x->w->items];
@@ -256,7 +276,7 @@ static snug_status add_weight(const adapter *x, const weight *like, const char *
     items[x->w->count] = copy;
     x->w->items = items;
     x->w->count++;
-    snug_status st = weight_map_sort(x->w, x->err);
+    snug_status   st = weight_map_sort(x->w, x->err);
     const weight *made = st == SNUG_OK ? weight_find(x->w, name) : NULL;
     if (out != NULL && made != NULL) *out = &x->w->items[made - x->w->items];
     return st;
@@ -311,9 +331,8 @@ static snug_status read_low_rank(const adapter *x, snug_slice module, const code
         ta->shape[0] != tb->shape[1] || ta->shape[0] == 0 || ta->shape[0] > RANK_MAX)
         SNUG_FAIL(err, SNUG_ECORRUPT, "the adapter's matrices for %.*s do not fit each other",
                   SNUG_SLICE(module));
-    *out = (low_rank){.n = (size_t)tb->shape[0],
-                      .in = (size_t)ta->shape[1],
-                      .rank = (size_t)ta->shape[0]};
+    *out = (low_rank){
+        .n = (size_t)tb->shape[0], .in = (size_t)ta->shape[1], .rank = (size_t)ta->shape[0]};
     SNUG_TRY(read_floats(x, ta, out->rank * out->in, &out->a)); /* their bytes are in the file */
     SNUG_TRY(read_floats(x, tb, out->n * out->rank, &out->b));
     SNUG_TRY(scale_of(x, module, out->rank, &out->scale));
@@ -363,8 +382,7 @@ static snug_status set_magnitudes(const adapter *x, snug_slice head, const low_r
 }
 
 /* lora_bias: the base's bias += s times that of B. */
-static snug_status add_bias(const adapter *x, snug_slice head, snug_slice module,
-                            const low_rank *l)
+static snug_status add_bias(const adapter *x, snug_slice head, snug_slice module, const low_rank *l)
 {
     const codec_tensor *t = find_part(x, head, ".lora_B", ".bias");
     float              *extra, *values;
@@ -406,7 +424,8 @@ static snug_status apply_linear(adapter *x, snug_slice head)
     if (w == NULL) return no_weight(x, module, ".weight");
     bool turned = x->conv1d && !snug_eq_str(module, "lm_head");
     if (w->rank != 2 || w->shape[turned ? 1 : 0] != l.n || w->shape[turned ? 0 : 1] != l.in)
-        SNUG_FAIL(err, SNUG_ECORRUPT, "the adapter's matrices do not fit %.*s", SNUG_SLICE(w->name));
+        SNUG_FAIL(err, SNUG_ECORRUPT, "the adapter's matrices do not fit %.*s",
+                  SNUG_SLICE(w->name));
     SNUG_TRY(widen(x, w, &values));
     row = snug_arena_array_try(x->a, l.in + 1, sizeof *row);
     if (row == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for a row of %zu", l.in);
@@ -433,7 +452,8 @@ static snug_status apply_embedding(adapter *x, snug_slice head)
     weight *w = find_weight(x, module, ".weight");
     if (w == NULL) return no_weight(x, module, ".weight");
     if (w->rank != 2 || w->shape[0] != l.in || w->shape[1] != l.n)
-        SNUG_FAIL(err, SNUG_ECORRUPT, "the adapter's matrices do not fit %.*s", SNUG_SLICE(w->name));
+        SNUG_FAIL(err, SNUG_ECORRUPT, "the adapter's matrices do not fit %.*s",
+                  SNUG_SLICE(w->name));
     SNUG_TRY(widen(x, w, &values));
     row = snug_arena_array_try(x->a, l.in + 1, sizeof *row);
     if (row == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for a row of %zu", l.in);
@@ -463,8 +483,9 @@ static snug_status apply_whole(adapter *x, size_t index)
         count *= t->shape[i];
     }
     if (!fits)
-        return snug_fail(x->err, SNUG_ECORRUPT, "the adapter's %.*s has another shape than the "
-                                                "model's",
+        return snug_fail(x->err, SNUG_ECORRUPT,
+                         "the adapter's %.*s has another shape than the "
+                         "model's",
                          SNUG_SLICE(t->name));
     SNUG_TRY(read_floats(x, t, (size_t)count, &values));
     replace(w, values, count);

@@ -613,7 +613,7 @@ static snug_status run_gated(pass *p, const decoder_layer *l, const nn_step *ste
     const nn_attention *a = &l->attention;
     size_t              B = h->shape[0], T = h->shape[1], H = a->heads, D = a->width;
     tensor              both, q, gate, k, v, mixed;
-    SNUG_TRY(nn_heads_run(&p->c, &a->q, h, H, &both, err)); /* [B, T, H, 2D] */
+    SNUG_TRY(nn_heads_run(&p->c, &a->q, h, H, &both, err));        /* [B, T, H, 2D] */
     SNUG_TRY(nn_heads_run(&p->c, &a->k, h, a->kv_heads, &k, err)); /* [B, T, G, D] */
     SNUG_TRY(nn_heads_run(&p->c, &a->v, h, a->kv_heads, &v, err));
     SNUG_TRY(tensor_space_take(p->c.space, TENSOR_F32, TENSOR_DIMS(B, T, H, D), &q, err));

@@ -18,8 +18,8 @@ typedef struct decoder_layer {
     nn_attention    attention;
     decoder_latent *latent; /* NULL: plain attention */
     nn_mlp          mlp;
-    nn_moe         *moe; /* NULL: mlp */
-    nn_mixer       *mixer; /* NULL: none; with attention, both read the same x */
+    nn_moe         *moe;              /* NULL: mlp */
+    nn_mixer       *mixer;            /* NULL: none; with attention, both read the same x */
     bool            unattended, bare; /* no attention; neither mlp nor moe */
     bool            turned, turned_locally, tempered;
 } decoder_layer;
@@ -42,7 +42,7 @@ typedef struct decoder_dflt {
     double      eps, theta, partial;
     const char *act, *act_key, *eps_key;
     bool        tied, interleaved;
-    bool        layered; /* rope_parameters has an object per type of layer */
+    bool        layered;      /* rope_parameters has an object per type of layer */
     bool        sections;     /* rotary parameters may name the sections of M-RoPE */
     bool        inner_listed; /* intermediate_size may be a list: the family reads it */
 } decoder_dflt;
@@ -82,12 +82,13 @@ snug_status bind_grouped(const binder *b, const nn_linear *fused, nn_attention *
 /* The recurrent mixer of a layer, by the plan's names (hybrid.c). */
 snug_status bind_mixer(const binder *layer, nn_mixer **out) SNUG_MUST_USE;
 /* As model_arch says. */
-void        decoder_keeps(const model *m, nn_keep *each);
-/* Marks what each layer is from a list of names ("mamba", "attention", "mlp", ..); absent: as it was. */
+void decoder_keeps(const model *m, nn_keep *each);
+/* Marks what each layer is from a list of names ("mamba", "attention", "mlp", ..); absent: as it
+ * was. */
 snug_status decoder_block_types(snug_json list, const char *key, model_shape *s,
                                 snug_err *err) SNUG_MUST_USE;
 /* A layer either attends or mixes. */
-void        decoder_set_layer(model_shape *s, size_t layer, bool attends);
+void decoder_set_layer(model_shape *s, size_t layer, bool attends);
 /* "auto" or a whole number. */
 snug_status decoder_auto_size(snug_json config, const char *key, size_t dflt, size_t max,
                               size_t *out, snug_err *err) SNUG_MUST_USE;

@@ -261,8 +261,7 @@ snug_status bind_experts_at(const binder *b, const char *block, const char *rout
         m->experts[i].act = d->limit != 0.0f ? TENSOR_ACT_QUICK_GELU : s->act;
         m->experts[i].limit = d->limit;
     }
-    SNUG_TRY(bind_linear(b, &m->router, s->hidden, d->experts, d->router_bias,
-                         router));
+    SNUG_TRY(bind_linear(b, &m->router, s->hidden, d->experts, d->router_bias, router));
     if (d->choice != NULL && d->choice_row) {
         SNUG_TRY(bind_tensor(b, &m->choice, TENSOR_DIMS(1, d->experts),
                              path_of(name, block, d->choice)));
@@ -281,8 +280,8 @@ snug_status bind_experts_at(const binder *b, const char *block, const char *rout
     if (d->stacked && d->interleaved && bind_find(b, blocks) != NULL)
         SNUG_TRY(bind_all_four_bits(b, block, d, s->hidden, m));
     else
-        SNUG_TRY((stacked ? bind_stacked : bind_each)(
-            b, block, d->stacked || !stacked ? d : &fused, s->hidden, m));
+        SNUG_TRY((stacked ? bind_stacked : bind_each)(b, block, d->stacked || !stacked ? d : &fused,
+                                                      s->hidden, m));
     SNUG_TRY(bind_shared(b, block, s, m));
     *out = m;
 done:

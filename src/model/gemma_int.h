@@ -34,8 +34,8 @@ typedef struct gemma_pass {
     const gemma_net   *n;
     const model_batch *in;
     nn_turn            turn, local;
-    tensor             mask, side;           /* side [B, T, L, P] */
-    tensor             keys[2], values[2];   /* of layers that lend: full, sliding */
+    tensor             mask, side;         /* side [B, T, L, P] */
+    tensor             keys[2], values[2]; /* of layers that lend: full, sliding */
 } gemma_pass;
 
 /* Common keys, after decoder_parse: windows, layer types, caps, shared keys, side inputs. */

@@ -7,7 +7,8 @@
  *
  * Both feed each layer an input of its own: a row of a second table plus a projection of the
  * embedding. In both the last layers have no keys: they read those of the last layer of their kind
- * (sliding or not) that has some. Heads are normed, values too (without weights), scores unscaled. */
+ * (sliding or not) that has some. Heads are normed, values too (without weights), scores unscaled.
+ */
 #include "model/gemma_int.h"
 
 #include <math.h>
@@ -61,9 +62,8 @@ static snug_status bind_norms(const binder *b, const model_shape *s, gemma_layer
 {
     static const char *const names[] = {"input_layernorm", "post_attention_layernorm",
                                         "pre_feedforward_layernorm", "post_feedforward_layernorm"};
-    nn_norm                 *to[] = {&l->before_attention, &l->after_attention, &l->before_mlp,
-                                     &l->after_mlp};
-    snug_status              st = SNUG_OK;
+    nn_norm    *to[] = {&l->before_attention, &l->after_attention, &l->before_mlp, &l->after_mlp};
+    snug_status st = SNUG_OK;
     for (size_t i = 0; i < 4; i++)
         SNUG_TRY(bind_norm_weight(b, to[i], NN_RMS_NORM, s->hidden, s->eps, names[i]));
 done:
@@ -113,8 +113,8 @@ static snug_status bind_layer(const binder *b, const model_shape *s, size_t i, s
     if (side == 0) return SNUG_OK;
     SNUG_TRY(bind_linear(b, &l->side_gate, e, side, false, "per_layer_input_gate"));
     SNUG_TRY(bind_linear(b, &l->side_out, side, e, false, "per_layer_projection"));
-    SNUG_TRY(bind_norm_weight(b, &l->side_norm, NN_RMS_NORM, e, s->eps,
-                              "post_per_layer_input_norm"));
+    SNUG_TRY(
+        bind_norm_weight(b, &l->side_norm, NN_RMS_NORM, e, s->eps, "post_per_layer_input_norm"));
 done:
     return st;
 }
@@ -150,8 +150,7 @@ snug_status gemma_bind(model *m, const weight_map *w, size_t (*inner)(const mode
     SNUG_TRY(bind_norm_weight(&body, &n->norm, NN_RMS_NORM, s->hidden, s->eps, "norm"));
     if (s->head == MODEL_HEAD_NONE) return SNUG_OK;
     n->head.w = n->embed;
-    if (!s->tied)
-        SNUG_TRY(bind_linear(&top, &n->head, s->hidden, s->vocab, false, "lm_head"));
+    if (!s->tied) SNUG_TRY(bind_linear(&top, &n->head, s->hidden, s->vocab, false, "lm_head"));
 done:
     return st;
 }
@@ -161,10 +160,9 @@ void gemma_keeps(const model *m, nn_keep *each)
     const gemma_net *n = m->net;
     for (size_t i = 0; i < m->shape.layers; i++) {
         const nn_attention *a = &n->layers[i].attention;
-        each[i] = n->layers[i].keyed ? (nn_keep){.heads = a->kv_heads,
-                                                 .k_width = a->width,
-                                                 .v_width = a->width}
-                                     : (nn_keep){0};
+        each[i] = n->layers[i].keyed
+                      ? (nn_keep){.heads = a->kv_heads, .k_width = a->width, .v_width = a->width}
+                      : (nn_keep){0};
     }
 }
 
@@ -198,8 +196,8 @@ snug_status gemma_begin(gemma_pass *p, tensor *x, snug_err *err)
     snug_status        st = SNUG_OK;
     const model_batch *in = p->in;
     const model_shape *s = p->s;
-    size_t  B = in->batch, T = in->times, held = in->kv == NULL ? 0 : nn_kv_count(in->kv);
-    tensor  ids;
+    size_t   B = in->batch, T = in->times, held = in->kv == NULL ? 0 : nn_kv_count(in->kv);
+    tensor   ids;
     int32_t *positions = snug_alloc(B * T * sizeof *positions); /* <= MODEL_BATCH_TOKENS_MAX */
     for (size_t i = 0; i < B * T; i++)
         positions[i] = in->positions != NULL ? in->positions[i] : (int32_t)(held + i % T);
@@ -253,10 +251,9 @@ snug_status gemma_attend(gemma_pass *p, size_t i, const tensor *h, tensor *out, 
     SNUG_TRY(nn_norm_run(&p->c, &a->q_norm, &q, &q, err));
     SNUG_TRY(tensor_rope(p->c.dev, &q, &turn->cos, &turn->sin, turn->interleaved, &q, err));
     if (l->keyed)
-        SNUG_TRY(
-            make_keys(p, i, h, turn, &p->keys[l->slides], &p->values[l->slides], err));
+        SNUG_TRY(make_keys(p, i, h, turn, &p->keys[l->slides], &p->values[l->slides], err));
     SNUG_TRY(nn_attention_mix(&p->c, a, &q, &p->keys[l->slides], &p->values[l->slides], &step,
-                              &mixed, err)); /* [B, T, H * D] */
+                              &mixed, err));                 /* [B, T, H * D] */
     SNUG_TRY(nn_linear_run(&p->c, &a->o, &mixed, out, err)); /* [B, T, E] */
 done:
     return st;

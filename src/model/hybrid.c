@@ -24,10 +24,14 @@ snug_status decoder_block_types(snug_json list, const char *key, model_shape *s,
         const char *name;
         bool        attends, mixes, mlp, sparse;
     } kinds[] = {
-        {"attention", true, false, true, false},      {"full_attention", true, false, true, false},
-        {"linear_attention", false, true, true, false}, {"mamba", false, true, true, false},
-        {"mamba2", false, true, true, false},         {"conv", false, true, true, false},
-        {"mlp", false, false, true, false},           {"moe", false, false, true, true},
+        {"attention", true, false, true, false},
+        {"full_attention", true, false, true, false},
+        {"linear_attention", false, true, true, false},
+        {"mamba", false, true, true, false},
+        {"mamba2", false, true, true, false},
+        {"conv", false, true, true, false},
+        {"mlp", false, false, true, false},
+        {"moe", false, false, true, true},
     };
     if (snug_json_is(list, SNUG_JSON_ABSENT) || snug_json_is(list, SNUG_JSON_NULL)) return SNUG_OK;
     if (!snug_json_is(list, SNUG_JSON_ARRAY) || snug_json_count(list) < s->layers)
@@ -197,14 +201,14 @@ static snug_status bind_mamba(const binder *b, const model_mixer *x, size_t e, n
     size_t      inner = x->heads;
     SNUG_TRY(bind_linear(b, &m->in, e, 2 * inner, x->bias, path_of(full, x, "in_proj")));
     SNUG_TRY(bind_conv(b, x, inner, "conv1d", &m->conv));
-    SNUG_TRY(bind_linear(b, &m->choose, inner, x->rank + 2 * x->n, false,
-                         path_of(full, x, "x_proj")));
+    SNUG_TRY(
+        bind_linear(b, &m->choose, inner, x->rank + 2 * x->n, false, path_of(full, x, "x_proj")));
     SNUG_TRY(bind_inner_norms(b, x, m));
     SNUG_TRY(bind_linear(b, &m->steps, x->rank, inner, false, path_of(full, x, "dt_proj")));
-    SNUG_TRY(bind_values(b, &m->dt_bias, TENSOR_DIMS(inner), path_of(full, x, "dt_proj.bias"),
-                         NULL));
-    SNUG_TRY(bind_values(b, &m->rate, TENSOR_DIMS(inner, x->n), path_of(full, x, "A_log"),
-                         rate_of));
+    SNUG_TRY(
+        bind_values(b, &m->dt_bias, TENSOR_DIMS(inner), path_of(full, x, "dt_proj.bias"), NULL));
+    SNUG_TRY(
+        bind_values(b, &m->rate, TENSOR_DIMS(inner, x->n), path_of(full, x, "A_log"), rate_of));
     SNUG_TRY(bind_values(b, &m->skip, TENSOR_DIMS(inner), path_of(full, x, "D"), NULL));
     SNUG_TRY(bind_linear(b, &m->out, inner, e, x->out_bias, path_of(full, x, "out_proj")));
 done:
@@ -268,8 +272,8 @@ static snug_status bind_delta(const binder *b, const model_mixer *x, size_t e, n
                              path_of(full, x, "in_proj_qkvz")));
         SNUG_TRY(bind_linear(b, &m->ba, e, 2 * x->heads, false, path_of(full, x, "in_proj_ba")));
     } else {
-        SNUG_TRY(bind_linear(b, &m->in, e, 2 * keys + values, false,
-                             path_of(full, x, "in_proj_qkv")));
+        SNUG_TRY(
+            bind_linear(b, &m->in, e, 2 * keys + values, false, path_of(full, x, "in_proj_qkv")));
         SNUG_TRY(bind_linear(b, &m->gate, e, values, false, path_of(full, x, "in_proj_z")));
         SNUG_TRY(bind_linear(b, &m->choose, e, x->heads, false, path_of(full, x, "in_proj_b")));
         SNUG_TRY(bind_linear(b, &m->steps, e, x->heads, false, path_of(full, x, "in_proj_a")));

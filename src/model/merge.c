@@ -4,8 +4,8 @@
  * For:     the command line.
  * Owns:    the folder it writes.
  * Threads: one.
- * Truth:   a file appears under its name when it is whole; weights keep the type they had; files that
- *          are neither weights nor config.json come along byte by byte. */
+ * Truth:   a file appears under its name when it is whole; weights keep the type they had; files
+ * that are neither weights nor config.json come along byte by byte. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -79,9 +79,8 @@ static snug_status plan(merge *m, uint64_t shard_bytes)
         piece *p = &m->pieces[i];
         p->w = &m->w->items[i];
         SNUG_TRY(type_of_piece(m, p->w, &p->dtype));
-        uint64_t size = p->dtype == p->w->stored
-                            ? p->w->size
-                            : elements(p->w) * codec_dtype_bits(p->dtype) / 8;
+        uint64_t size =
+            p->dtype == p->w->stored ? p->w->size : elements(p->w) * codec_dtype_bits(p->dtype) / 8;
         if (held > 0 && size > shard_bytes - (held < shard_bytes ? held : shard_bytes)) {
             m->shards++;
             held = 0;
@@ -98,16 +97,14 @@ done:
 
 static const char *shard_name(const merge *m, size_t i)
 {
-    return m->shards == 1 ? "model.safetensors"
-                          : snug_arena_printf(m->a, "model-%05zu-of-%05zu.safetensors", i + 1,
-                                              m->shards)
-                                .ptr;
+    return m->shards == 1
+               ? "model.safetensors"
+               : snug_arena_printf(m->a, "model-%05zu-of-%05zu.safetensors", i + 1, m->shards).ptr;
 }
 
 static snug_status write_all(const merge *m, FILE *f, const void *p, size_t n)
 {
-    return fwrite(p, 1, n, f) == n ? SNUG_OK
-                                   : snug_fail_sys(m->err, errno, "writing to %s", m->to);
+    return fwrite(p, 1, n, f) == n ? SNUG_OK : snug_fail_sys(m->err, errno, "writing to %s", m->to);
 }
 
 static snug_status write_piece(const merge *m, FILE *f, const piece *p)
@@ -121,8 +118,8 @@ static snug_status write_piece(const merge *m, FILE *f, const piece *p)
         size_t n = count - at < PIECE / 8 ? (size_t)(count - at) : PIECE / 8;
         (void)weight_to_f32(p->w, at, n, wide);
         for (size_t i = 0; i < n; i++)
-            half[i] = p->dtype == CODEC_F16 ? tensor_f32_to_f16(wide[i])
-                                            : tensor_f32_to_bf16(wide[i]);
+            half[i] =
+                p->dtype == CODEC_F16 ? tensor_f32_to_f16(wide[i]) : tensor_f32_to_bf16(wide[i]);
         SNUG_TRY(write_all(m, f, half, n * sizeof *half));
     }
 done:
@@ -143,8 +140,7 @@ static snug_status describe(const merge *m, size_t shard, snug_buf *head)
         *t = (codec_tensor){.name = p->w->name, .dtype = p->dtype, .rank = p->w->rank};
         for (unsigned k = 0; k < t->rank; k++) t->shape[k] = p->w->shape[k];
     }
-    snug_status st =
-        snug_json_parse(m->a, SNUG_LIT("{\"format\":\"pt\"}"), NULL, &about, m->err);
+    snug_status st = snug_json_parse(m->a, SNUG_LIT("{\"format\":\"pt\"}"), NULL, &about, m->err);
     return st != SNUG_OK ? st : codec_safetensors_write_header(list, n, about, head, m->err);
 }
 
@@ -191,8 +187,8 @@ static snug_status write_index(const merge *m)
     snug_status st = snug_buf_check(&b, "the index", m->err);
     if (st != SNUG_OK) return st;
     return snug_write_file_atomic(
-        snug_arena_printf(m->a, "%s/model.safetensors.index.json", m->to).ptr,
-        snug_buf_slice(&b), 0644, m->err);
+        snug_arena_printf(m->a, "%s/model.safetensors.index.json", m->to).ptr, snug_buf_slice(&b),
+        0644, m->err);
 }
 
 /* As it was, but for embeddings that are the head's no more. */
@@ -262,13 +258,11 @@ static snug_status make_folder(const merge *m)
     bool           empty = true;
     snug_status    st = snug_mkdirs(m->to, 0755, m->err);
     DIR           *d = st == SNUG_OK ? opendir(m->to) : NULL;
-    if (d == NULL)
-        return st != SNUG_OK ? st : snug_fail_sys(m->err, errno, "reading %s", m->to);
+    if (d == NULL) return st != SNUG_OK ? st : snug_fail_sys(m->err, errno, "reading %s", m->to);
     while ((e = readdir(d)) != NULL)
         empty &= strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
     (void)closedir(d);
-    return empty ? SNUG_OK
-                 : snug_fail(m->err, SNUG_ECONFLICT, "the folder %s is not empty", m->to);
+    return empty ? SNUG_OK : snug_fail(m->err, SNUG_ECONFLICT, "the folder %s is not empty", m->to);
 }
 
 snug_status model_merge(const char *path, const char *adapter, uint64_t shard_bytes,
@@ -278,8 +272,9 @@ snug_status model_merge(const char *path, const char *adapter, uint64_t shard_by
     snug_arena *a = snug_arena_new();
     merge       m = {.a = a, .from = path, .to = out, .err = err};
     if (model_find_gguf(a, path) != NULL)
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "an adapter is merged into a folder of safetensors, not "
-                                          "into a GGUF file");
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
+                  "an adapter is merged into a folder of safetensors, not "
+                  "into a GGUF file");
     SNUG_TRY(model_read_config(a, path, SNUG_EMPTY, &m.config, &m.shape, err));
     SNUG_TRY(weight_map_open(a, path, &m.w, err));
     m.before = (weight_map){.count = m.w->count};

@@ -68,7 +68,7 @@ static bool is_class(char kind, char c, bool *known)
 
 static bool in_set(search *s, snug_slice set, char c)
 {
-    bool   not = set.len > 0 && set.ptr[0] == '^', found = false;
+    bool not = set.len > 0 && set.ptr[0] == '^', found = false;
     size_t i = not ? 1 : 0;
     while (i < set.len) {
         char a = set.ptr[i++];
@@ -86,7 +86,7 @@ static bool in_set(search *s, snug_slice set, char c)
             found |= c == a;
         }
     }
-    return found != not;
+    return found != not ;
 }
 
 /* One character against an atom that is no group. */
@@ -148,7 +148,7 @@ static bool repeat(search *s, snug_slice atom, size_t min, size_t max, const res
         int    n = most == SIZE_MAX
                        ? snprintf(text, sizeof text, "%.*s{%zu,}", SNUG_SLICE(atom), least)
                        : snprintf(text, sizeof text, "%.*s{%zu,%zu}", SNUG_SLICE(atom), least, most);
-        rest more = {snug_slice_of(text, (size_t)n), then};
+        rest   more = {snug_slice_of(text, (size_t)n), then};
         if (most == 0) more.pattern = SNUG_EMPTY;
         /* A turn that takes nothing would go on for ever: only a group can be empty. */
         if (at < s->text.len && once(s, atom, &more, at)) return true;

@@ -22,7 +22,8 @@ typedef struct projected {
     tensor mixed, z, a, b; /* [B, T, 2GK + HV], [B, T, HV], [B, T, H], [B, T, H] */
 } projected;
 
-/* Columns [from, from + n) of each group of x [B, T, G, ..], put behind each other at `at` of out. */
+/* Columns [from, from + n) of each group of x [B, T, G, ..], put behind each other at `at` of out.
+ */
 static snug_status gather_groups(const nn_ctx *c, const tensor *x, size_t from, size_t n,
                                  const tensor *out, size_t at, snug_err *err)
 {
@@ -32,8 +33,8 @@ static snug_status gather_groups(const nn_ctx *c, const tensor *x, size_t from, 
 }
 
 /* Qwen3-Next's rows come by key head: [q, k, values, gates] and [b, a]. */
-static snug_status project_packed(const nn_ctx *c, const nn_mixer *m, const tensor *h,
-                                  projected *p, snug_err *err)
+static snug_status project_packed(const nn_ctx *c, const nn_mixer *m, const tensor *h, projected *p,
+                                  snug_err *err)
 {
     snug_status st = SNUG_OK;
     size_t      B = h->shape[0], T = h->shape[1], G = m->groups, K = m->n, H = m->heads,
@@ -89,8 +90,7 @@ snug_status nn_run_delta(const nn_ctx *c, const nn_mixer *m, const tensor *h, co
                          const tensor *before, const tensor *state, tensor *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    size_t      B = h->shape[0], T = h->shape[1], G = m->groups, H = m->heads, K = m->n,
-           V = m->width;
+    size_t    B = h->shape[0], T = h->shape[1], G = m->groups, H = m->heads, K = m->n, V = m->width;
     projected p;
     tensor    mixed, q, k, y;
     SNUG_TRY(project(c, m, h, &p, err));

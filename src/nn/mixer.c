@@ -107,8 +107,8 @@ static snug_status begin(const nn_ctx *c, const nn_mixer *m, const nn_step *s, s
     if (s->kv != NULL) return nn_kv_state(s->kv, s->layer, times, before, state, err);
     *before = *state = TENSOR_NONE;
     if (k.taps > 1) {
-        SNUG_TRY(tensor_space_take(c->space, TENSOR_F32,
-                                   TENSOR_DIMS(batch, k.taps - 1, k.channels), before, err));
+        SNUG_TRY(tensor_space_take(c->space, TENSOR_F32, TENSOR_DIMS(batch, k.taps - 1, k.channels),
+                                   before, err));
         SNUG_TRY(tensor_scale(c->dev, before, 0.0f, 0.0f, before, err));
     }
     if (k.state_heads > 0) {

@@ -132,7 +132,7 @@ static snug_status plan_routes(const nn_ctx *c, const nn_moe *m, const tensor *x
     snug_status st = SNUG_OK;
     size_t      rows = x->shape[0];
     tensor      logits, wide;
-    tensor read = *x;
+    tensor      read = *x;
     if (m->router_norm.kind != NN_NO_NORM) {
         SNUG_TRY(tensor_space_take(c->space, TENSOR_F32, x->rank, x->shape, &read, err));
         SNUG_TRY(nn_norm_run(c, &m->router_norm, x, &read, err));

@@ -18,7 +18,8 @@ snug_status nn_state_step(nn_state *s, size_t layer, size_t held, size_t times, 
 snug_status nn_state_reorder(nn_state *s, const size_t *from, snug_err *err) SNUG_MUST_USE;
 void        nn_state_rewind(nn_state *s, size_t count);
 
-/* x [.., heads * width] as [.., heads, width]; the last dimension of x may be part of a wider one. */
+/* x [.., heads * width] as [.., heads, width]; the last dimension of x may be part of a wider one.
+ */
 tensor nn_split_heads(const tensor *x, size_t heads);
 /* A dense copy from the workspace. */
 snug_status nn_dense(const nn_ctx *c, const tensor *x, tensor *out, snug_err *err) SNUG_MUST_USE;

@@ -51,7 +51,7 @@ snug_status nn_run_mamba(const nn_ctx *c, const nn_mixer *m, const tensor *h, co
     SNUG_TRY(tensor_softplus(c->dev, &dt, &m->dt_bias, m->dt_low, m->dt_high, &dt, err));
     SNUG_TRY(nn_hide(c, step->seen, &dt, err));
     SNUG_TRY(tensor_space_take(c->space, TENSOR_F32, TENSOR_DIMS(B, T, I), &y, err));
-    tensor in[6] = {nn_split_heads(&x, I), dt, m->rate, nn_split_heads(&b, 1),
+    tensor in[6] = {nn_split_heads(&x, I),    dt,    m->rate, nn_split_heads(&b, 1),
                     nn_split_heads(&read, 1), *state}; /* heads of one channel, one group */
     tensor heads = nn_split_heads(&y, I);
     SNUG_TRY(tensor_scan(c->dev, in, &heads, err));
@@ -89,12 +89,10 @@ snug_status nn_run_mamba2(const nn_ctx *c, const nn_mixer *m, const tensor *h, c
                           const tensor *before, const tensor *state, tensor *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    size_t      B = h->shape[0], T = h->shape[1], H = m->heads, I = H * m->width,
-           GN = m->groups * m->n;
+    size_t B = h->shape[0], T = h->shape[1], H = m->heads, I = H * m->width, GN = m->groups * m->n;
     tensor wide, mixed, dt, y;
     SNUG_TRY(nn_linear_run(c, &m->in, h, &wide, err)); /* [B, T, I + (I + 2GN) + H] */
-    if (tensor_present(&m->in_scale))
-        SNUG_TRY(tensor_mul(c->dev, &wide, &m->in_scale, &wide, err));
+    if (tensor_present(&m->in_scale)) SNUG_TRY(tensor_mul(c->dev, &wide, &m->in_scale, &wide, err));
     tensor z = tensor_slice(&wide, 2, 0, I), x_in = tensor_slice(&wide, 2, I, I + 2 * GN),
            dt_in = tensor_slice(&wide, 2, 2 * I + 2 * GN, H);
     SNUG_TRY(nn_conv_run(c, &m->conv, &x_in, before, &mixed, err)); /* [B, T, I + 2GN] */
@@ -109,8 +107,12 @@ snug_status nn_run_mamba2(const nn_ctx *c, const nn_mixer *m, const tensor *h, c
     SNUG_TRY(tensor_space_take(c->space, TENSOR_F32, TENSOR_DIMS(B, T, I), &y, err));
     tensor x = tensor_slice(&mixed, 2, 0, I), b = tensor_slice(&mixed, 2, I, GN),
            read = tensor_slice(&mixed, 2, I + GN, GN);
-    tensor in[6] = {nn_split_heads(&x, H),         dt,    m->rate, nn_split_heads(&b, m->groups),
-                    nn_split_heads(&read, m->groups), *state};
+    tensor in[6] = {nn_split_heads(&x, H),
+                    dt,
+                    m->rate,
+                    nn_split_heads(&b, m->groups),
+                    nn_split_heads(&read, m->groups),
+                    *state};
     tensor heads = nn_split_heads(&y, H); /* [B, T, H, P] */
     SNUG_TRY(tensor_scan(c->dev, in, &heads, err));
     SNUG_TRY(skip(c, m, &x, &y, err));

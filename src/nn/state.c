@@ -5,7 +5,8 @@
  * Owns:    two tensors per layer: the last rows before a convolution, and the state.
  * Threads: as the device.
  * Truth:   a layer's state is that of `count[layer]` positions. A step that failed half way leaves
- *          some layers ahead of the others: the next one is refused until everything is forgotten. */
+ *          some layers ahead of the others: the next one is refused until everything is forgotten.
+ */
 #include "nn/nn_int.h"
 
 #include <stdlib.h>

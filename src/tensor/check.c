@@ -333,18 +333,18 @@ snug_status tensor_check(const tensor_op *op, snug_err *err)
         unsigned inputs;
         const char *(*check)(const tensor_op *op);
     } rules[TENSOR_OP_COUNT] = {
-        [TENSOR_OP_LINEAR] = {2, check_linear},    [TENSOR_OP_MATMUL] = {2, check_matmul},
-        [TENSOR_OP_EMBED] = {2, check_embed},      [TENSOR_OP_LAYER_NORM] = {1, check_rowwise},
-        [TENSOR_OP_RMS_NORM] = {1, check_rowwise}, [TENSOR_OP_SOFTMAX] = {1, check_rowwise},
-        [TENSOR_OP_ROPE] = {3, check_rope},        [TENSOR_OP_ATTENTION] = {3, check_attention},
-        [TENSOR_OP_ADD] = {2, check_binary},       [TENSOR_OP_MUL] = {2, check_binary},
-        [TENSOR_OP_ACT] = {1, check_act},          [TENSOR_OP_GLU] = {2, check_act},
-        [TENSOR_OP_COPY] = {1, check_copy},        [TENSOR_OP_SCALE] = {1, check_scale},
-        [TENSOR_OP_CLAMP] = {1, check_scale},      [TENSOR_OP_GATHER] = {2, check_gather},
-        [TENSOR_OP_SCATTER] = {3, check_scatter},  [TENSOR_OP_CONV] = {2, check_conv},
+        [TENSOR_OP_LINEAR] = {2, check_linear},     [TENSOR_OP_MATMUL] = {2, check_matmul},
+        [TENSOR_OP_EMBED] = {2, check_embed},       [TENSOR_OP_LAYER_NORM] = {1, check_rowwise},
+        [TENSOR_OP_RMS_NORM] = {1, check_rowwise},  [TENSOR_OP_SOFTMAX] = {1, check_rowwise},
+        [TENSOR_OP_ROPE] = {3, check_rope},         [TENSOR_OP_ATTENTION] = {3, check_attention},
+        [TENSOR_OP_ADD] = {2, check_binary},        [TENSOR_OP_MUL] = {2, check_binary},
+        [TENSOR_OP_ACT] = {1, check_act},           [TENSOR_OP_GLU] = {2, check_act},
+        [TENSOR_OP_COPY] = {1, check_copy},         [TENSOR_OP_SCALE] = {1, check_scale},
+        [TENSOR_OP_CLAMP] = {1, check_scale},       [TENSOR_OP_GATHER] = {2, check_gather},
+        [TENSOR_OP_SCATTER] = {3, check_scatter},   [TENSOR_OP_CONV] = {2, check_conv},
         [TENSOR_OP_SOFTPLUS] = {1, check_softplus}, [TENSOR_OP_SCAN] = {6, check_scan},
-        [TENSOR_OP_DELTA] = {6, check_delta},      [TENSOR_OP_CUTOFF] = {1, check_level},
-        [TENSOR_OP_MATCH] = {2, check_level},      [TENSOR_OP_XIELU] = {2, check_level},
+        [TENSOR_OP_DELTA] = {6, check_delta},       [TENSOR_OP_CUTOFF] = {1, check_level},
+        [TENSOR_OP_MATCH] = {2, check_level},       [TENSOR_OP_XIELU] = {2, check_level},
     };
     if (op->kind >= TENSOR_OP_COUNT) return snug_fail(err, SNUG_EINVAL, "no such operation");
     for (unsigned i = 0; i < TENSOR_OP_IN_MAX; i++) {

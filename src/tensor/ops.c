@@ -140,8 +140,7 @@ snug_status tensor_cutoff(tensor_dev *d, const tensor *x, float factor, const te
 snug_status tensor_match(tensor_dev *d, const tensor *x, const tensor *like, float eps,
                          const tensor *out, snug_err *err)
 {
-    tensor_op op = {
-        .kind = TENSOR_OP_MATCH, .out = *out, .in = {*x, *like}, .u.norm = {eps}};
+    tensor_op op = {.kind = TENSOR_OP_MATCH, .out = *out, .in = {*x, *like}, .u.norm = {eps}};
     return tensor_run(d, &op, err);
 }
 
@@ -162,10 +161,8 @@ snug_status tensor_conv(tensor_dev *d, const tensor *x, const tensor *w, const t
 snug_status tensor_softplus(tensor_dev *d, const tensor *x, const tensor *b, float low, float high,
                             const tensor *out, snug_err *err)
 {
-    tensor_op op = {.kind = TENSOR_OP_SOFTPLUS,
-                    .out = *out,
-                    .in = {*x, or_none(b)},
-                    .u.clamp = {low, high}};
+    tensor_op op = {
+        .kind = TENSOR_OP_SOFTPLUS, .out = *out, .in = {*x, or_none(b)}, .u.clamp = {low, high}};
     return tensor_run(d, &op, err);
 }
 

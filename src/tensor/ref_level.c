@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tensor/ref_level.c - portable kernels that look at the level of a whole row: cutoff keeps what
- * stands out of it, match brings one row to the level of another; and xIELU (Huang and Schlag 2024),
- * an activation whose two arms have learned shapes.
+ * stands out of it, match brings one row to the level of another; and xIELU (Huang and Schlag
+ * 2024), an activation whose two arms have learned shapes.
  *
  * For:     cpu_ref; Gemma 3n, Apertus.
  * Owns:    nothing.
@@ -30,8 +30,8 @@ static double mean_square(const float *x, size_t n)
 static void xielu_row(const float *x, size_t n, const float *s, float *out)
 {
     for (size_t i = 0; i < n; i++)
-        out[i] = s[2] * x[i] + (x[i] > 0.0f ? s[0] * x[i] * x[i]
-                                            : s[1] * (expm1f(fminf(x[i], s[3])) - x[i]));
+        out[i] = s[2] * x[i] +
+                 (x[i] > 0.0f ? s[0] * x[i] * x[i] : s[1] * (expm1f(fminf(x[i], s[3])) - x[i]));
 }
 
 static void level_part(void *arg, size_t from, size_t to, unsigned worker)

@@ -52,10 +52,10 @@ snug_status ref_softplus(tensor_dev *d, const tensor_op *op, snug_err *err)
     float        *out = cpu_data(&op->out);
     size_t        n = tensor_count(&op->out), cols = tensor_cols(&op->out);
     for (size_t i = 0; i < n; i++) {
-        float v = tensor_present(bias) ? x[i] + cpu_load(bias->dtype, cpu_data(bias), i % cols)
-                                       : x[i];
+        float v =
+            tensor_present(bias) ? x[i] + cpu_load(bias->dtype, cpu_data(bias), i % cols) : x[i];
         v = v > 20.0f ? v : log1pf(expf(v)); /* past 20 the sum is v in float32 */
-        out[i] = v < op->u.clamp.low ? op->u.clamp.low
+        out[i] = v < op->u.clamp.low    ? op->u.clamp.low
                  : v > op->u.clamp.high ? op->u.clamp.high
                                         : v;
     }
@@ -73,10 +73,10 @@ static void scan_head(const tensor_op *op, size_t b, size_t h, float *state)
     bool   each = rate->shape[1] != 1; /* a rate per element of the state, else one per head */
     const float *a = (const float *)cpu_data(rate) + h * rate->shape[1];
     for (size_t t = 0; t < x->shape[1]; t++) {
-        const float *xs = (const float *)cpu_data(x) + b * x->stride[0] + t * x->stride[1] +
-                          h * x->stride[2];
-        const float *bs = (const float *)cpu_data(in) + b * in->stride[0] + t * in->stride[1] +
-                          g * in->stride[2];
+        const float *xs =
+            (const float *)cpu_data(x) + b * x->stride[0] + t * x->stride[1] + h * x->stride[2];
+        const float *bs =
+            (const float *)cpu_data(in) + b * in->stride[0] + t * in->stride[1] + g * in->stride[2];
         const float *cs = (const float *)cpu_data(read) + b * read->stride[0] +
                           t * read->stride[1] + g * read->stride[2];
         float *out = (float *)cpu_data(o) + b * o->stride[0] + t * o->stride[1] + h * o->stride[2];
@@ -102,14 +102,14 @@ static void delta_head(const tensor_op *op, size_t b, size_t h, float *state)
     size_t K = q->shape[3], V = v->shape[3], key = h / (v->shape[2] / q->shape[2]);
     bool   each = g->rank == 4; /* a decay per row of the state, else one per head */
     for (size_t t = 0; t < q->shape[1]; t++) {
-        const float *qs = (const float *)cpu_data(q) + b * q->stride[0] + t * q->stride[1] +
-                          key * q->stride[2];
-        const float *ks = (const float *)cpu_data(k) + b * k->stride[0] + t * k->stride[1] +
-                          key * k->stride[2];
-        const float *vs = (const float *)cpu_data(v) + b * v->stride[0] + t * v->stride[1] +
-                          h * v->stride[2];
-        const float *gs = (const float *)cpu_data(g) + b * g->stride[0] + t * g->stride[1] +
-                          h * g->stride[2];
+        const float *qs =
+            (const float *)cpu_data(q) + b * q->stride[0] + t * q->stride[1] + key * q->stride[2];
+        const float *ks =
+            (const float *)cpu_data(k) + b * k->stride[0] + t * k->stride[1] + key * k->stride[2];
+        const float *vs =
+            (const float *)cpu_data(v) + b * v->stride[0] + t * v->stride[1] + h * v->stride[2];
+        const float *gs =
+            (const float *)cpu_data(g) + b * g->stride[0] + t * g->stride[1] + h * g->stride[2];
         float *out = (float *)cpu_data(o) + b * o->stride[0] + t * o->stride[1] + h * o->stride[2];
         float  write =
             ((const float *)cpu_data(beta))[b * beta->stride[0] + t * beta->stride[1] + h];

@@ -37,12 +37,18 @@ static int drop_dir(void **state)
     return system(command) == 0 ? 0 : -1;
 }
 
-static const char *path(const char *fmt, const char *x, const char *y)
+static const char *path(const char *x, const char *y)
 {
-    return snug_arena_printf(a, fmt, x, y).ptr;
+    return snug_arena_printf(a, "%s/%s", x, y).ptr;
 }
 
-/* The largest difference of a model's logits from an adapter's reference, by the largest of them. */
+static const char *base_of(const char *name)
+{
+    return snug_arena_printf(a, "%s/base-%s", ROOT, name).ptr;
+}
+
+/* The largest difference of a model's logits from an adapter's reference, by the largest of them.
+ */
 static double distance(const char *base, const char *adapter, const char *name)
 {
     tensor_dev       *d = NULL;
@@ -54,9 +60,9 @@ static double distance(const char *base, const char *adapter, const char *name)
     assert_int_equal(tensor_dev_open(tensor_backend_best(), 1, &d, NULL), SNUG_OK);
     if (model_open_adapted(base, adapter, SNUG_EMPTY, d, &m, &err) != SNUG_OK)
         fail_msg("%s: %s", name, err.msg);
-    assert_int_equal(snug_read_file(a, path("%s/%s/golden.safetensors", ROOT, name), 1u << 24,
-                                    &file, NULL),
-                     SNUG_OK);
+    assert_int_equal(
+        snug_read_file(a, path(path(ROOT, name), "golden.safetensors"), 1u << 24, &file, NULL),
+        SNUG_OK);
     assert_int_equal(codec_safetensors_parse(a, file, file.len, &st, NULL), SNUG_OK);
     const codec_tensor *in = codec_safetensors_find(&st, SNUG_LIT("in.input_ids")),
                        *want = codec_safetensors_find(&st, SNUG_LIT("out.logits"));
@@ -104,8 +110,7 @@ static void test_over(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++) {
-        const char *base = path("%s/base-%s", ROOT, adapters[i].base),
-                   *adapter = path("%s/%s", ROOT, adapters[i].name);
+        const char *base = base_of(adapters[i].base), *adapter = path(ROOT, adapters[i].name);
         double      off = distance(base, adapter, adapters[i].name);
         print_message("%s: %.2g of the largest\n", adapters[i].name, off);
         assert_true(off <= 1e-5);
@@ -117,20 +122,18 @@ static void test_merged(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++) {
-        const char  *base = path("%s/base-%s", ROOT, adapters[i].base),
-                    *adapter = path("%s/%s", ROOT, adapters[i].name),
-                    *out = path("%s/%s", dir, adapters[i].name);
+        const char *base = base_of(adapters[i].base), *adapter = path(ROOT, adapters[i].name),
+                   *out = path(dir, adapters[i].name);
         model_merged done;
         snug_err     err;
         uint64_t     shard = i % 2 == 0 ? 0 : 20000;
-        if (model_merge(base, adapter, shard, out, &done, &err) != SNUG_OK)
-            fail_msg("%s", err.msg);
+        if (model_merge(base, adapter, shard, out, &done, &err) != SNUG_OK) fail_msg("%s", err.msg);
         assert_true(shard == 0 ? done.files == 1 : done.files > 2);
-        assert_int_equal(access(path("%s/%s", out, shard == 0 ? "model.safetensors"
-                                                              : "model.safetensors.index.json"),
-                                F_OK),
-                         0);
-        assert_int_equal(access(path("%s/%s", out, "generation_config.json"), F_OK), 0);
+        assert_int_equal(
+            access(path(out, shard == 0 ? "model.safetensors" : "model.safetensors.index.json"),
+                   F_OK),
+            0);
+        assert_int_equal(access(path(out, "generation_config.json"), F_OK), 0);
         assert_true(distance(out, NULL, adapters[i].name) <= 1e-5);
         assert_int_equal(model_merge(base, adapter, shard, out, &done, &err), SNUG_ECONFLICT);
     }
@@ -144,20 +147,18 @@ static void refused(const char *config, snug_status want, const char *named)
     tensor_dev *d = NULL;
     model      *m = NULL;
     snug_slice  file;
-    const char *bad = path("%s/%s", dir, "bad");
+    const char *bad = path(dir, "bad");
     (void)mkdir(bad, 0700);
-    assert_int_equal(snug_read_file(a, path("%s/%s", ROOT, "lora/adapter_model.safetensors"),
-                                    1u << 24, &file, NULL),
-                     SNUG_OK);
-    assert_int_equal(snug_write_file_atomic(path("%s/%s", bad, "adapter_model.safetensors"), file,
-                                            0600, NULL),
-                     SNUG_OK);
-    assert_int_equal(snug_write_file_atomic(path("%s/%s", bad, "adapter_config.json"),
-                                            snug_str(config), 0600, NULL),
-                     SNUG_OK);
-    assert_int_equal(tensor_dev_open(tensor_backend_best(), 1, &d, NULL), SNUG_OK);
     assert_int_equal(
-        model_open_adapted(path("%s/%s", ROOT, "base-llama"), bad, SNUG_EMPTY, d, &m, &err), want);
+        snug_read_file(a, path(ROOT, "lora/adapter_model.safetensors"), 1u << 24, &file, NULL),
+        SNUG_OK);
+    assert_int_equal(
+        snug_write_file_atomic(path(bad, "adapter_model.safetensors"), file, 0600, NULL), SNUG_OK);
+    assert_int_equal(
+        snug_write_file_atomic(path(bad, "adapter_config.json"), snug_str(config), 0600, NULL),
+        SNUG_OK);
+    assert_int_equal(tensor_dev_open(tensor_backend_best(), 1, &d, NULL), SNUG_OK);
+    assert_int_equal(model_open_adapted(base_of("llama"), bad, SNUG_EMPTY, d, &m, &err), want);
     if (strstr(err.msg, named) == NULL) fail_msg("\"%s\" does not name %s", err.msg, named);
     tensor_dev_close(d);
 }
@@ -230,8 +231,8 @@ static void test_patterns(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_over), cmocka_unit_test(test_merged),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_patterns)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_over), cmocka_unit_test(test_merged),
+                                       cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_patterns)};
     return cmocka_run_group_tests(tests, make_dir, drop_dir);
 }

@@ -228,7 +228,8 @@ static void check_pieces(const golden *g, model *m)
     }
     free(have);
     if (diff > 2e-5 * most) fail_msg("in two pieces: %.2g of the largest", diff / most);
-    /* A recurrent state cannot be unseen: a step after a rewind is refused, but for one to nothing. */
+    /* A recurrent state cannot be unseen: a step after a rewind is refused, but for one to nothing.
+     */
     nn_kv_rewind(kv, first);
     snug_status st = model_forward(m, &in, &out, &err);
     nn_kv_rewind(kv, 0);

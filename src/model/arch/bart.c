@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model/arch/bart.c - BART, mBART, Blenderbot, Marian, Pegasus and M2M-100 (NLLB): one encoder-decoder with
- * norms before or after each branch, learned or sinusoidal positions.
+/* model/arch/bart.c - BART, mBART, Blenderbot, Marian, Pegasus and M2M-100 (NLLB): one
+ * encoder-decoder with norms before or after each branch, learned or sinusoidal positions.
  *
  *             norms    after embeddings  last norm  positions
  *   BART      after    norm              none       learned, from 2
@@ -91,8 +91,7 @@ static snug_status parse(snug_json config, model_shape *s, snug_err *err)
                   s->positions_max, s->pad);
     if (s->head == MODEL_HEAD_CLASSES) SNUG_TRY(cfg_labels(config, &s->labels, err));
     size_t other;
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"decoder_vocab_size", NULL, s->vocab, 1, MODEL_VOCAB_MAX},
+    SNUG_TRY(cfg_size(config, (cfg_range){"decoder_vocab_size", NULL, s->vocab, 1, MODEL_VOCAB_MAX},
                       &other, err));
     if (other != s->vocab)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED,
@@ -160,11 +159,11 @@ static snug_status bind_positions(const binder *b, const char *name, tensor *out
 {
     const model_shape *s = &b->m->shape;
     const dialect     *d = s->arch->dialect;
-    bool           learned = d->positions == LEARNED || d->positions == LEARNED_FROM_0;
-    size_t rows = s->positions_max + (d->positions == SINES || d->positions == LEARNED_FROM_0 ? 0 : 2),
+    bool               learned = d->positions == LEARNED || d->positions == LEARNED_FROM_0;
+    size_t             rows =
+               s->positions_max + (d->positions == SINES || d->positions == LEARNED_FROM_0 ? 0 : 2),
            e = s->hidden, half = e / 2;
-    if (learned || bind_has(b, name))
-        return bind_tensor(b, out, TENSOR_DIMS(rows, e), name);
+    if (learned || bind_has(b, name)) return bind_tensor(b, out, TENSOR_DIMS(rows, e), name);
     if (e < 4 || e % 2 != 0)
         return snug_fail(b->err, SNUG_EUNSUPPORTED, "sinusoidal positions of width %zu", e);
     float *host = snug_alloc_try(rows * e * sizeof *host); /* both within their limits */
@@ -454,16 +453,14 @@ done:
     return st;
 }
 
-static const dialect bart_dialect = {.embed_norm = true},
-                     mbart_dialect = {.norm_before = true, .embed_norm = true, .last_norm = true},
-                     blender_dialect = {.norm_before = true, .last_norm = true,
-                                        .positions = LEARNED_FROM_0},
-                     small_dialect = {.embed_norm = true, .words_normed = true,
-                                      .positions = LEARNED_FROM_0},
-                     marian_dialect = {.positions = SINES},
-                     pegasus_dialect = {.norm_before = true, .last_norm = true, .positions = SINES},
-                     m2m_dialect = {
-                         .norm_before = true, .last_norm = true, .positions = SINES_AFTER_PAD};
+static const dialect
+    bart_dialect = {.embed_norm = true},
+    mbart_dialect = {.norm_before = true, .embed_norm = true, .last_norm = true},
+    blender_dialect = {.norm_before = true, .last_norm = true, .positions = LEARNED_FROM_0},
+    small_dialect = {.embed_norm = true, .words_normed = true, .positions = LEARNED_FROM_0},
+    marian_dialect = {.positions = SINES},
+    pegasus_dialect = {.norm_before = true, .last_norm = true, .positions = SINES},
+    m2m_dialect = {.norm_before = true, .last_norm = true, .positions = SINES_AFTER_PAD};
 
 #define CLASSES(...)                                                                               \
     (const struct model_class[])                                                                   \

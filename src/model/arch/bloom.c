@@ -77,8 +77,7 @@ static snug_status parse_mpt(snug_json config, model_shape *s, snug_err *err)
                   bias);
     bool bare;
     SNUG_TRY(cfg_bool(config, "no_bias", true, &bare, err));
-    if (!bare)
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: \"no_bias\" false is not supported");
+    if (!bare) SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: \"no_bias\" false is not supported");
     if (!alibi || !snug_eq_str(type, "multihead_attention"))
         SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: this \"attn_config\" is not supported");
     s->alibi = (float)bias;

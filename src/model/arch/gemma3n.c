@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model/arch/gemma3n.c - Gemma 3n (text).
  *
- * x lives in several streams (AltUp). A layer predicts all of them from their mixture, works on one,
- * and corrects each by a share of what the work changed. Work: attention beside a narrow learned path
- * (Laurel), then an MLP whose first layers keep only gates that stand out of their row. What the
- * layer's own input says goes to the other streams. Attention, side inputs: gemma_share.c. */
+ * x lives in several streams (AltUp). A layer predicts all of them from their mixture, works on
+ * one, and corrects each by a share of what the work changed. Work: attention beside a narrow
+ * learned path (Laurel), then an MLP whose first layers keep only gates that stand out of their
+ * row. What the layer's own input says goes to the other streams. Attention, side inputs:
+ * gemma_share.c. */
 #include "model/gemma_int.h"
 
 #include <math.h>
@@ -71,8 +72,8 @@ static snug_status gemma3n(snug_json config, model_shape *s, snug_err *err)
     SNUG_TRY(cfg_size(config, (cfg_range){"altup_active_idx", NULL, 0, 0, g->streams - 1},
                       &g->active, err));
     SNUG_TRY(cfg_bool(config, "altup_correct_scale", true, &g->correct_scale, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"laurel_rank", NULL, 64, 1, MODEL_HIDDEN_MAX}, &g->rank,
-                      err));
+    SNUG_TRY(
+        cfg_size(config, (cfg_range){"laurel_rank", NULL, 64, 1, MODEL_HIDDEN_MAX}, &g->rank, err));
     SNUG_TRY(check_list(config, "intermediate_size", s, 1, MODEL_INNER_MAX, err));
     SNUG_TRY(check_list(config, "activation_sparsity_pattern", s, 0, 0.999999, err));
     SNUG_TRY(cfg_rope(config,
@@ -309,8 +310,7 @@ static snug_status open_streams(gemma_pass *p, const tensor *x, streams *a, snug
     if (st != SNUG_OK) return st;
     a->x[0] = *x;
     for (size_t k = 0; k < p->s->gemma.streams; k++) {
-        SNUG_TRY(
-            tensor_space_take(p->c.space, TENSOR_F32, x->rank, x->shape, &a->next[k], err));
+        SNUG_TRY(tensor_space_take(p->c.space, TENSOR_F32, x->rank, x->shape, &a->next[k], err));
         if (k == 0) continue;
         SNUG_TRY(nn_linear_run(&p->c, &o->up[k], x, &a->x[k], err));
         SNUG_TRY(tensor_match(p->c.dev, &a->x[k], x, LEVEL_FLOOR, &a->x[k], err));
@@ -355,11 +355,11 @@ done:
     return st;
 }
 
-static const decoder_family family = {
-    {262400, 2048, 16384, 35, 8, 2, 256, 32768, .eps = 1e-6, .theta = 1e6, .tied = true,
-     .act_key = "hidden_activation", .act = "gelu_pytorch_tanh", .layered = true,
-     .inner_listed = true},
-    gemma3n};
+static const decoder_family family = {{262400, 2048, 16384, 35, 8, 2, 256, 32768, .eps = 1e-6,
+                                       .theta = 1e6, .tied = true, .act_key = "hidden_activation",
+                                       .act = "gelu_pytorch_tanh", .layered = true,
+                                       .inner_listed = true},
+                                      gemma3n};
 
 static const struct model_class classes[] = {
     {"Gemma3nForCausalLM", MODEL_HEAD_CAUSAL_LM},

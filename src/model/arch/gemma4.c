@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model/arch/gemma4.c - Gemma 4 (text), dense and sparse.
  *
- * Five sliding layers to one that sees everything, whose heads are wider and whose values may be its
- * keys. Norms on both sides of each branch, an input of each layer's own, and a factor at the end of
- * a layer. The sparse ones have experts beside the MLP: both read the same x, each has its norms.
- * Attention, side inputs: gemma_share.c. */
+ * Five sliding layers to one that sees everything, whose heads are wider and whose values may be
+ * its keys. Norms on both sides of each branch, an input of each layer's own, and a factor at the
+ * end of a layer. The sparse ones have experts beside the MLP: both read the same x, each has its
+ * norms. Attention, side inputs: gemma_share.c. */
 #include "model/gemma_int.h"
 
 #include <math.h>
 
 typedef struct layer_own {
-    float   scale;              /* of the whole layer */
-    nn_moe *moe;                /* NULL: none */
+    float   scale;                    /* of the whole layer */
+    nn_moe *moe;                      /* NULL: none */
     nn_norm after_own, after_experts; /* of MLP and experts, when there are both */
 } layer_own;
 
@@ -39,7 +39,8 @@ static snug_status read_layers(snug_json config, model_shape *s, snug_err *err)
                 return snug_fail(err, SNUG_EUNSUPPORTED,
                                  "config.json: \"%.*s\" of a single layer is not supported",
                                  SNUG_SLICE(it.key));
-        if (first[slides] == MODEL_LAYERS_MAX) first[slides] = i, head[slides] = h, keys[slides] = k;
+        if (first[slides] == MODEL_LAYERS_MAX)
+            first[slides] = i, head[slides] = h, keys[slides] = k;
         if (head[slides] != h || keys[slides] != k)
             return snug_fail(err, SNUG_EUNSUPPORTED,
                              "config.json: heads of layer %zu differ from those of layer %zu", i,
@@ -98,8 +99,8 @@ static snug_status read_experts(snug_json config, model_shape *s, snug_err *err)
     bool           on;
     SNUG_TRY(cfg_bool(config, "enable_moe_block", false, &on, err));
     if (!on) return SNUG_OK;
-    SNUG_TRY(cfg_size(config, (cfg_range){"num_experts", NULL, 0, 1, NN_EXPERTS_MAX}, &d->experts,
-                      err));
+    SNUG_TRY(
+        cfg_size(config, (cfg_range){"num_experts", NULL, 0, 1, NN_EXPERTS_MAX}, &d->experts, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"top_k_experts", NULL, 0, 1, NN_EXPERTS_USED_MAX},
                       &d->experts_used, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"moe_intermediate_size", NULL, 0, 1, MODEL_INNER_MAX},
@@ -170,8 +171,8 @@ static snug_status bind_sparse(const binder *b, const model_shape *s, layer_own 
     SNUG_TRY(bind_copy(b, &stored, TENSOR_F32, &o->moe->expert_scale));
     SNUG_TRY(bind_norm_weight(b, &o->moe->expert_norm, NN_RMS_NORM, e, s->eps,
                               "pre_feedforward_layernorm_2"));
-    SNUG_TRY(bind_norm_weight(b, &o->after_own, NN_RMS_NORM, e, s->eps,
-                              "post_feedforward_layernorm_1"));
+    SNUG_TRY(
+        bind_norm_weight(b, &o->after_own, NN_RMS_NORM, e, s->eps, "post_feedforward_layernorm_1"));
     SNUG_TRY(bind_norm_weight(b, &o->after_experts, NN_RMS_NORM, e, s->eps,
                               "post_feedforward_layernorm_2"));
 done:
@@ -260,10 +261,10 @@ done:
     return st;
 }
 
-static const decoder_family family = {
-    {262144, 2304, 9216, 30, 8, 4, 256, 131072, .eps = 1e-6, .theta = 1e6, .tied = true,
-     .act_key = "hidden_activation", .act = "gelu_pytorch_tanh", .layered = true},
-    gemma4};
+static const decoder_family family = {{262144, 2304, 9216, 30, 8, 4, 256, 131072, .eps = 1e-6,
+                                       .theta = 1e6, .tied = true, .act_key = "hidden_activation",
+                                       .act = "gelu_pytorch_tanh", .layered = true},
+                                      gemma4};
 
 static const struct model_class classes[] = {
     {"Gemma4ForCausalLM", MODEL_HEAD_CAUSAL_LM},

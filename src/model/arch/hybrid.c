@@ -2,10 +2,11 @@
 /* model/arch/hybrid.c - decoders that mix attention with recurrent layers: Jamba, Falcon-H1,
  * Granite 4 (hybrid), LFM2, Nemotron-H.
  *
- * Jamba: Mamba in most layers, attention without positions in some, experts in every other. Falcon-H1:
- * Mamba 2 and attention side by side in every layer, with multipliers everywhere. Granite: Mamba 2 or
- * attention, experts and a shared MLP. LFM2: gated short convolutions or attention. Nemotron-H: a
- * layer is one of Mamba 2, attention without positions, an MLP or experts, alone. */
+ * Jamba: Mamba in most layers, attention without positions in some, experts in every other.
+ * Falcon-H1: Mamba 2 and attention side by side in every layer, with multipliers everywhere.
+ * Granite: Mamba 2 or attention, experts and a shared MLP. LFM2: gated short convolutions or
+ * attention. Nemotron-H: a layer is one of Mamba 2, attention without positions, an MLP or experts,
+ * alone. */
 #include "model/decoder_int.h"
 
 #include <math.h>
@@ -51,8 +52,7 @@ static snug_status parse_period(snug_json config, const char *period_key, const 
     snug_status st = SNUG_OK;
     SNUG_TRY(
         cfg_size(config, (cfg_range){period_key, NULL, period, 1, MODEL_LAYERS_MAX}, &out[0], err));
-    SNUG_TRY(
-        cfg_size(config, (cfg_range){offset_key, NULL, offset, 0, out[0] - 1}, &out[1], err));
+    SNUG_TRY(cfg_size(config, (cfg_range){offset_key, NULL, offset, 0, out[0] - 1}, &out[1], err));
 done:
     return st;
 }
@@ -88,14 +88,12 @@ static snug_status jamba(snug_json config, model_shape *s, snug_err *err)
     model_decoder *d = &s->decoder;
     size_t         attends[2], experts[2];
     SNUG_TRY(jamba_mixer(config, s, err));
-    SNUG_TRY(
-        parse_period(config, "attn_layer_period", "attn_layer_offset", 8, 4, attends, err));
+    SNUG_TRY(parse_period(config, "attn_layer_period", "attn_layer_offset", 8, 4, attends, err));
     SNUG_TRY(
         parse_period(config, "expert_layer_period", "expert_layer_offset", 2, 1, experts, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"num_experts", NULL, 16, 1, NN_EXPERTS_MAX}, &d->experts,
                       err));
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"num_experts_per_tok", NULL, 2, 1, NN_EXPERTS_USED_MAX},
+    SNUG_TRY(cfg_size(config, (cfg_range){"num_experts_per_tok", NULL, 2, 1, NN_EXPERTS_USED_MAX},
                       &d->experts_used, err));
     if (d->experts_used > d->experts) d->experts_used = d->experts;
     for (size_t i = 0; i < s->layers; i++) {
@@ -202,8 +200,8 @@ static snug_status granite_experts(snug_json config, model_shape *s, snug_err *e
     snug_status    st = SNUG_OK;
     model_decoder *d = &s->decoder;
     size_t         shared;
-    SNUG_TRY(cfg_size(config, (cfg_range){"shared_intermediate_size", NULL, 1024, 1,
-                                          MODEL_INNER_MAX},
+    SNUG_TRY(cfg_size(config,
+                      (cfg_range){"shared_intermediate_size", NULL, 1024, 1, MODEL_INNER_MAX},
                       &shared, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"num_local_experts", NULL, 8, 0, NN_EXPERTS_MAX},
                       &d->experts, err));
@@ -214,8 +212,7 @@ static snug_status granite_experts(snug_json config, model_shape *s, snug_err *e
         s->mlp_bias = false;
         return SNUG_OK;
     }
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"num_experts_per_tok", NULL, 2, 1, NN_EXPERTS_USED_MAX},
+    SNUG_TRY(cfg_size(config, (cfg_range){"num_experts_per_tok", NULL, 2, 1, NN_EXPERTS_USED_MAX},
                       &d->experts_used, err));
     if (d->experts_used > d->experts)
         SNUG_FAIL(err, SNUG_EINVAL, "config.json: %zu experts per token of %zu", d->experts_used,
@@ -252,8 +249,8 @@ static snug_status granite_hybrid(snug_json config, model_shape *s, snug_err *er
                   "config.json: \"position_embedding_type\" \"%.*s\" is not supported",
                   SNUG_SLICE(positions));
     for (size_t i = 0; i < s->layers; i++) decoder_set_layer(s, i, false);
-    SNUG_TRY(decoder_block_types(snug_json_get(config, "layers_block_type"), "layers_block_type",
-                                 s, err));
+    SNUG_TRY(decoder_block_types(snug_json_get(config, "layers_block_type"), "layers_block_type", s,
+                                 err));
     SNUG_TRY(decoder_block_types(snug_json_get(config, "layer_types"), "layer_types", s, err));
     SNUG_TRY(granite_experts(config, s, err));
     for (size_t i = 0; i < s->layers; i++) model_layer_set(d->sparse, i, true);
@@ -346,8 +343,7 @@ static snug_status lfm2_moe(snug_json config, model_shape *s, snug_err *err)
     SNUG_TRY(lfm2_common(config, s, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"num_experts", NULL, 32, 1, NN_EXPERTS_MAX}, &d->experts,
                       err));
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"num_experts_per_tok", NULL, 4, 1, NN_EXPERTS_USED_MAX},
+    SNUG_TRY(cfg_size(config, (cfg_range){"num_experts_per_tok", NULL, 4, 1, NN_EXPERTS_USED_MAX},
                       &d->experts_used, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"moe_intermediate_size", NULL, 1792, 1, MODEL_INNER_MAX},
                       &d->expert_inner, err));
@@ -455,10 +451,9 @@ static snug_status nemotron_h(snug_json config, model_shape *s, snug_err *err)
     SNUG_TRY(decoder_deepseek_experts(config, s, 1, 1, 1.0, MODEL_LAYERS_MAX, err));
     SNUG_TRY(nemotron_layers(config, s, err));
     SNUG_TRY(nemotron_mixer(config, s, err));
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"moe_shared_expert_intermediate_size", NULL, 7688, 1,
-                                  MODEL_INNER_MAX},
-                      &shared, err));
+    SNUG_TRY(cfg_size(
+        config, (cfg_range){"moe_shared_expert_intermediate_size", NULL, 7688, 1, MODEL_INNER_MAX},
+        &shared, err));
     d->shared_inner = shared;
     d->embed = "embeddings";
     d->before_attention = d->before_mlp = "norm"; /* the one norm of a layer */

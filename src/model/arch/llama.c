@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model/arch/llama.c - Llama 1 to 3.3 and the families that are Llama with a switch or two:
- * Mistral, Ministral 3, Qwen2, Qwen3, SmolLM3, Seed-OSS, ERNIE 4.5, Hunyuan (dense), Apertus, Granite.
+ * Mistral, Ministral 3, Qwen2, Qwen3, SmolLM3, Seed-OSS, ERNIE 4.5, Hunyuan (dense), Apertus,
+ * Granite.
  *
  * Per layer: x += attention(rms(x)), then x += down(silu(gate(h)) * up(h)) with h = rms(x). Heads
  * are grouped, positions rotary. What differs is said in one function per family below; how it runs

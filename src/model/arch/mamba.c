@@ -73,10 +73,10 @@ static snug_status parse_mamba2(snug_json config, model_shape *s, snug_err *err)
     SNUG_TRY(parse_body(config, s, 32768, 4096, 64, false, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"expand", NULL, 2, 1, 64}, &expand, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"state_size", NULL, 128, 1, 4096}, &x->n, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"num_heads", NULL, 128, 1, MODEL_INNER_MAX}, &x->heads,
-                      err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"head_dim", NULL, 64, 1, MODEL_HEAD_DIM_MAX}, &x->width,
-                      err));
+    SNUG_TRY(
+        cfg_size(config, (cfg_range){"num_heads", NULL, 128, 1, MODEL_INNER_MAX}, &x->heads, err));
+    SNUG_TRY(
+        cfg_size(config, (cfg_range){"head_dim", NULL, 64, 1, MODEL_HEAD_DIM_MAX}, &x->width, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"n_groups", NULL, 8, 1, 4096}, &x->groups, err));
     SNUG_TRY(decoder_step_limit(config, "time_step_limit", x, err));
     SNUG_TRY(decoder_check_heads(x, expand * s->hidden, err));

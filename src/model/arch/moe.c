@@ -298,7 +298,8 @@ done:
     return st;
 }
 
-/* Experts by sigmoid with a correction that lies beside the router; norms over all heads at once. */
+/* Experts by sigmoid with a correction that lies beside the router; norms over all heads at once.
+ */
 static snug_status minimax_m2(snug_json config, model_shape *s, snug_err *err)
 {
     static const char *const refused[] = {"use_mtp_head", NULL};
@@ -316,7 +317,7 @@ static snug_status minimax_m2(snug_json config, model_shape *s, snug_err *err)
     d->normalise = true;
     d->qkv_bias = d->o_bias = false;
     /* The published files give the turning part in dimensions. */
-    size_t      turned;
+    size_t turned;
     SNUG_TRY(cfg_size(config, (cfg_range){"rotary_dim", NULL, s->rope.width, 2, s->head_dim},
                       &turned, err));
     if (turned % 2 != 0)
@@ -341,9 +342,8 @@ static snug_status ernie45_moe(snug_json config, model_shape *s, snug_err *err)
         config, s, (cfg_range){.key = "moe_num_experts", .alias = "num_experts", .dflt = 64},
         (cfg_range){.key = "moe_k", .alias = "num_experts_per_tok", .dflt = 6}, inner, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"moe_num_shared_experts", NULL, 2, 0, 64}, &shared, err));
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"moe_layer_start_index", NULL, 1, 0, MODEL_LAYERS_MAX}, &first,
-                      err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"moe_layer_start_index", NULL, 1, 0, MODEL_LAYERS_MAX},
+                      &first, err));
     if (snug_json_i64_or(config, "moe_layer_end_index", -1) != -1)
         SNUG_TRY(cfg_size(config,
                           (cfg_range){"moe_layer_end_index", NULL, last, 0, MODEL_LAYERS_MAX},

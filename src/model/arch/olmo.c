@@ -91,18 +91,14 @@ done:
     return st;
 }
 
-static const decoder_family olmo1_family = {{50304, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5,
-                                             .theta = 1e4},
-                                            olmo1},
-                            olmo2_family = {{50304, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5,
-                                             .theta = 1e4},
-                                            olmo2},
-                            olmo3_family = {{50304, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5,
-                                             .theta = 5e5, .layered = true},
-                                            olmo3},
-                            exaone4_family = {{102400, 4096, 16384, 32, 32, 32, 0, 2048,
-                                               .eps = 1e-5, .theta = 1e4},
-                                              exaone4};
+static const decoder_family
+    olmo1_family = {{50304, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5, .theta = 1e4}, olmo1},
+    olmo2_family = {{50304, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5, .theta = 1e4}, olmo2},
+    olmo3_family = {{50304, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5, .theta = 5e5,
+                     .layered = true},
+                    olmo3},
+    exaone4_family = {{102400, 4096, 16384, 32, 32, 32, 0, 2048, .eps = 1e-5, .theta = 1e4},
+                      exaone4};
 
 const model_arch arch_olmo[] = {
     DECODER_ROW("olmo", Olmo, olmo1_family),

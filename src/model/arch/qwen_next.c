@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model/arch/qwen_next.c - Qwen3-Next and the text side of Qwen 3.5, dense and sparse.
  *
- * Three layers of the gated delta rule (nn/delta.c) to one of attention. Attention's queries bring a
- * gate per head (run_gated in decoder.c), a quarter of each head turns, head norms and layer norms
- * are stored less one. The sparse ones have Qwen2-MoE's experts: a shared one behind a sigmoid. A text
- * has one stream of positions, so the sections of M-RoPE all turn alike. */
+ * Three layers of the gated delta rule (nn/delta.c) to one of attention. Attention's queries bring
+ * a gate per head (run_gated in decoder.c), a quarter of each head turns, head norms and layer
+ * norms are stored less one. The sparse ones have Qwen2-MoE's experts: a shared one behind a
+ * sigmoid. A text has one stream of positions, so the sections of M-RoPE all turn alike. */
 #include "model/decoder_int.h"
 
 static snug_status parse_layers(snug_json config, model_shape *s, snug_err *err)
 {
     snug_status st = SNUG_OK;
     size_t      every;
-    SNUG_TRY(cfg_size(config,
-                      (cfg_range){"full_attention_interval", NULL, 4, 1, MODEL_LAYERS_MAX}, &every,
-                      err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"full_attention_interval", NULL, 4, 1, MODEL_LAYERS_MAX},
+                      &every, err));
     for (size_t i = 0; i < s->layers; i++) decoder_set_layer(s, i, (i + 1) % every == 0);
     SNUG_TRY(decoder_block_types(snug_json_get(config, "layer_types"), "layer_types", s, err));
 done:
@@ -27,8 +26,8 @@ static snug_status parse_delta(snug_json config, model_shape *s, bool packed, sn
     x->kind = NN_MIX_DELTA;
     x->path = "linear_attn";
     x->packed = packed;
-    SNUG_TRY(cfg_size(config, (cfg_range){"linear_conv_kernel_dim", NULL, 4, 1, 64}, &x->taps,
-                      err));
+    SNUG_TRY(
+        cfg_size(config, (cfg_range){"linear_conv_kernel_dim", NULL, 4, 1, 64}, &x->taps, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"linear_key_head_dim", NULL, 128, 1, MODEL_HEAD_DIM_MAX},
                       &x->n, err));
     SNUG_TRY(cfg_size(config,
@@ -39,9 +38,8 @@ static snug_status parse_delta(snug_json config, model_shape *s, bool packed, sn
     SNUG_TRY(cfg_size(config, (cfg_range){"linear_num_value_heads", NULL, 32, 1, MODEL_HEADS_MAX},
                       &x->heads, err));
     if (x->heads % x->groups != 0)
-        SNUG_FAIL(err, SNUG_EINVAL,
-                  "config.json: %zu value heads are no multiple of %zu key heads", x->heads,
-                  x->groups);
+        SNUG_FAIL(err, SNUG_EINVAL, "config.json: %zu value heads are no multiple of %zu key heads",
+                  x->heads, x->groups);
     x->act = s->act;
     x->norms_eps = s->eps;
 done:
@@ -134,16 +132,17 @@ static snug_status qwen35_moe(snug_json config, model_shape *s, snug_err *err)
     return st != SNUG_OK ? st : parse_experts(config, s, 256, 8, err);
 }
 
-static const decoder_family
-    next_family = {{151936, 2048, 5632, 48, 16, 2, 256, 32768, .eps = 1e-6, .theta = 1e4,
-                    .partial = 0.25, .sections = true},
-                   qwen3_next},
-    dense_family = {{248320, 4096, 12288, 32, 16, 4, 256, 32768, .eps = 1e-6, .theta = 1e4,
-                     .partial = 0.25, .sections = true},
-                    qwen35},
-    sparse_family = {{248320, 2048, 5632, 40, 16, 2, 256, 32768, .eps = 1e-6, .theta = 1e4,
-                      .partial = 0.25, .sections = true},
-                     qwen35_moe};
+static const decoder_family next_family = {{151936, 2048, 5632, 48, 16, 2, 256, 32768, .eps = 1e-6,
+                                            .theta = 1e4, .partial = 0.25, .sections = true},
+                                           qwen3_next},
+                            dense_family = {{248320, 4096, 12288, 32, 16, 4, 256, 32768,
+                                             .eps = 1e-6, .theta = 1e4, .partial = 0.25,
+                                             .sections = true},
+                                            qwen35},
+                            sparse_family = {{248320, 2048, 5632, 40, 16, 2, 256, 32768,
+                                              .eps = 1e-6, .theta = 1e4, .partial = 0.25,
+                                              .sections = true},
+                                             qwen35_moe};
 
 #define QWEN35_CLASSES(Name)                                                                       \
     (const struct model_class[])                                                                   \
