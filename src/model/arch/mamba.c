@@ -35,6 +35,8 @@ static snug_status parse_body(snug_json config, model_shape *s, size_t vocab, si
     x->path = "mixer";
     s->relative = true; /* no positions: no limit */
     s->heads = s->kv_heads = s->head_dim = 1;
+    s->inner = s->hidden;
+    s->positions_max = MODEL_POSITIONS_MAX;
     for (size_t i = 0; i < s->layers; i++) {
         decoder_set_layer(s, i, false);
         model_layer_set(s->decoder.bare, i, true);
