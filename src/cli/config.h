@@ -29,6 +29,7 @@ typedef enum config_type {
       "threads that copy bytes; 0: one per CPU, at most 4")                                        \
     X(workers, "workers", COUNT, "0", "N", "threads that answer requests; 0: 8")                   \
     X(stream_workers, "stream-workers", COUNT, "0", "N", "threads that read uploads; 0: 32")       \
+    X(job_threads, "job-threads", COUNT, "0", "N", "threads for work in the background; 0: 2")     \
     X(queue_max, "queue-max", COUNT, "0", "N",                                                     \
       "requests that may wait for a worker before clients get 503; 0: 1024")                       \
     X(connections_max, "connections-max", COUNT, "0", "N", "open connections; 0: 4096")            \

@@ -15,6 +15,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "jobs/jobs.h"
+#include "work/work.h"
+
 #ifdef SNUG_HAVE_WEB
 #include "web/web.h"
 #endif
@@ -29,6 +32,8 @@ struct house {
 #ifdef SNUG_HAVE_WEB
     web_app pages;
 #endif
+    work_app     work;
+    jobs        *jobs;
     void        *apps[TABLES_MAX]; /* one for each route table */
     http_server *server;
     char         url[URL_MAX];
@@ -159,6 +164,27 @@ static snug_status start_server(house *h, cli *c, const config *conf, snug_err *
     return st;
 }
 
+/* ---- background work ---- */
+
+static void wake_jobs(void *arg) { jobs_wake(arg); }
+
+static snug_status start_jobs(house *h, const config *conf, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    const char *url = config_text(conf, CONFIG_ID_db); /* NULL: sqlite, which the lock keeps ours */
+    jobs_opts   o = {.db = hub_db(h->hub),
+                     .app = &h->work,
+                     .threads = (unsigned)config_number(conf, CONFIG_ID_job_threads),
+                     .alone = url == NULL || strncmp(url, "sqlite", 6) == 0};
+    if (config_switch(conf, CONFIG_ID_read_only)) return SNUG_OK;
+    h->work = (work_app){h->hub};
+    o.kinds = work_kinds(&o.kind_count);
+    SNUG_TRY(jobs_open(&o, &h->jobs, err));
+    hub_on_jobs(h->hub, wake_jobs, h->jobs);
+done:
+    return st;
+}
+
 snug_status house_open(cli *c, const config *conf, house **out, snug_err *err)
 {
     snug_status st = SNUG_OK;
@@ -179,6 +205,7 @@ snug_status house_open(cli *c, const config *conf, house **out, snug_err *err)
     SNUG_TRY(hub_open(&o, &h->hub, err));
     api_app_init(&h->app, h->hub);
     h->app_ready = true;
+    SNUG_TRY(start_jobs(h, conf, err));
     SNUG_TRY(start_server(h, c, conf, err));
     *out = h;
     h = NULL; /* moved to the caller */
@@ -195,6 +222,8 @@ void house_close(house *h, unsigned grace_ms)
 {
     if (h == NULL) return;
     if (h->server != NULL) http_server_stop(h->server, grace_ms);
+    jobs_close(h->jobs); /* after the last request could add to them */
+    h->jobs = NULL;
     if (h->app_ready) api_app_deinit(&h->app);
     if (h->hub != NULL) hub_close(h->hub);
     if (h->lock >= 0) (void)close(h->lock); /* last: the folder is free only now */

@@ -10,6 +10,7 @@ const cli_command *const cli_commands[] = {
     &cli_cmd_serve,         &cli_cmd_config,        &cli_cmd_openapi,
     &cli_cmd_user_add,      &cli_cmd_user_password, &cli_cmd_user_list,
     &cli_cmd_org_add,       &cli_cmd_org_member,    &cli_cmd_org_list,
+    &cli_cmd_jobs_list,     &cli_cmd_jobs_retry,    &cli_cmd_media,
     &cli_cmd_token_create,  &cli_cmd_token_list,    &cli_cmd_token_revoke,
     &cli_cmd_login,         &cli_cmd_logout,        &cli_cmd_whoami,
     &cli_cmd_repo_create,   &cli_cmd_repo_delete,   &cli_cmd_repo_list,

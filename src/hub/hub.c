@@ -171,6 +171,7 @@ void hub_close(hub *h)
 
 blob_store *hub_blobs(hub *h) { return h->blobs; }
 vcs        *hub_vcs(hub *h) { return h->vcs; }
+db         *hub_db(hub *h) { return h->db; }
 
 /* ---- capabilities ---- */
 

@@ -30,7 +30,25 @@ typedef struct hub_opts {
 snug_status hub_open(const hub_opts *o, hub **out, snug_err *err) SNUG_MUST_USE;
 void        hub_close(hub *h);
 blob_store *hub_blobs(hub *h);
+db         *hub_db(hub *h); /* for jobs/, which keeps its rows beside ours */
 vcs        *hub_vcs(hub *h);
+
+/* ---- background work: rows of store/jobs.h, run by jobs/ ---- */
+/* `wake` is called after work was added, from any thread. Set once, before requests come. */
+void hub_on_jobs(hub *h, void (*wake)(void *arg), void *arg);
+void hub_wake_jobs(hub *h);
+
+typedef struct hub_job {
+    int64_t     id, due_ms, created_ms, done_ms;
+    snug_slice  kind, args, error;
+    const char *state; /* "waiting", "running", "done", "failed" */
+    unsigned    attempts;
+} hub_job;
+/* For the operator. Newest first; `state` NULL: any, ids below `before` (0: all). */
+snug_status hub_list_jobs(hub *h, const char *state, int64_t before, size_t limit, snug_arena *a,
+                          hub_job **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+/* A failed job waits again. SNUG_ENOTFOUND when there is no failed one of this id. */
+snug_status hub_retry_job(hub *h, int64_t id, snug_err *err) SNUG_MUST_USE;
 
 /* ---- names ---- */
 typedef enum hub_type { HUB_MODEL, HUB_DATASET, HUB_SPACE, HUB_TYPE_COUNT } hub_type;

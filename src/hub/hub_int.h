@@ -70,6 +70,9 @@ struct hub {
     hub_argon       *argon;
     hub_xorbs       *xorbs;
     hub_flusher     *flusher;
+
+    void (*wake_jobs)(void *arg); /* NULL: nobody runs them here */
+    void *wake_arg;
 };
 
 struct hub_repo {

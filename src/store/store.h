@@ -261,5 +261,6 @@ snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_
                               snug_slice *out, snug_err *err) SNUG_MUST_USE;
 
 #include "store/community.h"
+#include "store/jobs.h"
 
 #endif

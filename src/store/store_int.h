@@ -12,8 +12,8 @@ snug_status store_next_id(db_txn *tx, const char *counter, int64_t *out,
 /* A lower-case copy (ASCII). */
 snug_slice store_lower(snug_arena *a, snug_slice s);
 
-/* Steps of the schema (schema_community.c). */
-extern const char store_schema_community[], store_schema_groups[];
+/* Steps of the schema (schema_community.c, jobs.c). */
+extern const char store_schema_community[], store_schema_groups[], store_schema_jobs[];
 
 /* All rows of a query, at most `max`, each copied by `read` into an array of items of `size`
  * bytes. */

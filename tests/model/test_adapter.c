@@ -31,10 +31,8 @@ static int make_dir(void **state)
 static int drop_dir(void **state)
 {
     (void)state;
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf %s", dir);
     snug_arena_free(a);
-    return system(command) == 0 ? 0 : -1;
+    return snug_remove_tree(dir, NULL) == SNUG_OK ? 0 : -1;
 }
 
 static const char *path(const char *x, const char *y)
