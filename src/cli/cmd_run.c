@@ -262,7 +262,9 @@ static snug_status run(cli *c, const cli_args *a, snug_err *err)
         SNUG_TRY(read_input(c, a, &input, err));
     SNUG_TRY(read_params(c, a, &jb.params, err));
     SNUG_TRY(cli_find_model(c, a, &dir, err));
-    SNUG_TRY(infer_open(dir, &jb.model, err));
+    const char *adapter = cli_flag_value(a, "adapter");
+    if (adapter != NULL) SNUG_TRY(cli_find_named(c, a, adapter, &adapter, err));
+    SNUG_TRY(infer_open_adapted(dir, adapter, &jb.model, err));
     SNUG_TRY(pick_task(&jb, a, err));
     bool text = strcmp(jb.task->name, "text-generation") == 0;
     if (lines != NULL)
@@ -281,6 +283,7 @@ static const cli_flag flags[] = {
     {"task", "TASK", "one of those below (default: what the model is made for)"},
     {"batch", "FILE", "one input a line from FILE, - for standard input"},
     {"param", "KEY=VALUE", "a parameter of the task, such as max_new_tokens=64; may be repeated"},
+    {"adapter", "ADAPTER", "a LoRA, rsLoRA or DoRA over the weights: a folder or a repository"},
     {"revision", "REV", "of a repository: branch, tag or commit (default main)"},
     {NULL, NULL, NULL}};
 static const char *const examples[] = {"snug run ada/sentiment-tiny \"What a lovely film.\"",

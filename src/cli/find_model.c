@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cli/find_model.c - a folder, a GGUF file, or a repository through the cache.
  *
- * For:     snug run and snug quantize.
+ * For:     snug run, forward, quantize and merge-adapter.
  * Owns:    nothing.
  * Threads: the main thread. */
 #include "cli/find_model.h"
@@ -22,7 +22,12 @@ static bool is_here(const char *path)
 
 snug_status cli_find_model(cli *c, const cli_args *a, const char **path, snug_err *err)
 {
-    const char *name = cli_pos(a, 0);
+    return cli_find_named(c, a, cli_pos(a, 0), path, err);
+}
+
+snug_status cli_find_named(cli *c, const cli_args *a, const char *name, const char **path,
+                           snug_err *err)
+{
     *path = name;
     if (is_here(name)) return SNUG_OK;
     if (snug_ends_with(snug_str(name), ".gguf"))

@@ -16,4 +16,8 @@
 snug_status cli_find_model(cli *c, const cli_args *a, const char **path,
                            snug_err *err) SNUG_MUST_USE;
 
+/* The same for a name: a model, or the folder of an adapter. */
+snug_status cli_find_named(cli *c, const cli_args *a, const char *name, const char **path,
+                           snug_err *err) SNUG_MUST_USE;
+
 #endif

@@ -45,6 +45,7 @@ const cli_command *const cli_commands[] = {
     &cli_cmd_run,
     &cli_cmd_forward,
     &cli_cmd_quantize,
+    &cli_cmd_merge_adapter,
     &cli_cmd_tokenize_train,
     &cli_cmd_tokenize,
 #endif

@@ -26,13 +26,18 @@ snug_status infer_read_json(snug_arena *a, const char *dir, const char *name, sn
 
 snug_status infer_open(const char *dir, infer_ctx **out, snug_err *err)
 {
+    return infer_open_adapted(dir, NULL, out, err);
+}
+
+snug_status infer_open_adapted(const char *dir, const char *adapter, infer_ctx **out, snug_err *err)
+{
     snug_status st = SNUG_OK;
     infer_ctx  *c = snug_zalloc(sizeof *c);
     c->arena = snug_arena_new();
     *out = NULL;
     SNUG_TRY(sentence_open(c->arena, dir, &c->sentence, &dir, err));
     SNUG_TRY(tensor_dev_open(tensor_backend_best(), 0, &c->dev, err));
-    SNUG_TRY(model_open(dir, SNUG_EMPTY, c->dev, &c->model, err));
+    SNUG_TRY(model_open_adapted(dir, adapter, SNUG_EMPTY, c->dev, &c->model, err));
     SNUG_TRY(infer_read_json(c->arena, dir, "generation_config.json", &c->generation, err));
     SNUG_TRY(infer_read_json(c->arena, dir, "tokenizer_config.json", &c->tok_config, err));
     SNUG_TRY(infer_read_json(c->arena, dir, "special_tokens_map.json", &c->special_map, err));

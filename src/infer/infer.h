@@ -5,11 +5,14 @@
 
 #include "base/base.h"
 
-/* A loaded model with its tokenizer, from a folder with config.json, safetensors, tokenizer.json, or
- * from a GGUF file. */
+/* A loaded model with its tokenizer, from a folder with config.json, safetensors, tokenizer.json,
+ * or from a GGUF file. */
 typedef struct infer_ctx infer_ctx;
 snug_status              infer_open(const char *dir, infer_ctx **out, snug_err *err) SNUG_MUST_USE;
-void                     infer_close(infer_ctx *c); /* NULL is fine */
+/* The same with an adapter folder over its weights; NULL: none. */
+snug_status infer_open_adapted(const char *dir, const char *adapter, infer_ctx **out,
+                               snug_err *err) SNUG_MUST_USE;
+void        infer_close(infer_ctx *c); /* NULL is fine */
 
 typedef struct infer_task {
     const char *name; /* "text-classification" */
@@ -32,6 +35,20 @@ snug_status infer_generate(infer_ctx *c, snug_slice prompt, snug_json parameters
 snug_status infer_forward_files(const char *dir, const char *class_name, const char *in_path,
                                 const char *out_path, snug_json generate, snug_buf *ids,
                                 snug_err *err) SNUG_MUST_USE;
+
+/* The same with an adapter folder over the weights; NULL: none. */
+snug_status infer_forward_adapted(const char *dir, const char *adapter, const char *class_name,
+                                  const char *in_path, const char *out_path, snug_json generate,
+                                  snug_buf *ids, snug_err *err) SNUG_MUST_USE;
+
+/* `snug merge-adapter`: a folder of safetensors with an adapter merged into it, as the folder
+ * `out`, in files of at most shard_bytes (0: one). */
+typedef struct infer_merged {
+    size_t   tensors, files;
+    uint64_t bytes;
+} infer_merged;
+snug_status infer_merge_adapter(const char *path, const char *adapter, uint64_t shard_bytes,
+                                const char *out, infer_merged *report, snug_err *err) SNUG_MUST_USE;
 
 /* `snug quantize`: a folder, or another GGUF file, as a GGUF file of a type, tokenizer included. */
 typedef struct infer_quantize_opts {

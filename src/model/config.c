@@ -162,7 +162,7 @@ snug_status cfg_labels(snug_json config, size_t *out, snug_err *err)
 /* ---- rotary positions ---- */
 
 /* A key whose meaning is not known could change every angle. */
-static snug_status refuse_unknown_rope(snug_json rope, snug_err *err)
+static snug_status refuse_unknown_rope(snug_json rope, bool sections, snug_err *err)
 {
     static const char *const known[] = {"rope_type",
                                         "type",
@@ -183,7 +183,9 @@ static snug_status refuse_unknown_rope(snug_json rope, snug_err *err)
                                         "long_factor",
                                         "llama_4_scaling_beta"};
     for (snug_json_iter it = snug_json_iter_of(rope); snug_json_next(&it);) {
-        bool found = false;
+        /* A text has one stream of positions: the sections of three turn alike. */
+        bool found = sections && (snug_eq_str(it.key, "mrope_section") ||
+                                  snug_eq_str(it.key, "mrope_interleaved"));
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
             found |= snug_eq_str(it.key, known[i]);
         if (!found)
@@ -284,7 +286,9 @@ static snug_status rope_numbers(snug_json config, snug_json rope, nn_rope *out, 
                                   MODEL_POSITIONS_MAX},
                       &out->original_max, err));
     bool   derived = out->kind == NN_ROPE_YARN || out->kind == NN_ROPE_LONGROPE;
-    double factor = derived ? (double)out->positions_max / (double)out->original_max : 0.0;
+    double factor = derived ? (double)out->positions_max / (double)out->original_max
+                    : out->kind == NN_ROPE_PROPORTIONAL ? 1.0
+                                                        : 0.0;
     SNUG_TRY(cfg_real(rope, "factor", factor, 1e-6, 1e6, &out->factor, err));
     SNUG_TRY(cfg_real(rope, "low_freq_factor", 0, 0, 1e6, &out->low_freq_factor, err));
     SNUG_TRY(cfg_real(rope, "high_freq_factor", 0, 0, 1e6, &out->high_freq_factor, err));
@@ -314,17 +318,21 @@ snug_status cfg_rope(snug_json config, cfg_rotary rule, nn_rope *out, snug_err *
             SNUG_TRY(cfg_real(rope, "rope_theta", rule.theta, 1.0001, 1e12, &rule.theta, err));
         rope = (snug_json){NULL};
     }
-    SNUG_TRY(refuse_unknown_rope(rope, err));
+    SNUG_TRY(refuse_unknown_rope(rope, rule.sections, err));
     SNUG_TRY(rope_kind(rope, &out->kind, err));
     SNUG_TRY(cfg_real(config, theta_key, rule.theta, 1.0001, 1e12, &outer, err));
     SNUG_TRY(cfg_real(rope, "rope_theta", outer, 1.0001, 1e12, &out->theta, err));
     SNUG_TRY(cfg_real(config, "partial_rotary_factor", usual, 0.0, 1.0, &outer, err));
     SNUG_TRY(cfg_real(rope, "partial_rotary_factor", outer, 0.0, 1.0, &partial, err));
-    if (rule.partial == 0.0 && partial != 1.0)
+    if (rule.partial == 0.0 && partial != 1.0 && out->kind != NN_ROPE_PROPORTIONAL)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED,
                   "config.json: \"partial_rotary_factor\" %g is not supported for this class",
                   partial);
     out->width = (size_t)((double)rule.width * partial);
+    if (out->kind == NN_ROPE_PROPORTIONAL) { /* of the whole head, only some pairs turn */
+        out->turning = (size_t)((double)rule.width * partial) / 2;
+        out->width = rule.width;
+    }
     if (out->width < 2 || out->width % 2 != 0)
         SNUG_FAIL(err, SNUG_EINVAL,
                   "config.json: rotary positions need an even head width, not %zu", out->width);

@@ -186,9 +186,11 @@ static snug_status bind_each(const binder *b, const char *block, const model_dec
     for (size_t i = 0; i < d->experts; i++) {
         char    part[96], name[160];
         nn_mlp *x = &m->experts[i];
-        (void)snprintf(part, sizeof part, "%s.%zu.%s", d->list, i, d->expert_gate);
-        SNUG_TRY(bind_linear(b, &x->gate, e, d->expert_inner, d->expert_bias,
-                             path_of(name, block, part)));
+        if (d->expert_gate != NULL) {
+            (void)snprintf(part, sizeof part, "%s.%zu.%s", d->list, i, d->expert_gate);
+            SNUG_TRY(bind_linear(b, &x->gate, e, d->expert_inner, d->expert_bias,
+                                 path_of(name, block, part)));
+        }
         (void)snprintf(part, sizeof part, "%s.%zu.%s", d->list, i, d->expert_up);
         SNUG_TRY(
             bind_linear(b, &x->up, e, d->expert_inner, d->expert_bias, path_of(name, block, part)));
@@ -205,11 +207,20 @@ static snug_status bind_shared(const binder *b, const char *block, const model_s
     snug_status          st = SNUG_OK;
     const model_decoder *d = &s->decoder;
     char                 part[96], name[160];
-    if (d->shared == NULL || d->shared_inner == 0) return SNUG_OK;
     m->shared.act = s->act;
-    (void)snprintf(part, sizeof part, "%s.gate_proj", d->shared);
-    SNUG_TRY(bind_linear(b, &m->shared.gate, s->hidden, d->shared_inner, false,
-                         path_of(name, block, part)));
+    if (d->shared_gate_up != NULL) { /* beside the block, in one piece */
+        nn_linear fused;
+        SNUG_TRY(bind_linear(b, &fused, s->hidden, 2 * d->shared_inner, false, d->shared_gate_up));
+        m->shared.gate = bind_rows(&fused, 0, d->shared_inner);
+        m->shared.up = bind_rows(&fused, d->shared_inner, d->shared_inner);
+        return bind_linear(b, &m->shared.down, d->shared_inner, s->hidden, false, d->shared_down);
+    }
+    if (d->shared == NULL || d->shared_inner == 0) return SNUG_OK;
+    if (d->expert_gate != NULL) {
+        (void)snprintf(part, sizeof part, "%s.gate_proj", d->shared);
+        SNUG_TRY(bind_linear(b, &m->shared.gate, s->hidden, d->shared_inner, false,
+                             path_of(name, block, part)));
+    }
     (void)snprintf(part, sizeof part, "%s.up_proj", d->shared);
     SNUG_TRY(bind_linear(b, &m->shared.up, s->hidden, d->shared_inner, false,
                          path_of(name, block, part)));
@@ -224,6 +235,12 @@ done:
 }
 
 snug_status bind_experts(const binder *b, const char *block, nn_moe **out)
+{
+    char router[160];
+    return bind_experts_at(b, block, path_of(router, block, b->m->shape.decoder.router), out);
+}
+
+snug_status bind_experts_at(const binder *b, const char *block, const char *router, nn_moe **out)
 {
     snug_status          st = SNUG_OK;
     const model_shape   *s = &b->m->shape;
@@ -244,17 +261,27 @@ snug_status bind_experts(const binder *b, const char *block, nn_moe **out)
         m->experts[i].act = d->limit != 0.0f ? TENSOR_ACT_QUICK_GELU : s->act;
         m->experts[i].limit = d->limit;
     }
-    SNUG_TRY(bind_linear(b, &m->router, s->hidden, d->experts, d->router_bias,
-                         path_of(name, block, d->router)));
-    if (d->choice != NULL)
+    SNUG_TRY(bind_linear(b, &m->router, s->hidden, d->experts, d->router_bias, router));
+    if (d->choice != NULL && d->choice_row) {
+        SNUG_TRY(bind_tensor(b, &m->choice, TENSOR_DIMS(1, d->experts),
+                             path_of(name, block, d->choice)));
+        m->choice = tensor_view(&m->choice, TENSOR_DIMS(d->experts));
+    } else if (d->choice != NULL) {
         SNUG_TRY(
             bind_tensor(b, &m->choice, TENSOR_DIMS(d->experts), path_of(name, block, d->choice)));
-    char blocks[192];
-    (void)snprintf(blocks, sizeof blocks, "%s_blocks", path_of(name, block, d->expert_gate));
+    }
+    char          blocks[192];
+    model_decoder fused = *d; /* the same experts as one tensor, when the file has them so */
+    fused.expert_gate = "experts.gate_up_proj";
+    fused.expert_down = "experts.down_proj";
+    bool stacked = d->stacked || bind_has(b, path_of(name, block, fused.expert_gate));
+    (void)snprintf(blocks, sizeof blocks, "%s_blocks",
+                   d->stacked ? path_of(name, block, d->expert_gate) : "");
     if (d->stacked && d->interleaved && bind_find(b, blocks) != NULL)
         SNUG_TRY(bind_all_four_bits(b, block, d, s->hidden, m));
     else
-        SNUG_TRY((d->stacked ? bind_stacked : bind_each)(b, block, d, s->hidden, m));
+        SNUG_TRY((stacked ? bind_stacked : bind_each)(b, block, d->stacked || !stacked ? d : &fused,
+                                                      s->hidden, m));
     SNUG_TRY(bind_shared(b, block, s, m));
     *out = m;
 done:

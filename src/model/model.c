@@ -6,6 +6,7 @@
  * Threads: one at a time, as the device.
  * Truth:   an architecture's forward sees ids inside the vocabulary and positions inside the
  *          limits. */
+#include "model/adapter_int.h"
 #include "model/gguf_int.h"
 
 #include <stdlib.h>
@@ -63,6 +64,12 @@ const char *model_find_gguf(snug_arena *a, const char *path)
 snug_status model_open(const char *path, snug_slice class_name, tensor_dev *d, model **out,
                        snug_err *err)
 {
+    return model_open_adapted(path, NULL, class_name, d, out, err);
+}
+
+snug_status model_open_adapted(const char *path, const char *adapter, snug_slice class_name,
+                               tensor_dev *d, model **out, snug_err *err)
+{
     snug_status st = SNUG_OK;
     weight_map *w = NULL;
     snug_arena *a = snug_arena_new();
@@ -73,6 +80,7 @@ snug_status model_open(const char *path, snug_slice class_name, tensor_dev *d, m
     const char *gguf = model_find_gguf(a, path);
     SNUG_TRY(gguf != NULL ? open_gguf(m, gguf, class_name, &w, err)
                           : open_folder(m, path, class_name, &w, err));
+    if (adapter != NULL) SNUG_TRY(adapter_apply(a, adapter, m->config, &m->shape, w, err));
     SNUG_TRY(m->shape.arch->bind(m, w, err));
     *out = m;
     m = NULL; /* moved to the caller */
@@ -101,6 +109,7 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
     const model_shape *s = &m->shape;
     if (s->head != MODEL_HEAD_CAUSAL_LM && s->head != MODEL_HEAD_SEQ2SEQ)
         return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not generate", s->class_name);
+    nn_keep   *each = NULL;
     nn_kv_conf conf = {.layers = s->head == MODEL_HEAD_SEQ2SEQ ? s->decoder_layers : s->layers,
                        .batch = batch,
                        .heads = s->head == MODEL_HEAD_SEQ2SEQ ? s->decoder_heads : s->kv_heads,
@@ -108,7 +117,14 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
                        .v_width = s->value_dim == 0 ? s->head_dim : s->value_dim,
                        .positions_max = positions_max,
                        .dtype = TENSOR_F32};
-    return nn_kv_new(m->dev, &conf, out, err);
+    if (s->arch->keeps != NULL) {
+        each = snug_zalloc(conf.layers * sizeof *each); /* <= MODEL_LAYERS_MAX */
+        s->arch->keeps(m, each);
+        conf.each = each;
+    }
+    snug_status st = nn_kv_new(m->dev, &conf, out, err);
+    free(each);
+    return st;
 }
 
 static snug_status check_positions(const model_shape *s, const model_batch *in, size_t held,

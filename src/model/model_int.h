@@ -17,7 +17,7 @@ struct model {
     struct owned {
         struct owned *next;
         tensor        t;
-    }     *owned;
+    } * owned;
     size_t weight_bytes;
 };
 
@@ -56,9 +56,10 @@ typedef struct cfg_rotary {
     size_t      width, positions_max; /* of a head */
     double      theta, partial;       /* defaults; partial 0: the class turns whole heads */
     const char *layer_type;           /* NULL: one kind of layer; else the key of its own object */
-    const char *theta_key;            /* NULL: rope_theta; the old name of this layer type's theta */
-    bool        plain;                /* scaling written without layer types is not for these layers */
+    const char *theta_key; /* NULL: rope_theta; the old name of this layer type's theta */
+    bool        plain;     /* scaling written without layer types is not for these layers */
     bool        interleaved;
+    bool        sections; /* may name the sections of M-RoPE */
 } cfg_rotary;
 snug_status cfg_rope(snug_json config, cfg_rotary rule, nn_rope *out, snug_err *err) SNUG_MUST_USE;
 /* layer_types, when the config has them, over what `sliding` says already. */
@@ -146,8 +147,8 @@ snug_status encoder_run_layer(const nn_ctx *c, const encoder_layer *l, const ten
 /* x [B, T, E] += rows of a table by ids [B, T]; ids NULL: row 0. */
 snug_status encoder_add_rows(const nn_ctx *c, const tensor *table, const int32_t *ids, size_t batch,
                              size_t times, const tensor *x, snug_err *err) SNUG_MUST_USE;
-/* Positions of learned tables: 0, 1, ..; or, with first > 0, counted from it over tokens that are no
- * padding, which gets first - 1. *owned: free(). */
+/* Positions of learned tables: 0, 1, ..; or, with first > 0, counted from it over tokens that are
+ * no padding, which gets first - 1. *owned: free(). */
 int32_t *encoder_positions(const model_shape *s, const model_batch *in);
 /* First token of each row: [B, E]. */
 tensor encoder_first(const tensor *x);
@@ -159,6 +160,7 @@ snug_status encoder_parse(snug_json config, model_shape *s, double eps_dflt,
 extern const model_arch arch_llama[], arch_gemma[], arch_olmo[], arch_cohere[], arch_phi[],
     arch_mixed[], arch_moe[], arch_deepseek[], arch_gpt2[], arch_neox[], arch_opt[], arch_bloom[],
     arch_distilbert[], arch_bert[], arch_albert[], arch_mpnet[], arch_deberta[], arch_modernbert[],
-    arch_nomic[], arch_t5[], arch_bart[];
+    arch_nomic[], arch_t5[], arch_bart[], arch_mamba[], arch_hybrid[], arch_qwen_next[],
+    arch_gemma3n[], arch_gemma4[];
 
 #endif

@@ -422,10 +422,11 @@ bool bind_is_turned(const binder *b) { return b->w->turned; }
 
 snug_status bind_copy(const binder *b, const tensor *view, tensor_dtype dtype, tensor *out)
 {
-    snug_status st = tensor_new(b->m->dev, dtype, view->rank, view->shape, out, b->err);
+    tensor      from = *view; /* out may be the same variable */
+    snug_status st = tensor_new(b->m->dev, dtype, from.rank, from.shape, out, b->err);
     if (st != SNUG_OK) return st;
     own(b, out);
-    return tensor_copy(b->m->dev, view, out, b->err);
+    return tensor_copy(b->m->dev, &from, out, b->err);
 }
 
 nn_linear bind_rows(const nn_linear *fused, size_t from, size_t n)

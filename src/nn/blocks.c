@@ -55,6 +55,8 @@ snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor
     SNUG_TRY(nn_linear_run(c, &m->up, x, &up, err)); /* [B, T, inner] */
     if (tensor_present(&m->gate.w)) {
         SNUG_TRY(nn_linear_run(c, &m->gate, x, &gate, err));
+        if (m->gate_scale != 0.0f)
+            SNUG_TRY(tensor_scale(c->dev, &gate, m->gate_scale, 0.0f, &gate, err));
         if (m->limit != 0.0f) {
             SNUG_TRY(tensor_clamp(c->dev, &gate, -INFINITY, m->limit, &gate, err));
             SNUG_TRY(tensor_clamp(c->dev, &up, -m->limit, m->limit, &up, err));
@@ -63,7 +65,10 @@ snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor
         SNUG_TRY(tensor_glu(c->dev, &gate, &up, m->act, &gate, err));
         SNUG_TRY(tensor_linear(c->dev, &gate, &m->down.w, &m->down.b, out, err));
     } else {
-        SNUG_TRY(tensor_activate(c->dev, &up, m->act, &up, err));
+        if (tensor_present(&m->xielu))
+            SNUG_TRY(tensor_xielu(c->dev, &up, &m->xielu, &up, err));
+        else
+            SNUG_TRY(tensor_activate(c->dev, &up, m->act, &up, err));
         SNUG_TRY(tensor_linear(c->dev, &up, &m->down.w, &m->down.b, out, err));
     }
     tensor_space_release(c->space, mark);
@@ -148,10 +153,11 @@ snug_status nn_attention_run(const nn_ctx *c, const nn_attention *a, const tenso
     SNUG_TRY(nn_heads_run(c, &a->q, x, a->heads, &q, err));    /* [B, T, H, D] */
     SNUG_TRY(nn_heads_run(c, &a->k, x, a->kv_heads, &k, err)); /* [B, T, G, D] */
     SNUG_TRY(nn_heads_run(c, &a->v, x, a->kv_heads, &v, err));
+    if (a->clip_after_norm) SNUG_TRY(norm_both(c, a, &q, &k, err));
     SNUG_TRY(clip(c, a, &q, err));
     SNUG_TRY(clip(c, a, &k, err));
     SNUG_TRY(clip(c, a, &v, err));
-    if (!a->norm_after_turn) SNUG_TRY(norm_both(c, a, &q, &k, err));
+    if (!a->norm_after_turn && !a->clip_after_norm) SNUG_TRY(norm_both(c, a, &q, &k, err));
     SNUG_TRY(turn_heads(c, q_turn, &q, err));
     SNUG_TRY(turn_heads(c, s->turn, &k, err));
     if (a->norm_after_turn) SNUG_TRY(norm_both(c, a, &q, &k, err));

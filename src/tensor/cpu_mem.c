@@ -96,6 +96,13 @@ snug_status cpu_ref_run(tensor_dev *d, const tensor_op *op, snug_err *err)
     case TENSOR_OP_CLAMP: return ref_scale(d, op, err);
     case TENSOR_OP_GATHER: return ref_gather(d, op, err);
     case TENSOR_OP_SCATTER: return ref_scatter(d, op, err);
+    case TENSOR_OP_XIELU:
+    case TENSOR_OP_CUTOFF:
+    case TENSOR_OP_MATCH: return ref_level(d, op, err);
+    case TENSOR_OP_CONV: return ref_conv(d, op, err);
+    case TENSOR_OP_SOFTPLUS: return ref_softplus(d, op, err);
+    case TENSOR_OP_SCAN:
+    case TENSOR_OP_DELTA: return ref_scan(d, op, err);
     case TENSOR_OP_COUNT: break;
     }
     return snug_fail(err, SNUG_EINTERNAL, "no such operation");

@@ -273,6 +273,9 @@ static snug_status run_staged(tensor_dev *d, const tensor_op *op, snug_err *err)
     SNUG_TRY(cpu_ref_run(d, &local, err));
     size_t n = span_bytes(&op->out);
     if (n > 0) SNUG_TRY(d->backend->put(op->out.mem, op->out.offset, local.out.mem->host, n, err));
+    if (op->kind == TENSOR_OP_SCAN || op->kind == TENSOR_OP_DELTA) /* their state was replaced */
+        SNUG_TRY(d->backend->put(op->in[5].mem, op->in[5].offset, local.in[5].mem->host,
+                                 span_bytes(&op->in[5]), err));
 done:
     for (size_t i = 0; i <= TENSOR_OP_IN_MAX; i++)
         if (copies[i] != NULL) cpu_free(copies[i]);

@@ -51,6 +51,13 @@ snug_status ref_scale(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_gather(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_scatter(tensor_dev *d, const tensor_op *op, snug_err *err);
 
+/* ref_level.c */
+snug_status ref_level(tensor_dev *d, const tensor_op *op, snug_err *err); /* cutoff, match, xielu */
+/* ref_scan.c */
+snug_status ref_conv(tensor_dev *d, const tensor_op *op, snug_err *err);
+snug_status ref_softplus(tensor_dev *d, const tensor_op *op, snug_err *err);
+snug_status ref_scan(tensor_dev *d, const tensor_op *op, snug_err *err); /* scan and delta */
+
 /* Element i of a float tensor's row, as float32. */
 static inline float cpu_load(tensor_dtype t, const void *p, size_t i)
 {
