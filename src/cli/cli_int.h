@@ -49,7 +49,7 @@ const atomic_bool *cli_watch_interrupt(void);
 
 /* ---- commands ---- */
 #define CLI_COMMANDS_CORE(X)                                                                       \
-    X(run) X(forward) X(tokenize) X(template) X(scan) X(convert) X(version) X(help)
+    X(run) X(forward) X(quantize) X(tokenize) X(template) X(scan) X(convert) X(version) X(help)
 #define CLI_COMMANDS_HUB(X)                                                                        \
     X(serve)                                                                                       \
     X(config)                                                                                      \

@@ -54,9 +54,10 @@ static const char *const examples[] = {
 
 const cli_command cli_cmd_forward = {
     .name = "forward",
-    .args = "DIR",
+    .args = "MODEL",
     .summary = "compute a model's outputs for given tensors",
-    .help = "Reads the tensors named in.* from a file, runs the model once in float32 and writes "
+    .help = "MODEL is a folder or a GGUF file. Reads the tensors named in.* from a file, runs the "
+            "model once in float32 and writes "
             "out.* to another file. Meant for comparing with other implementations.",
     .flags = flags,
     .min = 1,

@@ -6,18 +6,10 @@
  * Threads: the main thread; the model uses threads of its own. */
 #include <ctype.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/find_model.h"
 #include "infer/infer.h"
-#ifdef SNUG_HAVE_HUB
-#include "cli/bar.h"
-#include "cli/net.h"
-#define RUN_GROUPS CLI_REMOTE
-#else
-#include "cli/cli_int.h"
-#define RUN_GROUPS 0
-#endif
 
 enum { INPUT_MAX = 64 * 1024 * 1024, ANSWER_MAX = 256 * 1024 * 1024, PARAMS_MAX = 1024 * 1024 };
 
@@ -27,44 +19,6 @@ typedef struct job {
     const infer_task *task;
     snug_json         params;
 } job;
-
-/* ---- the model: a folder, or a repository through the cache ---- */
-
-static bool is_folder(const char *path)
-{
-    struct stat sb;
-    return stat(path, &sb) == 0 && S_ISDIR(sb.st_mode);
-}
-
-static snug_status find_model(cli *c, const cli_args *a, const char **dir, snug_err *err)
-{
-    const char *name = cli_pos(a, 0);
-    *dir = name;
-    if (is_folder(name)) return SNUG_OK;
-#ifdef SNUG_HAVE_HUB
-    snug_status       st = SNUG_OK;
-    remote           *r = NULL;
-    cli_bar           bar = cli_bar_new(c);
-    remote_downloaded got;
-    remote_download   d = {.revision = cli_flag_value(a, "revision"),
-                           .progress = cli_bar_show,
-                           .progress_arg = &bar,
-                           .cancel = cli_watch_interrupt()};
-    SNUG_TRY(remote_parse_repo(snug_str(name), "model", &d.repo, err));
-    SNUG_TRY(cli_open_remote(a, &r, err));
-    SNUG_TRY(remote_do_download(r, &d, c->arena, &got, err));
-    *dir = snug_arena_cstr(c->arena, got.path);
-done:
-    cli_bar_end(&bar);
-    if (st != SNUG_OK) snug_note(err, "%s", name);
-    remote_close(r);
-    return st;
-#else
-    (void)c;
-    return snug_fail(err, SNUG_ENOTFOUND,
-                     "there is no folder %s (this program was built without the hub)", name);
-#endif
-}
 
 /* ---- parameters: --param k=v, where v is JSON if it parses as JSON, else a string ---- */
 
@@ -269,7 +223,7 @@ static snug_status run(cli *c, const cli_args *a, snug_err *err)
     else
         SNUG_TRY(read_input(c, a, &input, err));
     SNUG_TRY(read_params(c, a, &jb.params, err));
-    SNUG_TRY(find_model(c, a, &dir, err));
+    SNUG_TRY(cli_find_model(c, a, &dir, err));
     SNUG_TRY(infer_open(dir, &jb.model, err));
     SNUG_TRY(pick_task(&jb, a, err));
     bool text = strcmp(jb.task->name, "text-generation") == 0;
@@ -295,18 +249,22 @@ static const cli_flag flags[] = {
 static const char *const examples[] = {"snug run ada/sentiment-tiny \"What a lovely film.\"",
                                        "fetch the model once and classify a sentence",
                                        "snug run ./sentiment --batch - --json < lines.txt",
-                                       "one JSON result a line for each input line", NULL};
+                                       "one JSON result a line for each input line",
+                                       "snug run model-Q4_K_M.gguf \"Once upon a time\"",
+                                       "a quantized model in one file",
+                                       NULL};
 
 const cli_command cli_cmd_run = {
     .name = "run",
     .args = "MODEL [INPUT]",
     .summary = "run a model on an input",
-    .help = "MODEL is a folder, or a repository that is fetched into the cache first. INPUT is a "
+    .help = "MODEL is a folder, a GGUF file, or a repository that is fetched into the cache first. "
+            "INPUT is a "
             "text, a JSON object as the task wants it, or - for standard input.\n\n"
             "Generated text appears as it is made. With --json the answer is the one of the "
             "inference API.",
     .flags = flags,
-    .groups = RUN_GROUPS,
+    .groups = CLI_FIND_MODEL_GROUPS,
     .min = 1,
     .max = 2,
     .examples = examples,

@@ -16,7 +16,8 @@ const cli_command *const cli_commands[] = {
     &cli_cmd_repo_move,    &cli_cmd_upload,        &cli_cmd_download,
 #endif
 #ifdef SNUG_HAVE_INFER
-    &cli_cmd_run,          &cli_cmd_forward,       &cli_cmd_tokenize,
+    &cli_cmd_run,          &cli_cmd_forward,       &cli_cmd_quantize,
+    &cli_cmd_tokenize,
 #endif
     &cli_cmd_template,     &cli_cmd_scan,          &cli_cmd_convert,
     &cli_cmd_version,      &cli_cmd_help,          NULL,

@@ -29,7 +29,12 @@ static snug_status open_tokenizer(infer_ctx *c, const char *dir, snug_err *err)
     /* The text is not needed once the tokenizer is built, and may be large. */
     snug_arena *a = snug_arena_new();
     snug_slice  text, path = snug_arena_printf(a, "%s/tokenizer.json", dir);
+    const char *gguf = model_find_gguf(a, dir);
     snug_status st = SNUG_OK;
+    if (gguf != NULL && access(path.ptr, F_OK) != 0) {
+        st = tok_open(gguf, &c->tok, err);
+        goto done;
+    }
     if (access(path.ptr, F_OK) != 0) SNUG_FAIL(err, SNUG_ENOTFOUND, "no tokenizer.json in %s", dir);
     SNUG_TRY(snug_read_file(a, path.ptr, INFER_TOKENIZER_BYTES_MAX, &text, err));
     SNUG_TRY(tok_load(text, &c->tok, err));

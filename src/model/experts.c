@@ -94,11 +94,14 @@ static snug_status bind_each(const binder *b, const char *block, const model_dec
         char    part[96], name[160];
         nn_mlp *x = &m->experts[i];
         (void)snprintf(part, sizeof part, "%s.%zu.%s", d->list, i, d->expert_gate);
-        SNUG_TRY(bind_linear(b, &x->gate, e, d->expert_inner, false, path_of(name, block, part)));
+        SNUG_TRY(bind_linear(b, &x->gate, e, d->expert_inner, d->expert_bias,
+                             path_of(name, block, part)));
         (void)snprintf(part, sizeof part, "%s.%zu.%s", d->list, i, d->expert_up);
-        SNUG_TRY(bind_linear(b, &x->up, e, d->expert_inner, false, path_of(name, block, part)));
+        SNUG_TRY(
+            bind_linear(b, &x->up, e, d->expert_inner, d->expert_bias, path_of(name, block, part)));
         (void)snprintf(part, sizeof part, "%s.%zu.%s", d->list, i, d->expert_down);
-        SNUG_TRY(bind_linear(b, &x->down, d->expert_inner, e, false, path_of(name, block, part)));
+        SNUG_TRY(bind_linear(b, &x->down, d->expert_inner, e, d->expert_bias,
+                             path_of(name, block, part)));
     }
 done:
     return st;

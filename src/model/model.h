@@ -2,6 +2,7 @@
 /* model/model.h - a checkpoint folder as something that can run: configuration, weights, forward.
  *
  * A folder holds config.json and model.safetensors, or model.safetensors.index.json and its shards.
+ * A GGUF file holds both in one; its metadata becomes what config.json would say.
  * Weights are mapped, bounds checked, and used where they are when the device can. Nothing in a
  * folder is trusted: sizes are compared with the limits below before anything is allocated.
  *
@@ -10,6 +11,7 @@
 #define SNUG_MODEL_MODEL_H
 
 #include "base/json.h"
+#include "codec/codec.h"
 #include "nn/nn.h"
 
 enum {
@@ -169,13 +171,17 @@ const model_arch *model_arch_at(size_t index); /* NULL past the end */
 snug_status model_parse(snug_json config, snug_slice class_name, model_shape *out,
                         snug_err *err) SNUG_MUST_USE;
 
-/* Loads a folder onto a device, which outlives the model. class_name empty: as the config says. */
-snug_status model_open(const char *dir, snug_slice class_name, tensor_dev *d, model **out,
+/* Loads a folder or a GGUF file (any part of a split one) onto a device, which outlives the model.
+ * class_name empty: as the config says. */
+snug_status model_open(const char *path, snug_slice class_name, tensor_dev *d, model **out,
                        snug_err *err) SNUG_MUST_USE;
 void        model_close(model *m); /* NULL is fine */
 
+/* The GGUF file that model_open reads for a path; NULL: it is a folder of safetensors. */
+const char *model_find_gguf(snug_arena *a, const char *path);
+
 const model_shape *model_shape_of(const model *m);
-snug_json          model_config(const model *m); /* config.json, as long as the model lives */
+snug_json          model_config(const model *m); /* config.json or what GGUF says; with the model */
 tensor_dev        *model_dev(const model *m);
 size_t             model_weight_bytes(const model *m); /* bound, tied ones counted once */
 
@@ -189,6 +195,25 @@ snug_status model_forward(model *m, const model_batch *in, model_out *out,
 snug_status model_encode(model *m, const model_batch *in, model_memory **out,
                          snug_err *err) SNUG_MUST_USE;
 void        model_memory_free(model_memory *mem); /* NULL is fine */
+
+/* ---- GGUF files written ---- */
+
+typedef struct model_quantize_opts {
+    snug_slice           type; /* "Q4_K_M": see model_quantize_type */
+    const codec_gguf_kv *kvs;  /* more metadata: the tokenizer's, over what the model says */
+    size_t               kv_count;
+    bool (*progress)(void *arg, size_t done, size_t tensors); /* NULL: none; false: stop */
+    void *progress_arg;
+} model_quantize_opts;
+typedef struct model_quantized {
+    size_t   tensors;
+    uint64_t bytes;
+} model_quantized;
+/* Writes a folder, or another GGUF file, as a GGUF file of a type; `out` appears when it is whole.
+ * SNUG_EUNSUPPORTED names the class or the weight such a file has no place for. */
+snug_status model_quantize(const char *path, const model_quantize_opts *o, const char *out,
+                           model_quantized *report, snug_err *err) SNUG_MUST_USE;
+const char *model_quantize_type(size_t index); /* NULL past the end */
 
 /* A result by name, or NULL. */
 const tensor *model_out_find(const model_out *out, const char *name);

@@ -67,6 +67,9 @@ snug_status cfg_labels(snug_json config, size_t *out, snug_err *err) SNUG_MUST_U
 
 /* ---- weights (weights.c) ---- */
 
+/* config.json of a folder, and what it says. */
+snug_status model_read_config(snug_arena *a, const char *dir, snug_slice class_name,
+                              snug_json *config, model_shape *shape, snug_err *err) SNUG_MUST_USE;
 snug_status weight_map_open(snug_arena *a, const char *dir, weight_map **out,
                             snug_err *err) SNUG_MUST_USE;
 
@@ -92,6 +95,7 @@ snug_status bind_norm(const binder *b, nn_norm *out, nn_norm_kind kind, size_t n
 snug_status bind_norm_weight(const binder *b, nn_norm *out, nn_norm_kind kind, size_t n, float eps,
                              const char *name) SNUG_MUST_USE;
 bool        bind_has(const binder *b, const char *name); /* the full name of a weight */
+bool        bind_is_turned(const binder *b); /* matrices are [n, in] in a file, for every class */
 /* A copy of a view that belongs to the model: what a file lays out as no operation reads it. */
 snug_status bind_copy(const binder *b, const tensor *view, tensor_dtype dtype,
                       tensor *out) SNUG_MUST_USE;
