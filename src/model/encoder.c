@@ -179,12 +179,12 @@ snug_status encoder_run_layer(const nn_ctx *c, const encoder_layer *l, const ten
     snug_status st = SNUG_OK;
     tensor      y;
     tensor_mark mark = tensor_space_mark(c->space);
-    SNUG_TRY(nn_attention_run(c, &l->attention, x, step, &y, err)); /* [B, T, E] */
-    SNUG_TRY(tensor_add(c->dev, x, &y, x, err));
-    SNUG_TRY(nn_norm_run(c, &l->after_attention, x, x, err));
-    SNUG_TRY(nn_mlp_run(c, &l->mlp, x, &y, err)); /* [B, T, E] */
-    SNUG_TRY(tensor_add(c->dev, x, &y, x, err));
-    SNUG_TRY(nn_norm_run(c, &l->after_mlp, x, x, err));
+    nn_step     with = *step;
+    with.add = x;
+    SNUG_TRY(nn_attention_run(c, &l->attention, x, &with, &y, err)); /* [B, T, E] */
+    SNUG_TRY(nn_norm_run(c, &l->after_attention, &y, x, err));
+    SNUG_TRY(nn_mlp_run_add(c, &l->mlp, x, x, &y, err)); /* [B, T, E] */
+    SNUG_TRY(nn_norm_run(c, &l->after_mlp, &y, x, err));
     tensor_space_release(c->space, mark);
 done:
     return st;

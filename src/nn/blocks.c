@@ -47,13 +47,19 @@ snug_status nn_norm_run(const nn_ctx *c, const nn_norm *n, const tensor *x, cons
 snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor *out,
                        snug_err *err)
 {
+    return nn_mlp_run_add(c, m, x, NULL, out, err);
+}
+
+snug_status nn_mlp_run_add(const nn_ctx *c, const nn_mlp *m, const tensor *x, const tensor *add,
+                           tensor *out, snug_err *err)
+{
     snug_status st = SNUG_OK;
     tensor      gate, up;
     /* The result is taken first, so that the inner tensors can be given back. */
     SNUG_TRY(take_cols(c, x, m->down.w.shape[0], out, err));
     tensor_mark mark = tensor_space_mark(c->space);
-    SNUG_TRY(nn_linear_run(c, &m->up, x, &up, err)); /* [B, T, inner] */
     if (tensor_present(&m->gate.w)) {
+        SNUG_TRY(nn_linear_run(c, &m->up, x, &up, err)); /* [B, T, inner] */
         SNUG_TRY(nn_linear_run(c, &m->gate, x, &gate, err));
         if (m->limit != 0.0f) {
             SNUG_TRY(tensor_clamp(c->dev, &gate, -INFINITY, m->limit, &gate, err));
@@ -61,11 +67,11 @@ snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor
             SNUG_TRY(tensor_scale(c->dev, &up, 1.0f, 1.0f, &up, err));
         }
         SNUG_TRY(tensor_glu(c->dev, &gate, &up, m->act, &gate, err));
-        SNUG_TRY(tensor_linear(c->dev, &gate, &m->down.w, &m->down.b, out, err));
     } else {
-        SNUG_TRY(tensor_activate(c->dev, &up, m->act, &up, err));
-        SNUG_TRY(tensor_linear(c->dev, &up, &m->down.w, &m->down.b, out, err));
+        SNUG_TRY(take_cols(c, x, m->up.w.shape[0], &gate, err));
+        SNUG_TRY(tensor_linear_with(c->dev, x, &m->up.w, &m->up.b, &m->act, NULL, &gate, err));
     }
+    SNUG_TRY(tensor_linear_with(c->dev, &gate, &m->down.w, &m->down.b, NULL, add, out, err));
     tensor_space_release(c->space, mark);
 done:
     return st;
@@ -159,7 +165,7 @@ snug_status nn_attention_run(const nn_ctx *c, const nn_attention *a, const tenso
     if (s->kv != NULL)
         SNUG_TRY(nn_kv_append(s->kv, s->layer, &k, &v, &keys, &values, err)); /* [B, S+T, G, D] */
     SNUG_TRY(nn_attention_mix(c, a, &q, &keys, &values, s, &mixed, err));
-    SNUG_TRY(tensor_linear(c->dev, &mixed, &a->o.w, &a->o.b, out, err));
+    SNUG_TRY(tensor_linear_with(c->dev, &mixed, &a->o.w, &a->o.b, NULL, s->add, out, err));
     tensor_space_release(c->space, mark);
 done:
     return st;

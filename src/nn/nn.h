@@ -44,6 +44,9 @@ typedef struct nn_mlp {
 } nn_mlp;
 snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor *out,
                        snug_err *err) SNUG_MUST_USE;
+/* The same plus `add`, of the result's shape; NULL: nothing. */
+snug_status nn_mlp_run_add(const nn_ctx *c, const nn_mlp *m, const tensor *x, const tensor *add,
+                           tensor *out, snug_err *err) SNUG_MUST_USE;
 
 /* ---- rotary positions ---- */
 
@@ -143,6 +146,7 @@ typedef struct nn_step {
     const nn_turn *q_turn; /* NULL: as turn; else that of the queries alone */
     const tensor  *mask;   /* [B, S+T] I32; NULL: all are seen */
     const tensor  *bias;   /* [B, H, T, S+T] F32; NULL: none */
+    const tensor  *add;    /* added to the result; NULL: none */
     nn_kv         *kv;     /* NULL: this step is all there is */
     size_t         layer;  /* of kv */
 } nn_step;
