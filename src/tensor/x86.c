@@ -219,67 +219,94 @@ typedef struct attention_job {
     const tensor_op   *op;
     const x86_kernels *kernels;
     float             *scratch;
+    size_t             floats; /* of scratch, per worker */
+    size_t             all, chunk, chunks; /* rows per text and key head; rows and items of them */
 } attention_job;
+
+/* The positions query i may look at. */
+static void range_of(const tensor_op *op, size_t i, x86_attention_row *row)
+{
+    size_t count = op->in[1].shape[1], here = count - op->in[0].shape[1] + i;
+    size_t window = op->u.attention.window, ahead = op->u.attention.ahead,
+           chunk = op->u.attention.chunk;
+    row->to = op->u.attention.causal ? here + 1 : count;
+    if (window != 0 && here + 1 > window) row->from = here + 1 - window;
+    if (ahead != 0 && here + ahead < row->to) row->to = here + ahead;
+    if (chunk != 0) {
+        size_t first = here / chunk * chunk;
+        row->from = row->from > first ? row->from : first;
+        row->to = row->to < first + chunk ? row->to : first + chunk;
+    }
+}
+
+/* Row n of text b and key head g: the heads of a query are neighbours. */
+static x86_attention_row row_of(const tensor_op *op, size_t b, size_t g, size_t n, float *sink)
+{
+    const tensor *q = &op->in[0], *bias = &op->in[4], *sinks = &op->in[5], *o = &op->out;
+    size_t        group = q->shape[2] / op->in[1].shape[2], i = n / group, h = g * group + n % group;
+    x86_attention_row row = {
+        .q = (const float *)cpu_data(q) + b * q->stride[0] + i * q->stride[1] + h * q->stride[2],
+        .out = (float *)cpu_data(o) + b * o->stride[0] + i * o->stride[1] + h * o->stride[2]};
+    if (tensor_present(bias))
+        row.bias = (const float *)cpu_data(bias) + b * bias->stride[0] + h * bias->stride[1] +
+                   i * bias->stride[2];
+    if (tensor_present(sinks)) {
+        *sink = cpu_load(sinks->dtype, cpu_data(sinks), h);
+        row.sink = sink;
+    }
+    range_of(op, i, &row);
+    return row;
+}
 
 static void attention_part(void *arg, size_t from, size_t to, unsigned worker)
 {
     const attention_job *a = arg;
-    const tensor *q = &a->op->in[0], *k = &a->op->in[1], *v = &a->op->in[2], *mask = &a->op->in[3],
-                 *bias = &a->op->in[4], *sinks = &a->op->in[5], *o = &a->op->out;
-    size_t times = q->shape[1], heads = q->shape[2], count = k->shape[1],
-           group = heads / k->shape[2];
-    size_t window = a->op->u.attention.window, ahead = a->op->u.attention.ahead,
-           chunk = a->op->u.attention.chunk;
-    for (size_t n = from; n < to; n++) {
-        size_t b = n / (heads * times), h = n / times % heads, i = n % times,
-               here = count - times + i;
-        x86_query j = {
-            .q =
-                (const float *)cpu_data(q) + b * q->stride[0] + i * q->stride[1] + h * q->stride[2],
-            .k = (const float *)cpu_data(k) + b * k->stride[0] + h / group * k->stride[2],
-            .v = (const float *)cpu_data(v) + b * v->stride[0] + h / group * v->stride[2],
+    const tensor *k = &a->op->in[1], *v = &a->op->in[2], *mask = &a->op->in[3];
+    x86_attention_row rows[X86_ATTENTION_ROWS];
+    float             sinks[X86_ATTENTION_ROWS];
+    for (size_t item = from; item < to; item++) {
+        size_t g = item / a->chunks % k->shape[2], b = item / (a->chunks * k->shape[2]);
+        size_t first = item % a->chunks * a->chunk;
+        x86_attention j = {
+            .row = rows,
+            .k = (const float *)cpu_data(k) + b * k->stride[0] + g * k->stride[2],
+            .v = (const float *)cpu_data(v) + b * v->stride[0] + g * v->stride[2],
             .mask =
                 tensor_present(mask) ? (const int32_t *)cpu_data(mask) + b * mask->stride[0] : NULL,
-            .p = a->scratch + worker * (count + 1),
-            .out = (float *)cpu_data(o) + b * o->stride[0] + i * o->stride[1] + h * o->stride[2],
-            .to = a->op->u.attention.causal ? here + 1 : count,
-            .count = count,
+            .rows = a->all - first < a->chunk ? a->all - first : a->chunk,
+            .count = k->shape[1],
             .ks = k->stride[1],
             .vs = v->stride[1],
             .k_width = k->shape[3],
             .v_width = v->shape[3],
             .scale = a->op->u.attention.scale,
             .cap = a->op->u.attention.cap};
-        float sink = 0.0f;
-        if (window != 0 && here + 1 > window) j.from = here + 1 - window;
-        if (ahead != 0 && here + ahead < j.to) j.to = here + ahead;
-        if (chunk != 0) {
-            size_t first = here / chunk * chunk;
-            j.from = j.from > first ? j.from : first;
-            j.to = j.to < first + chunk ? j.to : first + chunk;
-        }
-        if (tensor_present(bias))
-            j.bias = (const float *)cpu_data(bias) + b * bias->stride[0] + h * bias->stride[1] +
-                     i * bias->stride[2];
-        if (tensor_present(sinks)) {
-            sink = cpu_load(sinks->dtype, cpu_data(sinks), h);
-            j.sink = &sink;
-        }
-        a->kernels->query(&j);
+        for (size_t r = 0; r < j.rows; r++) rows[r] = row_of(a->op, b, g, first + r, &sinks[r]);
+        a->kernels->attention(&j, a->scratch + worker * a->floats);
     }
 }
 
 static snug_status run_attention(tensor_dev *d, const x86_kernels *kernels, const tensor_op *op,
                                  snug_err *err)
 {
-    const tensor *k = &op->in[1];
+    const tensor *q = &op->in[0], *k = &op->in[1], *v = &op->in[2];
+    size_t        pairs = q->shape[0] * k->shape[2], wanted = 4 * (size_t)snug_team_size(d->team);
+    attention_job a = {.op = op, .kernels = kernels};
     void         *scratch = NULL;
-    snug_status   st =
-        cpu_scratch(d, snug_team_size(d->team) * (k->shape[1] + 1) * sizeof(float), &scratch, err);
+    a.all = q->shape[1] * (q->shape[2] / k->shape[2]);
+    /* As few items as keep every thread busy: each turns the keys it reads. */
+    size_t each = pairs >= wanted ? a.all : (a.all * pairs + wanted - 1) / wanted;
+    size_t tile = kernels->tile_rows;
+    each = (each + tile - 1) / tile * tile;
+    a.chunk = each < X86_ATTENTION_ROWS ? each : X86_ATTENTION_ROWS;
+    a.chunks = (a.all + a.chunk - 1) / a.chunk;
+    a.floats = kernels->attention_floats(a.chunk, k->shape[3], v->shape[3]);
+    snug_status st =
+        cpu_scratch(d, snug_team_size(d->team) * a.floats * sizeof(float), &scratch, err);
     if (st != SNUG_OK) return st;
-    attention_job a = {op, kernels, scratch};
-    snug_team_run(d->team, tensor_rows(&op->in[0]), cpu_grain(k->shape[1] * k->shape[3] / 4),
-                  attention_part, &a);
+    a.scratch = scratch;
+    size_t work = a.chunk * k->shape[1] * (k->shape[3] + v->shape[3]) / 8;
+    snug_team_run(d->team, pairs * a.chunks, cpu_grain(work), attention_part, &a);
     return SNUG_OK;
 }
 

@@ -29,16 +29,23 @@ typedef struct x86_packed {
     size_t       rows, k, n, xs, os, adds;
 } x86_packed;
 
-/* One query: q . k over positions [from, to), softmax, and the sum of v. p holds the positions. */
-typedef struct x86_query {
-    const float   *q, *k, *v;
-    const int32_t *mask; /* NULL: none */
-    const float   *bias; /* per position; NULL: none */
-    const float   *sink; /* NULL: none; p has room for one more then */
-    float         *p, *out;
-    size_t         from, to, count, ks, vs, k_width, v_width;
-    float          scale, cap;
-} x86_query;
+/* Rows of queries that share keys: q . k over the positions [from, to), softmax, sum of v. */
+enum { X86_ATTENTION_ROWS = 240 };
+typedef struct x86_attention_row {
+    const float *q;
+    float       *out;
+    const float *bias; /* per position; NULL: none */
+    const float *sink; /* NULL: none */
+    size_t       from, to;
+} x86_attention_row;
+
+typedef struct x86_attention {
+    const x86_attention_row *row;
+    const float             *k, *v;
+    const int32_t           *mask; /* per position; NULL: none */
+    size_t                   rows, count, ks, vs, k_width, v_width;
+    float                    scale, cap;
+} x86_attention;
 
 typedef struct x86_row {
     const float *x, *y;
@@ -57,7 +64,8 @@ typedef struct x86_kernels {
     void (*pack_x)(const float *x, size_t xs, size_t rows, size_t k, float *out); /* tile_rows or less */
     /* Panels [from, to) against rows [m, m_to); m is a multiple of tile_rows. */
     void (*packed)(const x86_packed *j, size_t from, size_t to, size_t m, size_t m_to);
-    void (*query)(const x86_query *j);
+    void (*attention)(const x86_attention *j, float *scratch);
+    size_t (*attention_floats)(size_t rows, size_t k_width, size_t v_width); /* of scratch */
     void (*layer_norm)(const x86_row *r);
     void (*rms_norm)(const x86_row *r);
     void (*softmax)(const x86_row *r);

@@ -165,41 +165,7 @@ static void linear(const x86_linear *j, size_t n_from, size_t n_to)
     }
 }
 
-/* ---- attention of one query ---- */
-
-INLINE V dot_lanes(const float *a, const float *b, size_t n)
-{
-    V      acc = v_zero();
-    size_t i = 0;
-    for (; i + VN <= n; i += VN) acc = v_fma(v_load(a + i), v_load(b + i), acc);
-    if (i < n) acc = v_fma(v_load_n(a + i, n - i), v_load_n(b + i, n - i), acc);
-    return acc;
-}
-
-static void scores(const x86_query *j)
-{
-    size_t p = j->from, ks = j->ks, n = j->k_width;
-    for (; p + 4 <= j->to; p += 4) {
-        const float *k = j->k + p * ks;
-        __m128       a = v_fold(dot_lanes(j->q, k, n)), b = v_fold(dot_lanes(j->q, k + ks, n));
-        __m128       c = v_fold(dot_lanes(j->q, k + 2 * ks, n));
-        __m128       d = v_fold(dot_lanes(j->q, k + 3 * ks, n));
-        _mm_storeu_ps(j->p + p, _mm_mul_ps(sum4(a, b, c, d), _mm_set1_ps(j->scale)));
-    }
-    for (; p < j->to; p++) j->p[p] = sum1(dot_lanes(j->q, j->k + p * ks, n)) * j->scale;
-}
-
-/* p = cap * tanh(p / cap), then + bias. */
-static void adjust_scores(const x86_query *j)
-{
-    for (size_t p = j->from; p < j->to; p += VN) {
-        size_t n = j->to - p < VN ? j->to - p : VN;
-        V      v = v_load_n(j->p + p, n);
-        if (j->cap != 0.0f) v = v_mul(v_tanh(v_mul(v, v_set(1.0f / j->cap))), v_set(j->cap));
-        if (j->bias != NULL) v = v_add(v, v_load_n(j->bias + p, n));
-        v_store_n(j->p + p, n, v);
-    }
-}
+/* ---- softmax ---- */
 
 /* Softmax of n numbers, in place or not. */
 static void softmax_n(const float *x, float *out, size_t n)
@@ -222,52 +188,6 @@ static void softmax_n(const float *x, float *out, size_t n)
     V inv = v_set(1.0f / sum1(sum));
     for (i = 0; i + VN <= n; i += VN) v_store(out + i, v_mul(v_load(out + i), inv));
     if (i < n) v_store_n(out + i, n - i, v_mul(v_load_n(out + i, n - i), inv));
-}
-
-/* out[e..] = sum of p * v over the positions, `vecs` vectors wide with `tail` lanes in the last. */
-/* clang-format off */
-INLINE void gather_values(const x86_query *j, size_t from, size_t to, size_t e, size_t vecs, size_t tail)
-{
-    V acc[4];
-    UNROLL for (size_t c = 0; c < vecs; c++) acc[c] = v_zero();
-    for (size_t p = from; p < to; p++) {
-        V            w = v_set(j->p[p]);
-        const float *v = j->v + p * j->vs + e;
-        UNROLL for (size_t c = 0; c < vecs; c++) {
-            bool part = c + 1 == vecs && tail < VN;
-            acc[c] = v_fma(w, part ? v_load_n(v + c * VN, tail) : v_load(v + c * VN), acc[c]);
-        }
-    }
-    UNROLL for (size_t c = 0; c < vecs; c++) {
-        if (c + 1 == vecs && tail < VN) v_store_n(j->out + e + c * VN, tail, acc[c]);
-        else v_store(j->out + e + c * VN, acc[c]);
-    }
-}
-/* clang-format on */
-
-static void query(const x86_query *j)
-{
-    size_t from = j->from, to = j->to, seen = to - from + (j->sink != NULL), e = 0;
-    scores(j);
-    if (j->cap != 0.0f || j->bias != NULL) adjust_scores(j);
-    if (j->mask != NULL) {
-        for (size_t p = from; p < to; p++) {
-            if (j->mask[p] != 0) continue;
-            j->p[p] = -INFINITY;
-            seen--;
-        }
-    }
-    if (seen > 0) { /* the sink is one more score, without a value */
-        if (j->sink != NULL) j->p[to] = *j->sink;
-        softmax_n(j->p + from, j->p + from, to - from + (j->sink != NULL));
-    } else {
-        from = 0;
-        to = j->count;
-        for (size_t p = 0; p < to; p++) j->p[p] = 1.0f / (float)to;
-    }
-    for (; e + 4 * VN <= j->v_width; e += 4 * VN) gather_values(j, from, to, e, 4, VN);
-    for (; e + VN <= j->v_width; e += VN) gather_values(j, from, to, e, 1, VN);
-    if (e < j->v_width) gather_values(j, from, to, e, 1, j->v_width - e);
 }
 
 /* ---- rows ---- */
@@ -364,124 +284,7 @@ static void act(const x86_row *r)
     }
 }
 
-/* ---- linear over packed weights ---- */
+#include "tensor/x86_packed.h"
+#include "tensor/x86_attention.h"
 
-enum { PANEL = 2 * VN };
-
-static void pack_w(const float *w, size_t ws, size_t rows, size_t k, float *out)
-{
-    for (size_t i = 0; i < k; i++, out += PANEL) {
-        for (size_t r = 0; r < rows; r++) out[r] = w[r * ws + i];
-        for (size_t r = rows; r < PANEL; r++) out[r] = 0.0f;
-    }
-}
-
-INLINE void turn4(const float *a, const float *b, const float *c, const float *d, float *out)
-{
-    __m128 r0 = _mm_loadu_ps(a), r1 = _mm_loadu_ps(b), r2 = _mm_loadu_ps(c), r3 = _mm_loadu_ps(d);
-    _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
-    _mm_storeu_ps(out, r0);
-    _mm_storeu_ps(out + PACK_ROWS, r1);
-    _mm_storeu_ps(out + 2 * PACK_ROWS, r2);
-    _mm_storeu_ps(out + 3 * PACK_ROWS, r3);
-}
-
-static void pack_x(const float *x, size_t xs, size_t rows, size_t k, float *out)
-{
-    for (size_t r = 0; r < PACK_ROWS; r += 4) {
-        const float *row[4];
-        size_t       i = 0;
-        /* Past the end the last row stands in; its results are not stored. */
-        for (size_t c = 0; c < 4; c++) row[c] = x + (r + c < rows ? r + c : rows - 1) * xs;
-        for (; i + 4 <= k; i += 4)
-            turn4(row[0] + i, row[1] + i, row[2] + i, row[3] + i, out + i * PACK_ROWS + r);
-        for (; i < k; i++)
-            for (size_t c = 0; c < 4; c++) out[i * PACK_ROWS + r + c] = row[c][i];
-    }
-}
-
-/* mr rows against np panels, over kc of k. x: element i of row r at r * xr + i * xk. */
-INLINE void packed_tile(const x86_packed *j, const float *x, size_t xr, size_t xk, const float *w,
-                        size_t kc, bool first, size_t m, size_t n, size_t mr, size_t np)
-{
-    V acc[PACK_ROWS * 2 > 16 ? PACK_ROWS * 2 : 16];
-    UNROLL24 for (size_t i = 0; i < mr * np * 2; i++) acc[i] = v_zero();
-    for (size_t i = 0; i < kc; i++, w += PANEL, x += xk) {
-        V wv[8];
-        UNROLL for (size_t c = 0; c < np * 2; c++) wv[c] =
-            v_load(w + c / 2 * (j->k * PANEL) + c % 2 * VN);
-        UNROLL24 for (size_t r = 0; r < mr; r++)
-        {
-            V xv = v_set(x[r * xr]);
-            UNROLL for (size_t c = 0; c < np * 2; c++) acc[r * np * 2 + c] =
-                v_fma(xv, wv[c], acc[r * np * 2 + c]);
-        }
-    }
-    UNROLL24 for (size_t r = 0; r < mr; r++) UNROLL for (size_t c = 0; c < np * 2; c++)
-    {
-        size_t at = n + c * VN, count = at >= j->n ? 0 : j->n - at < VN ? j->n - at : VN;
-        float *out = j->out + (m + r) * j->os + at;
-        V      v = acc[r * np * 2 + c];
-        if (m + r >= j->rows || count == 0) continue;
-        if (!first) v = v_add(v_load_n(out, count), v);
-        v_store_n(out, count, v);
-    }
-}
-
-/* Bias, activation and addend of a finished part of the output. */
-static void packed_finish(const x86_packed *j, size_t m, size_t m_to, size_t n, size_t n_to)
-{
-    if (j->b == NULL && !j->acts && j->add == NULL) return;
-    for (; m < m_to; m++) {
-        for (size_t i = n; i < n_to; i += VN) {
-            size_t count = n_to - i < VN ? n_to - i : VN;
-            float *out = j->out + m * j->os + i;
-            V      v = v_load_n(out, count);
-            if (j->b != NULL) v = v_add(v, load_w_n(j->bt, (const char *)j->b, i, count));
-            if (j->acts) v = activate(j->fn, v);
-            if (j->add != NULL) v = v_add(v, v_load_n(j->add + m * j->adds + i, count));
-            v_store_n(out, count, v);
-        }
-    }
-}
-
-INLINE void packed_few(const x86_packed *j, size_t from, size_t to, size_t mr, size_t np)
-{
-    for (size_t k = 0; k < j->k; k += X86_K_BLOCK) {
-        size_t kc = j->k - k < X86_K_BLOCK ? j->k - k : X86_K_BLOCK, p = from;
-        for (; p + np <= to; p += np)
-            packed_tile(j, j->x + k, j->xs, 1, j->w + (p * j->k + k) * PANEL, kc, k == 0, 0,
-                        p * PANEL, mr, np);
-        for (; p < to; p++)
-            packed_tile(j, j->x + k, j->xs, 1, j->w + (p * j->k + k) * PANEL, kc, k == 0, 0,
-                        p * PANEL, mr, 1);
-    }
-}
-
-static void packed(const x86_packed *j, size_t from, size_t to, size_t m_from, size_t m_to)
-{
-    size_t end = to * PANEL < j->n ? to * PANEL : j->n;
-    switch (j->rows) {
-    case 1: packed_few(j, from, to, 1, 4); break;
-    case 2: packed_few(j, from, to, 2, 2); break;
-    case 3: packed_few(j, from, to, 3, 2); break;
-    default:
-        for (size_t k = 0; k < j->k; k += X86_K_BLOCK) {
-            size_t kc = j->k - k < X86_K_BLOCK ? j->k - k : X86_K_BLOCK;
-            for (size_t m = m_from; m < m_to; m += PACK_ROWS) {
-                const float *x = j->x + (m * j->k + k * PACK_ROWS);
-                size_t       left = m_to - m;
-                for (size_t p = from; p < to; p++) {
-                    const float *w = j->w + (p * j->k + k) * PANEL;
-                    if (left <= 4) packed_tile(j, x, 1, PACK_ROWS, w, kc, k == 0, m, p * PANEL, 4, 1);
-                    else if (left <= 8)
-                        packed_tile(j, x, 1, PACK_ROWS, w, kc, k == 0, m, p * PANEL, PACK_ROWS < 8 ? 4 : 8, 1);
-                    else packed_tile(j, x, 1, PACK_ROWS, w, kc, k == 0, m, p * PANEL, PACK_ROWS, 1);
-                }
-            }
-        }
-    }
-    packed_finish(j, m_from, m_to, from * PANEL, end);
-}
-
-const x86_kernels KERNELS = {linear, PANEL, PACK_ROWS, pack_w, pack_x, packed, query, layer_norm, rms_norm, softmax, act};
+const x86_kernels KERNELS = {linear, PANEL, PACK_ROWS, pack_w, pack_x, packed, attention, attention_floats, layer_norm, rms_norm, softmax, act};

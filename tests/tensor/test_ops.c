@@ -447,7 +447,7 @@ static void test_attention(void **state)
 /* A query gives the same bits alone, with its past in the cache, as inside a whole prompt. */
 static void attention_steps(tensor_dev *d)
 {
-    enum { S = 21, H = 2, D = 20 };
+    enum { S = 150, H = 2, D = 20 }; /* more than two blocks of keys */
     float *q, *k, *v, all[S * H * D], one[H * D];
     tensor tq = make(d, TENSOR_F32, TENSOR_DIMS(1, S, H, D), &q),
            tk = make(d, TENSOR_F32, TENSOR_DIMS(1, S, 1, D), &k);
