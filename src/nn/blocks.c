@@ -119,6 +119,19 @@ static snug_status clip(const nn_ctx *c, const nn_attention *a, const tensor *t,
     return a->clip == 0.0f ? SNUG_OK : tensor_clamp(c->dev, t, -a->clip, a->clip, t, err);
 }
 
+/* Texts that lie behind each other, each by itself. */
+static snug_status mix_texts(const nn_ctx *c, const tensor_op *op, const nn_step *s, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    for (size_t i = 0, from = 0; i < s->texts && st == SNUG_OK; from += s->lengths[i++]) {
+        tensor_op part = *op;
+        part.out = tensor_slice(&op->out, 1, from, s->lengths[i]);
+        for (size_t k = 0; k < 3; k++) part.in[k] = tensor_slice(&op->in[k], 1, from, s->lengths[i]);
+        st = tensor_run(c->dev, &part, err);
+    }
+    return st;
+}
+
 snug_status nn_attention_mix(const nn_ctx *c, const nn_attention *a, const tensor *q,
                              const tensor *k, const tensor *v, const nn_step *s, tensor *out,
                              snug_err *err)
@@ -139,7 +152,7 @@ snug_status nn_attention_mix(const nn_ctx *c, const nn_attention *a, const tenso
     if (s->bias != NULL) op.in[4] = *s->bias;
     op.in[5] = a->sinks;
     *out = tensor_view(out, TENSOR_DIMS(B, T, H * D));
-    return tensor_run(c->dev, &op, err);
+    return s->lengths != NULL ? mix_texts(c, &op, s, err) : tensor_run(c->dev, &op, err);
 }
 
 snug_status nn_attention_run(const nn_ctx *c, const nn_attention *a, const tensor *x,

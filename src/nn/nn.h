@@ -147,6 +147,8 @@ typedef struct nn_step {
     const tensor  *mask;   /* [B, S+T] I32; NULL: all are seen */
     const tensor  *bias;   /* [B, H, T, S+T] F32; NULL: none */
     const tensor  *add;    /* added to the result; NULL: none */
+    const size_t  *lengths; /* NULL: none; else x is one row [1, T, E] of texts of these lengths, */
+    size_t         texts;   /* which do not see each other; no mask, bias or cache then */
     nn_kv         *kv;     /* NULL: this step is all there is */
     size_t         layer;  /* of kv */
 } nn_step;
