@@ -83,7 +83,8 @@ static model_batch texts_of(const model *m, const size_t *len, size_t count, int
             mask[b * most + i] = 1;
         }
     *owned = ids;
-    return (model_batch){.batch = count, .times = most, .ids = ids, .mask = mixed ? mask : NULL, .unpadded = true};
+    return (model_batch){
+        .batch = count, .times = most, .ids = ids, .mask = mixed ? mask : NULL, .unpadded = true};
 }
 
 static void encode(model *m, size_t rounds, char *line, const char *dump)

@@ -124,7 +124,8 @@ snug_thread *snug_thread_start(const char *name, unsigned stack_kb, void (*fn)(v
     pthread_attr_t attr;
     SNUG_ASSERT(pthread_attr_init(&attr) == 0);
 #ifndef SNUG_SANITIZED /* sanitizers want roomy stacks */
-    SNUG_ASSERT(pthread_attr_setstacksize(&attr, (size_t)(stack_kb == 0 ? 512 : stack_kb) << 10) == 0);
+    SNUG_ASSERT(pthread_attr_setstacksize(&attr, (size_t)(stack_kb == 0 ? 512 : stack_kb) << 10) ==
+                0);
 #else
     (void)stack_kb;
 #endif
@@ -201,7 +202,8 @@ snug_pool *snug_pool_new(const char *name, unsigned threads, size_t queue_max)
     p->ring = snug_zalloc(queue_max * sizeof *p->ring);
     p->thread_count = threads;
     p->threads = snug_zalloc(threads * sizeof(snug_thread *));
-    for (unsigned i = 0; i < threads; i++) p->threads[i] = snug_thread_start(name, 512, pool_main, p);
+    for (unsigned i = 0; i < threads; i++)
+        p->threads[i] = snug_thread_start(name, 512, pool_main, p);
     return p;
 }
 
@@ -256,9 +258,9 @@ void snug_pool_free(snug_pool *p)
 enum { TEAM_LOOKS = 1000 }; /* some 20 us */
 
 struct snug_team {
-    snug_mutex  m; /* guards sleeping, and the moments before it; rank 910 */
-    snug_cond   start, done;
-    unsigned    size, looks; /* size: helpers and the caller */
+    snug_mutex m; /* guards sleeping, and the moments before it; rank 910 */
+    snug_cond  start, done;
+    unsigned   size, looks; /* size: helpers and the caller */
     /* A round is published by its number; what it is lies below, and stays until busy is 0. */
     atomic_uint_fast64_t round;
     atomic_uint          busy;     /* helpers still in this round */
@@ -273,7 +275,7 @@ struct snug_team {
     struct team_seat {
         snug_team *team;
         unsigned   worker;
-    } *seats;
+    } * seats;
 };
 
 static void look_again(void)

@@ -240,7 +240,7 @@ bool encoder_flatten(const model_batch *in, const int32_t *positions, encoder_fl
     for (size_t i = 0; i < n; i++) {
         bool seen = in->mask[i] != 0;
         if (seen && i % T > 0 && in->mask[i - 1] == 0) return false; /* a gap */
-        if (!seen && i % T == 0) return false; /* a text of nothing */
+        if (!seen && i % T == 0) return false;                       /* a text of nothing */
         out->total += seen;
     }
     if (out->total == n) return false;

@@ -126,7 +126,8 @@ static snug_status mix_texts(const nn_ctx *c, const tensor_op *op, const nn_step
     for (size_t i = 0, from = 0; i < s->texts && st == SNUG_OK; from += s->lengths[i++]) {
         tensor_op part = *op;
         part.out = tensor_slice(&op->out, 1, from, s->lengths[i]);
-        for (size_t k = 0; k < 3; k++) part.in[k] = tensor_slice(&op->in[k], 1, from, s->lengths[i]);
+        for (size_t k = 0; k < 3; k++)
+            part.in[k] = tensor_slice(&op->in[k], 1, from, s->lengths[i]);
         st = tensor_run(c->dev, &part, err);
     }
     return st;

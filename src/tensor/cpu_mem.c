@@ -69,7 +69,8 @@ snug_status cpu_form_of(const tensor *w, size_t bytes, bool *fresh, float **out,
     }
     size_t align = bytes >= 4 * (size_t)HUGE_PAGE ? HUGE_PAGE : LINE;
     float *data = aligned_alloc(align, (bytes + align - 1) / align * align);
-    if (data == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu bytes of weights", bytes);
+    if (data == NULL)
+        return snug_fail(err, SNUG_ENOMEM, "no memory for %zu bytes of weights", bytes);
     if (align == HUGE_PAGE) (void)madvise(data, bytes, MADV_HUGEPAGE); /* a wish */
     cpu_form *f = snug_zalloc(sizeof *f);
     *f = (cpu_form){m->forms, w->offset, w->shape[0], w->shape[1], w->stride[0], data};

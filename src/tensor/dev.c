@@ -105,8 +105,10 @@ snug_status tensor_new_from(tensor_dev *d, tensor_dtype dtype, unsigned rank, co
         st = d->backend->alloc(d, n, &out->mem, err);
         if (st == SNUG_OK && n > 0) st = d->backend->put(out->mem, 0, data, n, err);
     }
-    if (st != SNUG_OK) tensor_free(out);
-    else if (keep) tensor_freeze(out);
+    if (st != SNUG_OK)
+        tensor_free(out);
+    else if (keep)
+        tensor_freeze(out);
     return st;
 }
 

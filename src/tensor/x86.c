@@ -107,7 +107,8 @@ static void pack_w_part(void *arg, size_t from, size_t to, unsigned worker)
     size_t            each = j->kernels->panel;
     for (size_t p = from; p < to; p++) {
         size_t rows = j->a.n - p * each < each ? j->a.n - p * each : each;
-        j->kernels->pack_w(j->w + p * each * j->ws, j->ws, rows, j->a.k, j->form + p * each * j->a.k);
+        j->kernels->pack_w(j->w + p * each * j->ws, j->ws, rows, j->a.k,
+                           j->form + p * each * j->a.k);
     }
 }
 
@@ -149,7 +150,8 @@ static snug_status weights_of(tensor_dev *d, packed_job *j, const tensor *w, voi
     }
     j->w = cpu_data(w);
     if (fresh)
-        snug_team_run(d->team, j->panels, cpu_grain(j->kernels->panel * j->a.k * 2), pack_w_part, j);
+        snug_team_run(d->team, j->panels, cpu_grain(j->kernels->panel * j->a.k * 2), pack_w_part,
+                      j);
     j->a.w = j->form;
     return SNUG_OK;
 }
@@ -196,9 +198,9 @@ static snug_status run_packed(tensor_dev *d, const x86_kernels *kernels, const t
     (void)tensor_has_rows(w, &j.ws);
     (void)tensor_has_rows(&op->out, &j.a.os);
     if (j.a.add != NULL) (void)tensor_has_rows(add, &j.a.adds);
-    size_t block = rows < PACKED_ROWS ? rows + kernels->tile_rows : PACKED_ROWS;
-    size_t form = w->mem->constant ? 0 : j.panels * kernels->panel * k;
-    void  *scratch = NULL;
+    size_t      block = rows < PACKED_ROWS ? rows + kernels->tile_rows : PACKED_ROWS;
+    size_t      form = w->mem->constant ? 0 : j.panels * kernels->panel * k;
+    void       *scratch = NULL;
     snug_status st = cpu_scratch(d, (block * k + form + 64) * sizeof(float), &scratch, err);
     if (st != SNUG_OK) return st;
     j.x = scratch;
@@ -219,7 +221,7 @@ typedef struct attention_job {
     const tensor_op   *op;
     const x86_kernels *kernels;
     float             *scratch;
-    size_t             floats; /* of scratch, per worker */
+    size_t             floats;             /* of scratch, per worker */
     size_t             all, chunk, chunks; /* rows per text and key head; rows and items of them */
 } attention_job;
 
@@ -243,7 +245,7 @@ static void range_of(const tensor_op *op, size_t i, x86_attention_row *row)
 static x86_attention_row row_of(const tensor_op *op, size_t b, size_t g, size_t n, float *sink)
 {
     const tensor *q = &op->in[0], *bias = &op->in[4], *sinks = &op->in[5], *o = &op->out;
-    size_t        group = q->shape[2] / op->in[1].shape[2], i = n / group, h = g * group + n % group;
+    size_t group = q->shape[2] / op->in[1].shape[2], i = n / group, h = g * group + n % group;
     x86_attention_row row = {
         .q = (const float *)cpu_data(q) + b * q->stride[0] + i * q->stride[1] + h * q->stride[2],
         .out = (float *)cpu_data(o) + b * o->stride[0] + i * o->stride[1] + h * o->stride[2]};
@@ -261,26 +263,26 @@ static x86_attention_row row_of(const tensor_op *op, size_t b, size_t g, size_t 
 static void attention_part(void *arg, size_t from, size_t to, unsigned worker)
 {
     const attention_job *a = arg;
-    const tensor *k = &a->op->in[1], *v = &a->op->in[2], *mask = &a->op->in[3];
-    x86_attention_row rows[X86_ATTENTION_ROWS];
-    float             sinks[X86_ATTENTION_ROWS];
+    const tensor        *k = &a->op->in[1], *v = &a->op->in[2], *mask = &a->op->in[3];
+    x86_attention_row    rows[X86_ATTENTION_ROWS];
+    float                sinks[X86_ATTENTION_ROWS];
     for (size_t item = from; item < to; item++) {
-        size_t g = item / a->chunks % k->shape[2], b = item / (a->chunks * k->shape[2]);
-        size_t first = item % a->chunks * a->chunk;
-        x86_attention j = {
-            .row = rows,
-            .k = (const float *)cpu_data(k) + b * k->stride[0] + g * k->stride[2],
-            .v = (const float *)cpu_data(v) + b * v->stride[0] + g * v->stride[2],
-            .mask =
-                tensor_present(mask) ? (const int32_t *)cpu_data(mask) + b * mask->stride[0] : NULL,
-            .rows = a->all - first < a->chunk ? a->all - first : a->chunk,
-            .count = k->shape[1],
-            .ks = k->stride[1],
-            .vs = v->stride[1],
-            .k_width = k->shape[3],
-            .v_width = v->shape[3],
-            .scale = a->op->u.attention.scale,
-            .cap = a->op->u.attention.cap};
+        size_t        g = item / a->chunks % k->shape[2], b = item / (a->chunks * k->shape[2]);
+        size_t        first = item % a->chunks * a->chunk;
+        x86_attention j = {.row = rows,
+                           .k = (const float *)cpu_data(k) + b * k->stride[0] + g * k->stride[2],
+                           .v = (const float *)cpu_data(v) + b * v->stride[0] + g * v->stride[2],
+                           .mask = tensor_present(mask)
+                                       ? (const int32_t *)cpu_data(mask) + b * mask->stride[0]
+                                       : NULL,
+                           .rows = a->all - first < a->chunk ? a->all - first : a->chunk,
+                           .count = k->shape[1],
+                           .ks = k->stride[1],
+                           .vs = v->stride[1],
+                           .k_width = k->shape[3],
+                           .v_width = v->shape[3],
+                           .scale = a->op->u.attention.scale,
+                           .cap = a->op->u.attention.cap};
         for (size_t r = 0; r < j.rows; r++) rows[r] = row_of(a->op, b, g, first + r, &sinks[r]);
         a->kernels->attention(&j, a->scratch + worker * a->floats);
     }
@@ -410,7 +412,8 @@ static snug_status run_avx2(tensor_dev *d, const tensor_op *op, snug_err *err)
 static snug_status run_avx512(tensor_dev *d, const tensor_op *op, snug_err *err)
 {
     /* The first CPUs with AVX-512 lack VNNI. */
-    return run_with(d, &x86_avx512_kernels, has_vnni() ? &x86_quant_vnni : &x86_quant_avx2, op, err);
+    return run_with(d, &x86_avx512_kernels, has_vnni() ? &x86_quant_vnni : &x86_quant_avx2, op,
+                    err);
 }
 
 const tensor_backend tensor_avx2 = {

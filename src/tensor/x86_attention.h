@@ -25,7 +25,7 @@ static size_t attention_floats(size_t rows, size_t k_width, size_t v_width)
 
 static attention_room attention_split(const x86_attention *j, float *p)
 {
-    size_t rows = (j->rows + PACK_ROWS - 1) / PACK_ROWS * PACK_ROWS;
+    size_t         rows = (j->rows + PACK_ROWS - 1) / PACK_ROWS * PACK_ROWS;
     attention_room r = {.q = p};
     r.out = r.q + rows * j->k_width;
     r.best = r.out + rows * j->v_width;
@@ -36,8 +36,8 @@ static attention_room attention_split(const x86_attention *j, float *p)
 }
 
 /* mr rows times one panel: acc += x [r][k] . w [k][PANEL], the last vectors of n lanes. */
-INLINE void attention_tile(const float *x, size_t xr, size_t xk, const float *w, size_t ws, size_t k,
-                           size_t n, size_t mr, V *acc)
+INLINE void attention_tile(const float *x, size_t xr, size_t xk, const float *w, size_t ws,
+                           size_t k, size_t n, size_t mr, V *acc)
 {
     size_t n0 = n < VN ? n : VN, n1 = n < VN ? 0 : n - VN;
     bool   whole = n >= PANEL;
@@ -71,14 +71,17 @@ INLINE void value_tile(const x86_attention *j, float *out, const float *v, const
 {
     for (size_t e = 0; e < j->v_width; e += PANEL) {
         V      acc[PACK_ROWS * 2];
-        size_t n = j->v_width - e < PANEL ? j->v_width - e : PANEL, n0 = n < VN ? n : VN, n1 = n - n0;
+        size_t n = j->v_width - e < PANEL ? j->v_width - e : PANEL, n0 = n < VN ? n : VN,
+               n1 = n - n0;
         UNROLL24 for (size_t r = 0; r < mr; r++)
         {
             acc[2 * r] = v_load_n(out + r * j->v_width + e, n0);
             acc[2 * r + 1] = n1 > 0 ? v_load_n(out + r * j->v_width + e + VN, n1) : v_zero();
         }
-        if (n == PANEL) attention_tile(p, KEYS, 1, v + e, j->vs, keys, PANEL, mr, acc);
-        else attention_tile(p, KEYS, 1, v + e, j->vs, keys, n, mr, acc);
+        if (n == PANEL)
+            attention_tile(p, KEYS, 1, v + e, j->vs, keys, PANEL, mr, acc);
+        else
+            attention_tile(p, KEYS, 1, v + e, j->vs, keys, n, mr, acc);
         UNROLL24 for (size_t r = 0; r < mr; r++)
         {
             v_store_n(out + r * j->v_width + e, n0, acc[2 * r]);
@@ -88,8 +91,8 @@ INLINE void value_tile(const x86_attention *j, float *out, const float *v, const
 }
 
 /* Scores of one row in a block to shares; positions outside [from, to) of the block have none. */
-static void share_row(const x86_attention *j, const x86_attention_row *row, size_t block, size_t from,
-                      size_t to, float *p, float *best, float *sum, float *out)
+static void share_row(const x86_attention *j, const x86_attention_row *row, size_t block,
+                      size_t from, size_t to, float *p, float *best, float *sum, float *out)
 {
     V none = v_set(-INFINITY), most = none, scale = v_set(j->scale), total = v_zero();
     for (size_t i = 0; i < KEYS; i += VN) {
@@ -179,8 +182,8 @@ INLINE void attend_tile(const x86_attention *j, const attention_room *s, size_t 
             continue;
         }
         const x86_attention_row *row = &j->row[t + r];
-        size_t from = row->from > block ? row->from - block : 0;
-        size_t to = row->to > block ? row->to - block : 0;
+        size_t                   from = row->from > block ? row->from - block : 0;
+        size_t                   to = row->to > block ? row->to - block : 0;
         to = to < keys ? to : keys;
         from = from < to ? from : to;
         share_row(j, row, block, from, to, s->p + r * KEYS, &s->best[t + r], &s->sum[t + r],
@@ -203,9 +206,12 @@ static void attend_block(const x86_attention *j, const attention_room *s, size_t
         for (size_t r = t; r < end; r++)
             seen |= j->row[r].from < block + keys && j->row[r].to > block;
         if (!seen) continue;
-        if (end - t <= 4) attend_tile(j, s, t, block, keys, 4);
-        else if (PACK_ROWS >= 8 && end - t <= 8) attend_tile(j, s, t, block, keys, PACK_ROWS < 8 ? 4 : 8);
-        else attend_tile(j, s, t, block, keys, PACK_ROWS);
+        if (end - t <= 4)
+            attend_tile(j, s, t, block, keys, 4);
+        else if (PACK_ROWS >= 8 && end - t <= 8)
+            attend_tile(j, s, t, block, keys, PACK_ROWS < 8 ? 4 : 8);
+        else
+            attend_tile(j, s, t, block, keys, PACK_ROWS);
     }
 }
 

@@ -16,10 +16,12 @@ typedef struct x86_linear {
 } x86_linear;
 
 /* Weights as panels of PANEL = 2 vectors of rows: [panel][k][PANEL], zeros past the last row. Every
- * output is summed over k in blocks of X86_K_BLOCK: in order within one, then the blocks in order. */
+ * output is summed over k in blocks of X86_K_BLOCK: in order within one, then the blocks in order.
+ */
 enum { X86_K_BLOCK = 512 };
 typedef struct x86_packed {
-    const float *x; /* rows < tile_rows: as it is; else packed by pack_x: [panel of tile_rows][k][..] */
+    const float
+        *x; /* rows < tile_rows: as it is; else packed by pack_x: [panel of tile_rows][k][..] */
     const float *w, *add; /* add NULL: none */
     const void  *b;       /* NULL: none */
     float       *out;
@@ -61,7 +63,8 @@ typedef struct x86_kernels {
     void (*linear)(const x86_linear *j, size_t n_from, size_t n_to);
     size_t panel, tile_rows;
     void (*pack_w)(const float *w, size_t ws, size_t rows, size_t k, float *out); /* one panel */
-    void (*pack_x)(const float *x, size_t xs, size_t rows, size_t k, float *out); /* tile_rows or less */
+    void (*pack_x)(const float *x, size_t xs, size_t rows, size_t k,
+                   float *out); /* tile_rows or less */
     /* Panels [from, to) against rows [m, m_to); m is a multiple of tile_rows. */
     void (*packed)(const x86_packed *j, size_t from, size_t to, size_t m, size_t m_to);
     void (*attention)(const x86_attention *j, float *scratch);

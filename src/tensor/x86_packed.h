@@ -117,10 +117,13 @@ static void packed(const x86_packed *j, size_t from, size_t to, size_t m_from, s
                 size_t       left = m_to - m;
                 for (size_t p = from; p < to; p++) {
                     const float *w = j->w + (p * j->k + k) * PANEL;
-                    if (left <= 4) packed_tile(j, x, 1, PACK_ROWS, w, kc, k == 0, m, p * PANEL, 4, 1);
+                    if (left <= 4)
+                        packed_tile(j, x, 1, PACK_ROWS, w, kc, k == 0, m, p * PANEL, 4, 1);
                     else if (left <= 8)
-                        packed_tile(j, x, 1, PACK_ROWS, w, kc, k == 0, m, p * PANEL, PACK_ROWS < 8 ? 4 : 8, 1);
-                    else packed_tile(j, x, 1, PACK_ROWS, w, kc, k == 0, m, p * PANEL, PACK_ROWS, 1);
+                        packed_tile(j, x, 1, PACK_ROWS, w, kc, k == 0, m, p * PANEL,
+                                    PACK_ROWS < 8 ? 4 : 8, 1);
+                    else
+                        packed_tile(j, x, 1, PACK_ROWS, w, kc, k == 0, m, p * PANEL, PACK_ROWS, 1);
                 }
             }
         }
