@@ -2,12 +2,13 @@
 """`make bench M=engine`: models of random weights through this build and its peers, in turn, on the same
 weights and threads. Called by bench/run.py with the Python that has the peers; prints one JSON object.
 
-    bench/engine.py BUILD [part...]     parts: encoders, decoders, seq2seq
+    bench/engine.py BUILD [part...]     parts: encoders, decoders
 
 One thread is measured in CPU time, which other work on the machine cannot stretch; several in wall time."""
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,10 @@ FOLDER = Path(os.environ.get("SNUG_BENCH_MODELS", tempfile.gettempdir())) / "snu
 THREADS = [int(x) for x in os.environ.get("SNUG_BENCH_THREADS", f"1,{os.cpu_count()}").split(",")]
 SECONDS = float(os.environ.get("SNUG_BENCH_SECONDS", "1.0"))  # per measurement, about
 BATCHES = [(b, n) for n in (16, 128, 512) for b in (1, 64) if b * n <= 8192 or b == 1] + [(16, 512)]
+PRESET = os.environ.get("SNUG_BENCH_PRESET", "qwen2-0.5b")  # of tools/randmodel.c
+TYPES = ("Q4_K_M", "Q8_0", "BF16")
+PROMPT, GENERATED = (int(x) for x in os.environ.get("SNUG_BENCH_TOKENS", "512,128").split(","))
+ROUNDS = 2
 MIXED = [16 + (i * 37) % 240 for i in range(64)]  # mean 134, longest 255
 
 
@@ -145,7 +150,93 @@ def encoders():
     return result
 
 
-PARTS = {"encoders": encoders}
+def gguf_models():
+    """A decoder of random weights as GGUF files of several types, made once."""
+    source = FOLDER / PRESET
+    if not (source / "model.safetensors").exists():
+        subprocess.run([BUILD / "tools" / "tool_randmodel", source, "--preset", PRESET], check=True, stdout=subprocess.DEVNULL)
+    for kind in TYPES:
+        path = FOLDER / f"{PRESET}-{kind}.gguf"
+        if not path.exists():
+            subprocess.run([BUILD / "snug", "quantize", source, "--type", kind, "-o", path], check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        yield kind, path
+
+
+class Llama:
+    """llama.cpp through llama-cpp-python."""
+
+    def __init__(self, path, threads):
+        import llama_cpp
+        self.lib, self.clock = llama_cpp, time.process_time if threads == 1 else time.perf_counter
+        self.m = llama_cpp.Llama(str(path), n_ctx=PROMPT + GENERATED + 64, n_batch=512, n_ubatch=512, n_threads=threads,
+                                 n_threads_batch=threads, verbose=False)
+
+    def run(self):
+        """Seconds of a prompt, and of the tokens behind it one by one."""
+        self.m.reset()
+        start = self.clock()
+        self.m.eval([1 + i * 7 % 1000 for i in range(PROMPT)])
+        middle = self.clock()
+        for i in range(GENERATED):
+            self.m.eval([1 + i])
+        return middle - start, self.clock() - middle
+
+
+def read_bandwidth(threads):
+    """GB/s of adding up a large buffer, measured by bench_tensor_matmul."""
+    p = subprocess.run([BUILD / "bench" / "bench_tensor_matmul", "avx512", "none", str(threads)], capture_output=True, text=True)
+    try:
+        return json.loads(p.stdout)[f"threads_{threads}"]["read_gb_s"]
+    except (ValueError, KeyError):
+        return 0
+
+
+def first_token(path):
+    """CPU seconds of a process of one thread up to its first token, the file in the page cache."""
+    def spent():
+        r = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return r.ru_utime + r.ru_stime
+    start = spent()
+    p = subprocess.run([BUILD / "bench" / "bench_infer_step", path, "1"], input="generate 1 0 1\n", capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr
+    return spent() - start
+
+
+def decoders():
+    result = {"model": PRESET, "prompt": PROMPT, "generated": GENERATED}
+    for kind, path in gguf_models():
+        size = path.stat().st_size
+        row = {"gb": round(size / 1e9, 3)}
+        row["load_to_first_token_ms_per_gb"] = round(min(first_token(path) for _ in range(3)) / size * 1e12)
+        for threads in THREADS:
+            ours = Ours(path, threads)
+            mine = [(ours.ask(f"prompt 1 {PROMPT}")[ours.clock],
+                     ours.ask(f"generate 1 {PROMPT} {GENERATED}")[ours.clock]) for _ in range(ROUNDS)]
+            ours.close()
+            prompt, generate = (min(t[i] for t in mine) for i in range(2))
+            gb_s = size * GENERATED / generate / 1e9
+            limit = max(read_bandwidth(threads) for _ in range(2))
+            r = {"prompt_tokens_s": round(PROMPT / prompt, 1), "tokens_s": round(GENERATED / generate, 2),
+                 "gb_s": round(gb_s, 1), "read_gb_s": round(limit, 1), "share_of_bandwidth": round(gb_s / limit, 3) if limit else None}
+            try:
+                peer = Llama(path, threads)
+                theirs = [peer.run() for _ in range(ROUNDS)]
+                r["llama_cpp_prompt_tokens_s"] = round(PROMPT / min(t[0] for t in theirs), 1)
+                r["llama_cpp_tokens_s"] = round(GENERATED / min(t[1] for t in theirs), 2)
+                r["prompt_ratio"] = round(min(t[0] for t in theirs) / prompt, 3)
+                r["ratio"] = round(min(t[1] for t in theirs) / generate, 3)
+                del peer
+            except ImportError:
+                r["skipped"] = "llama-cpp-python is not installed"
+            row[f"{threads} thread{'s' * (threads > 1)}"] = r
+            print(kind, threads, r, file=sys.stderr, flush=True)
+        print(kind, row["load_to_first_token_ms_per_gb"], "ms per GB", file=sys.stderr, flush=True)
+        result[kind] = row
+    return result
+
+
+PARTS = {"encoders": encoders, "decoders": decoders}
 
 
 def main():

@@ -195,24 +195,35 @@ INLINE VI open_two(tensor_dtype t, const uint8_t *a, const uint8_t *b)
 
 /* ---- folding sixteen rows ---- */
 
-/* low: sums of lanes 0-7 of each row; high: of lanes 8-15. */
-INLINE void fold(const held *h, size_t at, size_t stride, VI *low, VI *high)
+/* Four rows: each 128 bits then hold what is left of rows 0 to 3. */
+INLINE VI fold4(VI w, VI x, VI y, VI z)
 {
-    VI a[8], b[4];
-    UNROLL for (int i = 0; i < 8; i++)
-    {
-        size_t r = at + 2 * (size_t)i * stride;
-        VI     x = load512(h->part[r]), y = load512(h->part[r + stride]);
-        a[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(x, y), _mm512_unpackhi_epi32(x, y));
-    }
-    UNROLL for (int i = 0; i < 4; i++) b[i] =
-        _mm512_add_epi32(_mm512_unpacklo_epi64(a[2 * i], a[2 * i + 1]),
-                         _mm512_unpackhi_epi64(a[2 * i], a[2 * i + 1]));
+    VI a = _mm512_add_epi32(_mm512_unpacklo_epi32(w, x), _mm512_unpackhi_epi32(w, x));
+    VI b = _mm512_add_epi32(_mm512_unpacklo_epi32(y, z), _mm512_unpackhi_epi32(y, z));
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+/* Four times that. low: sums of lanes 0-7 of each of the sixteen rows; high: of lanes 8-15. */
+INLINE void fold16(const VI b[4], VI *low, VI *high)
+{
+    VI a[2];
     UNROLL for (int i = 0; i < 2; i++) a[i] =
         _mm512_add_epi32(_mm512_shuffle_i32x4(b[2 * i], b[2 * i + 1], 0x88),
                          _mm512_shuffle_i32x4(b[2 * i], b[2 * i + 1], 0xdd));
     *low = _mm512_shuffle_i32x4(a[0], a[1], 0x88);
     *high = _mm512_shuffle_i32x4(a[0], a[1], 0xdd);
+}
+
+INLINE void fold(const held *h, size_t at, size_t stride, VI *low, VI *high)
+{
+    VI b[4];
+    UNROLL for (size_t i = 0; i < 4; i++)
+    {
+        size_t r = at + 4 * i * stride;
+        b[i] = fold4(load512(h->part[r]), load512(h->part[r + stride]),
+                     load512(h->part[r + 2 * stride]), load512(h->part[r + 3 * stride]));
+    }
+    fold16(b, low, high);
 }
 
 INLINE VF f16_low(VI v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
@@ -335,22 +346,44 @@ INLINE VF finish_small(tensor_dtype t, const x86_quant_few *j, const held *h, si
     return _mm512_fnmadd_ps(_mm512_mul_ps(dmin, step), _mm512_set1_ps((float)a->sums[block]), sum);
 }
 
-/* Blocks b and b + 1 of row r, the second of them at `next`; alone, it is the first again. */
-INLINE void read_two(tensor_dtype t, const x86_quant_few *j, held *h, const uint8_t *p,
-                     const uint8_t *next, size_t b, size_t u, size_t r, size_t count, size_t stride)
+/* Blocks b and b + 1 of rows r to r + 3, `off` bytes into them; `two` false: only the first. A
+ * block is so little work that totals are folded here, not stored one by one. */
+INLINE void read_four(tensor_dtype t, const x86_quant_few *j, held *h, size_t off, size_t each,
+                      bool two, size_t b, size_t u, size_t r, size_t count, size_t stride)
 {
-    VI v = open_two(t, p, next);
-    h->head[u][r] = load32(p);
-    h->head[u + 1][r] = load32(next);
+    VI v[4];
+    UNROLL for (size_t i = 0; i < 4; i++)
+    {
+        const uint8_t *p = j->rows[r + i] + off, *next = two ? p + each : p;
+        fetch(p, 2 * each);
+        v[i] = open_two(t, p, next);
+        h->head[u][r + i] = load32(p);
+        h->head[u + 1][r + i] = load32(next);
+    }
     UNROLL for (size_t m = 0; m < count; m++)
     {
         const int8_t *x = j->x + m * j->acts->k + b * 32;
-        VI            in = next == p
-                               ? _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)x))
-                               : load512(x);
-        _mm512_store_si512(h->part[(m * PANEL_ROWS + r) * stride + u / 2],
-                           _mm512_dpbusd_epi32(_mm512_setzero_si512(), v, in));
+        VI            none = _mm512_setzero_si512(), in;
+        in = two ? load512(x)
+                 : _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)x));
+        VI four = fold4(_mm512_dpbusd_epi32(none, v[0], in), _mm512_dpbusd_epi32(none, v[1], in),
+                        _mm512_dpbusd_epi32(none, v[2], in), _mm512_dpbusd_epi32(none, v[3], in));
+        _mm512_store_si512(h->part[(m * PANEL_ROWS + r) / 4 * stride + u / 2], four);
     }
+}
+
+INLINE void finish_two(tensor_dtype t, const x86_quant_few *j, held *h, size_t b0, size_t n,
+                       size_t m, size_t stride)
+{
+    VF sum = _mm512_loadu_ps(j->sums[m]);
+    for (size_t u = 0; u < n; u += 2) {
+        VI b[4], low, high;
+        UNROLL for (size_t i = 0; i < 4; i++) b[i] = load512(h->part[(m * 4 + i) * stride + u / 2]);
+        fold16(b, &low, &high);
+        sum = finish_small(t, j, h, b0 + u, u, m, low, sum);
+        if (u + 1 < n) sum = finish_small(t, j, h, b0 + u + 1, u + 1, m, high, sum);
+    }
+    _mm512_storeu_ps(j->sums[m], sum);
 }
 
 INLINE void few_small(tensor_dtype t, const x86_quant_few *j, held *h, size_t each, size_t count)
@@ -358,25 +391,13 @@ INLINE void few_small(tensor_dtype t, const x86_quant_few *j, held *h, size_t ea
     size_t units = UNITS_MAX / count, stride = units + 1, blocks = j->acts->blocks;
     for (size_t b0 = 0; b0 < blocks; b0 += 2 * units) {
         size_t left = blocks - b0, n = left < 2 * units ? left : 2 * units, u;
-        for (size_t r = 0; r < PANEL_ROWS; r++) {
-            const uint8_t *p = j->rows[r] + b0 * each;
-            for (u = 0; u + 2 <= n; u += 2, p += 2 * each) {
-                fetch(p, 2 * each);
-                read_two(t, j, h, p, p + each, b0 + u, u, r, count, stride);
-            }
-            if (u < n) read_two(t, j, h, p, p, b0 + u, u, r, count, stride);
+        for (size_t r = 0; r < PANEL_ROWS; r += 4) {
+            for (u = 0; u + 2 <= n; u += 2)
+                read_four(t, j, h, (b0 + u) * each, each, true, b0 + u, u, r, count, stride);
+            if (u < n)
+                read_four(t, j, h, (b0 + u) * each, each, false, b0 + u, u, r, count, stride);
         }
-        UNROLL for (size_t m = 0; m < count; m++)
-        {
-            VF sum = _mm512_loadu_ps(j->sums[m]);
-            VI low, high;
-            for (u = 0; u < n; u += 2) {
-                fold(h, m * PANEL_ROWS * stride + u / 2, stride, &low, &high);
-                sum = finish_small(t, j, h, b0 + u, u, m, low, sum);
-                if (u + 1 < n) sum = finish_small(t, j, h, b0 + u + 1, u + 1, m, high, sum);
-            }
-            _mm512_storeu_ps(j->sums[m], sum);
-        }
+        UNROLL for (size_t m = 0; m < count; m++) finish_two(t, j, h, b0, n, m, stride);
     }
 }
 
