@@ -25,14 +25,14 @@
 typedef __m512i VI;
 typedef __m512  VF;
 
-/* Blocks per turn: their totals, 64 bytes per row, block and input, stay in the first caches. A
- * unit is a block of 256, or two neighbours of 32: then each half of the lanes is one's. */
+/* Blocks per turn: their totals, 64 bytes per four rows, block and input, stay in the first cache.
+ * A unit is a block of 256, or two neighbours of 32: then each half of the lanes is one's. */
 enum { UNITS_MAX = 32, FETCH_AHEAD = 32768 };
 
 typedef struct held {
-    /* [input][row][units + 1]: a row's totals are neighbours, and rows do not lie a power of two
-     * apart, which would put them all into the same few lines of the cache. */
-    _Alignas(64) int32_t part[(UNITS_MAX + QUANT_FEW) * PANEL_ROWS][16];
+    /* [input][four rows][units + 1]: fours do not lie a power of two apart, which would put them
+     * all into the same few lines of the cache. */
+    _Alignas(64) int32_t part[(UNITS_MAX + QUANT_FEW) * PANEL_ROWS / 4][16];
     uint32_t head[UNITS_MAX * 2][PANEL_ROWS]; /* d, and dmin in the top half */
     uint64_t mins[UNITS_MAX][PANEL_ROWS];
 } held;
@@ -217,12 +217,7 @@ INLINE void fold16(const VI b[4], VI *low, VI *high)
 INLINE void fold(const held *h, size_t at, size_t stride, VI *low, VI *high)
 {
     VI b[4];
-    UNROLL for (size_t i = 0; i < 4; i++)
-    {
-        size_t r = at + 4 * i * stride;
-        b[i] = fold4(load512(h->part[r]), load512(h->part[r + stride]),
-                     load512(h->part[r + 2 * stride]), load512(h->part[r + 3 * stride]));
-    }
+    UNROLL for (size_t i = 0; i < 4; i++) b[i] = load512(h->part[at + i * stride]);
     fold16(b, low, high);
 }
 
@@ -262,7 +257,7 @@ INLINE VF finish_super(bool has_min, const x86_quant_few *j, const held *h, size
     size_t            row = j->from + m;
     VI                low, high, head = load512(h->head[u]);
     VF                step = _mm512_set1_ps(a->d[row * a->blocks + b]);
-    fold(h, m * PANEL_ROWS * stride + u, stride, &low, &high);
+    fold(h, m * 4 * stride + u, stride, &low, &high);
     sum = _mm512_fmadd_ps(_mm512_mul_ps(f16_low(head), step),
                           _mm512_cvtepi32_ps(_mm512_add_epi32(low, high)), sum);
     if (!has_min) return sum;
@@ -271,9 +266,9 @@ INLINE VF finish_super(bool has_min, const x86_quant_few *j, const held *h, size
     return _mm512_fnmadd_ps(_mm512_mul_ps(dmin, step), minus, sum);
 }
 
-/* Block b of row r at p, as unit u. */
+/* Block b of row r at p, as unit u: its totals with each input. */
 INLINE void read_super(tensor_dtype t, const x86_quant_few *j, held *h, const uint8_t *p, size_t b,
-                       size_t u, size_t r, size_t count, size_t stride)
+                       size_t u, size_t r, size_t count, VI total[QUANT_FEW])
 {
     const quant_acts *a = j->acts;
     super             s;
@@ -289,11 +284,10 @@ INLINE void read_super(tensor_dtype t, const x86_quant_few *j, held *h, const ui
     }
     UNROLL for (size_t m = 0; m < count; m++)
     {
-        VI total = super_total(&s, j->x + m * a->k + b * 256);
+        total[m] = super_total(&s, j->x + m * a->k + b * 256);
         if (t == TENSOR_Q6_K)
-            total = less_offset(total, sixteen_scales(p + 192),
-                                a->sums + (j->from + m) * a->subs + b * 16);
-        _mm512_store_si512(h->part[(m * PANEL_ROWS + r) * stride + u], total);
+            total[m] = less_offset(total[m], sixteen_scales(p + 192),
+                                   a->sums + (j->from + m) * a->subs + b * 16);
     }
 }
 
@@ -303,11 +297,18 @@ INLINE void few_super(tensor_dtype t, const x86_quant_few *j, held *h, size_t co
     size_t units = UNITS_MAX / count, stride = units + 1;
     for (size_t b0 = 0; b0 < blocks; b0 += units) {
         size_t n = blocks - b0 < units ? blocks - b0 : units;
-        for (size_t r = 0; r < PANEL_ROWS; r++) {
-            const uint8_t *p = j->rows[r] + b0 * each;
-            for (size_t u = 0; u < n; u++, p += each) {
-                fetch(p, each);
-                read_super(t, j, h, p, b0 + u, u, r, count, stride);
+        for (size_t r = 0; r < PANEL_ROWS; r += 4) {
+            for (size_t u = 0; u < n; u++) {
+                VI v[4][QUANT_FEW];
+                UNROLL for (size_t i = 0; i < 4; i++)
+                {
+                    const uint8_t *p = j->rows[r + i] + (b0 + u) * each;
+                    fetch(p, each);
+                    read_super(t, j, h, p, b0 + u, u, r + i, count, v[i]);
+                }
+                UNROLL for (size_t m = 0; m < count; m++)
+                    _mm512_store_si512(h->part[(m * PANEL_ROWS + r) / 4 * stride + u],
+                                       fold4(v[0][m], v[1][m], v[2][m], v[3][m]));
             }
         }
         UNROLL for (size_t m = 0; m < count; m++)
@@ -377,9 +378,8 @@ INLINE void finish_two(tensor_dtype t, const x86_quant_few *j, held *h, size_t b
 {
     VF sum = _mm512_loadu_ps(j->sums[m]);
     for (size_t u = 0; u < n; u += 2) {
-        VI b[4], low, high;
-        UNROLL for (size_t i = 0; i < 4; i++) b[i] = load512(h->part[(m * 4 + i) * stride + u / 2]);
-        fold16(b, &low, &high);
+        VI low, high;
+        fold(h, m * 4 * stride + u / 2, stride, &low, &high);
         sum = finish_small(t, j, h, b0 + u, u, m, low, sum);
         if (u + 1 < n) sum = finish_small(t, j, h, b0 + u + 1, u + 1, m, high, sum);
     }
