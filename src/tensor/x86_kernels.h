@@ -117,7 +117,8 @@ INLINE void tile(const x86_linear *j, tensor_dtype wt, size_t m, size_t n, size_
         UNROLL for (size_t c = 0; c < nr; c++) {
             V wv = load_w(wt, w + c * j->ws * each, k);
             if (mr == 1 && k % (64 / each) == 0)
-                _mm_prefetch((const char *)((uintptr_t)w + (c * j->ws + k) * each + FETCH_AHEAD), _MM_HINT_T2);
+                _mm_prefetch((const char *)((uintptr_t)w + (c * j->ws + k) * each + FETCH_AHEAD),
+                             _MM_HINT_T2);
             UNROLL for (size_t r = 0; r < mr; r++) acc[r * nr + c] = v_fma(xv[r], wv, acc[r * nr + c]);
         }
     }
@@ -293,4 +294,7 @@ static void act(const x86_row *r)
 #include "tensor/x86_packed.h"
 #include "tensor/x86_attention.h"
 
-const x86_kernels KERNELS = {linear, PANEL, PACK_ROWS, pack_w, pack_x, packed, attention, attention_floats, layer_norm, rms_norm, softmax, act};
+const x86_kernels KERNELS = {
+    linear,    PANEL,            PACK_ROWS,  pack_w,   pack_x,  packed,
+    attention, attention_floats, layer_norm, rms_norm, softmax, act,
+};
