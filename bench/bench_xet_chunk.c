@@ -4,10 +4,11 @@
  *      bench_xet_chunk [FILE]            default: 1 GiB of random bytes
  *
  * One JSON object on standard output: cutting alone, hashing alone, both with the file's hash,
- * which is what a peer has to do as well. The best of three rounds. */
+ * which is what a peer has to do as well. The best of three rounds, in processor time. */
 #include "xet/xet.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 enum { ROUNDS = 3, DEFAULT_MB = 1024 };
 
@@ -25,34 +26,54 @@ static size_t cut_all(snug_slice s, uint32_t *sizes)
     return n;
 }
 
+enum { AT_ONCE = 128 };
+
 static xet_hash hash_all(snug_slice s, const uint32_t *sizes, size_t n)
 {
     xet_merkle *m = xet_merkle_new();
+    snug_slice  part[AT_ONCE];
+    xet_hash    h[AT_ONCE];
     size_t      at = 0;
-    for (size_t i = 0; i < n; at += sizes[i++]) {
-        xet_hash h = xet_chunk_hash(snug_slice_of(s.ptr + at, sizes[i]));
-        xet_merkle_add(m, &h, sizes[i]);
+    for (size_t i = 0; i < n;) {
+        size_t k = 0;
+        for (; k < AT_ONCE && i < n; at += sizes[i++])
+            part[k++] = snug_slice_of(s.ptr + at, sizes[i]);
+        xet_chunk_hash_many(part, k, h);
+        for (size_t j = 0; j < k; j++) xet_merkle_add(m, &h[j], part[j].len);
     }
     xet_hash root = xet_merkle_finish(m);
     return n == 0 ? root : xet_file_hash_of_root(&root);
 }
 
-/* As a client does it: each chunk is hashed while it is still in the cache. */
+/* As a client does it: some chunks are cut, then hashed together. */
 static xet_hash cut_and_hash(snug_slice s)
 {
     xet_merkle *m = xet_merkle_new();
     xet_chunker c = {0, 0};
-    size_t      at = 0, start = 0;
+    snug_slice  part[AT_ONCE];
+    xet_hash    h[AT_ONCE];
+    size_t      at = 0, start = 0, k = 0;
     while (at < s.len) {
         bool cut;
         at += xet_chunker_next(&c, s.ptr + at, s.len - at, &cut);
         if (!cut && at < s.len) continue;
-        xet_hash h = xet_chunk_hash(snug_sub(s, start, at - start));
-        xet_merkle_add(m, &h, at - start);
+        part[k++] = snug_sub(s, start, at - start);
         start = at;
+        if (k < AT_ONCE && at < s.len) continue;
+        xet_chunk_hash_many(part, k, h);
+        for (size_t j = 0; j < k; j++) xet_merkle_add(m, &h[j], part[j].len);
+        k = 0;
     }
     xet_hash root = xet_merkle_finish(m);
     return s.len == 0 ? root : xet_file_hash_of_root(&root);
+}
+
+/* Of this thread: what others do on the machine does not count. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static double rate(size_t bytes, uint64_t ns) { return (double)bytes * 1e3 / (double)ns; }
@@ -79,13 +100,13 @@ int main(int argc, char **argv)
     size_t    chunks = 0;
     xet_hash  name = {{0}};
     for (int i = 0; i < ROUNDS; i++) {
-        uint64_t t0 = snug_mono_ns();
+        uint64_t t0 = cpu_ns();
         chunks = cut_all(data, sizes);
-        uint64_t t1 = snug_mono_ns();
+        uint64_t t1 = cpu_ns();
         name = hash_all(data, sizes, chunks);
-        uint64_t t2 = snug_mono_ns();
+        uint64_t t2 = cpu_ns();
         xet_hash again = cut_and_hash(data);
-        uint64_t t3 = snug_mono_ns();
+        uint64_t t3 = cpu_ns();
         SNUG_ASSERT(xet_hash_eq(&name, &again));
         if (rate(data.len, t1 - t0) > best_cut) best_cut = rate(data.len, t1 - t0);
         if (rate(data.len, t2 - t1) > best_hash) best_hash = rate(data.len, t2 - t1);

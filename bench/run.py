@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: measures this build and its peers in one run and prints one JSON object.
 
-    bench/run.py [part...]     parts: hub, xet, engine, or the name of a bench_* program; default all
+    bench/run.py [part...]     parts: hub, xet, engine, variants, or the name of a bench_* program; default all
 
 Every figure is a median of several rounds, ours and the peer's taken in turn; ratios are what counts."""
 
@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import statistics
@@ -180,6 +181,7 @@ def hub():
     peer = None
     try:
         result["start_to_first_answer_ms"] = round(start_to_first_answer(folder), 1)
+        os.environ["SNUG_DEDUP"] = "false"  # the file it serves stays whole
         server = Server(folder / "hub")
         server.add_user("ada", admin=True)
         token = server.add_token("ada")
@@ -237,11 +239,12 @@ def hub():
     return result
 
 
+# Processor time, as our own program counts it: on one thread what others do on the machine does not matter.
 HASH = """
 import hf_xet, sys, time
-start = time.perf_counter()
+start = time.process_time()
 info = hf_xet.hash_files([sys.argv[1]])[0]
-print(time.perf_counter() - start, info.hash)
+print(time.process_time() - start, info.hash)
 """
 TRANSFER = """
 import sys, time
@@ -253,6 +256,50 @@ else:
     hf_hub_download(sys.argv[2], "big.bin", local_dir=sys.argv[3])
 print(time.perf_counter() - start)
 """
+
+
+def own_client(*args, env):
+    """Runs `snug`: (what it says, seconds, its peak resident memory in MB)."""
+    start = time.perf_counter()
+    p = subprocess.Popen([os.environ["SNUG_BIN"], "--json", *map(str, args)], env=env, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True)
+    peak = 0
+    while p.poll() is None:
+        m = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{p.pid}/status").read_text())
+        peak = max(peak, int(m.group(1)) if m else 0)
+        time.sleep(0.01)
+    seconds = time.perf_counter() - start
+    assert p.returncode == 0, p.stderr.read()
+    return json.loads(p.stdout.read()), seconds, peak / 1000
+
+
+def own_transfers(server, token, folder, source):
+    """The same by our own client, and a second version with 1 MB more in its middle."""
+    result, env = {}, dict(os.environ, HF_ENDPOINT=server.url, HF_TOKEN=token, HF_HOME=str(folder / "home-snug"))
+    for kind, flags in (("lfs", ["--no-xet"]), ("xet", [])):
+        rates, peaks = {"up": [], "down": []}, {"up": 0, "down": 0}
+        for seed in range(3):
+            write_file(source, 100 + seed + (10 if kind == "xet" else 0))
+            repo, got = f"ada/snug-{kind}", folder / "got-snug"
+            for way, args in (("up", ["upload", repo, source, "big.bin", "--create"]),
+                              ("down", ["download", repo, "--local-dir", got])):
+                _, seconds, peak = own_client(*args, *flags, env=env)
+                rates[way].append(SIZE / MB / seconds)
+                peaks[way] = max(peaks[way], peak)
+            shutil.rmtree(got)
+        for way, name in (("up", "upload"), ("down", "download")):
+            result.setdefault(name, {})[f"{kind}_mb_per_s"] = round(statistics.median(rates[way]))
+            result[name][f"{kind}_peak_mb"] = round(peaks[way])
+    for name in ("upload", "download"):
+        result[name]["ratio"] = round(result[name]["xet_mb_per_s"] / result[name]["lfs_mb_per_s"], 3)
+    with open(source, "rb") as a, open(folder / "edited", "wb") as b:
+        for at in range(0, SIZE, MB):
+            if at == SIZE // 2 // MB * MB:
+                b.write(os.urandom(MB))
+            b.write(a.read(min(MB, SIZE - at)))
+    done, seconds, _ = own_client("upload", "ada/snug-xet", folder / "edited", "big.bin", env=env)
+    result["one_mb_inserted"] = {"sent_mb": round(done["bytes_sent"] / MB, 2), "seconds": round(seconds, 2)}
+    return result
 
 
 def xet(python):
@@ -275,6 +322,7 @@ def xet(python):
         ours, theirs = statistics.median(x["mb_per_s"] for x in ours), statistics.median(theirs)
         result["chunk_and_hash"] = {"mb_per_s": round(ours), "hf_xet_mb_per_s": round(theirs),
                                     "ratio": round(ours / theirs, 3), "threads": 1}
+        os.environ["SNUG_DEDUP"] = "false"  # what is compared with stays whole
         server = Server(folder / "hub")
         server.add_user("ada", admin=True)
         token = server.add_token("ada")
@@ -296,12 +344,63 @@ def xet(python):
                             "ratio": round(rates["xet", way] / rates["lfs", way], 3)}
         result["reconstruction"] = {"mb_per_s": round(plain["xet"]), "sendfile_mb_per_s": round(plain["lfs"]),
                                     "ratio": round(plain["xet"] / plain["lfs"], 3)}
+        result["snug"] = own_transfers(server, token, folder, source)
         result["resident_mb"] = round(resident_mb(server.proc.pid), 1)
     finally:
         if server:
             server.kill()
         shutil.rmtree(folder, ignore_errors=True)
     return result
+
+
+def put_lfs(server, token, repo, path, data):
+    """By LFS and a commit."""
+    oid = hashlib.sha256(data).hexdigest()
+    media = {"Content-Type": "application/vnd.git-lfs+json", "Accept": "application/vnd.git-lfs+json"}
+    body = {"operation": "upload", "transfers": ["basic"], "objects": [{"oid": oid, "size": len(data)}]}
+    reply = json.loads(server.request("POST", f"/{repo}.git/info/lfs/objects/batch", body, token, media)[2])
+    href = reply["objects"][0]["actions"]["upload"]["href"]
+    assert server.request("PUT", href[len(server.url):], data)[0] == 200
+    lines = [{"key": "header", "value": {"summary": path}},
+             {"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": oid, "size": len(data)}}]
+    status, _, reply = server.request("POST", f"/api/models/{repo}/commit/main", "\n".join(map(json.dumps, lines)).encode(),
+                                      token, {"Content-Type": "application/x-ndjson"})
+    assert status == 200, reply
+
+
+def variants():
+    """Ten fine-tuned variants of one checkpoint, a tenth of each its own, sent whole by LFS: what they take once the
+    background has cut them; how fast it cuts; how fast one is served from its chunks."""
+    global SIZE
+    folder = Path(tempfile.mkdtemp(prefix="snug-bench-"))
+    each, whole = SIZE // 10, SIZE
+    os.environ["SNUG_DEDUP"] = "false"
+    server = Server(folder / "hub")
+    try:
+        server.add_user("ada", admin=True)
+        token = server.add_token("ada")
+        rng = random.Random(1)
+        base = rng.randbytes(each)
+        for i in range(10):
+            assert server.request("POST", "/api/repos/create", {"name": f"v{i}"}, token)[0] == 200
+            at = each // 20 + i * (each * 8 // 100)
+            put_lfs(server, token, f"ada/v{i}", "model.safetensors",
+                    base[:at] + rng.randbytes(each // 10) + base[at + each // 10:])
+        SIZE = each
+        sendfile = median(lambda: fetch(server.port, "/ada/v9/resolve/main/model.safetensors", token), 3)
+        start = time.perf_counter()
+        server.snug("dedup")
+        seconds = time.perf_counter() - start
+        packed = median(lambda: fetch(server.port, "/ada/v9/resolve/main/model.safetensors", token), 3)
+        sums = json.loads(server.snug("storage", "--json"))
+        distinct = each + 10 * (each // 10)
+        return {"logical_mb": round(sums["logical_bytes"] / MB), "stored_mb": round(sums["stored_bytes"] / MB),
+                "of_distinct_bytes": round(sums["stored_bytes"] / distinct, 3), "chunking_mb_per_s": round(whole / MB / seconds),
+                "served_mb_per_s": round(each / MB / packed), "of_sendfile": round(sendfile / packed, 3)}
+    finally:
+        SIZE = whole
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def peers():
@@ -345,6 +444,8 @@ def main():
             out["engine"] = {"error": p.stderr[-400:]}
     if not wanted or "hub" in wanted:
         out["hub"] = hub()
+    if not wanted or "variants" in wanted:
+        out["variants"] = variants()
     if python and (not wanted or "xet" in wanted):
         out["xet"] = xet(python)
     json.dump(out, sys.stdout, indent=2)

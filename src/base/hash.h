@@ -16,6 +16,9 @@ snug_sha256 snug_sha256_of(snug_slice s);
 snug_sha1   snug_sha1_of(snug_slice s);
 snug_blake3 snug_blake3_of(snug_slice s);
 snug_blake3 snug_blake3_keyed(const unsigned char key[32], snug_slice s);
+/* The same for each of n messages. Faster than one by one from about eight of them on. */
+void        snug_blake3_keyed_many(const unsigned char key[32], const snug_slice *messages, size_t n,
+                                   snug_blake3 *out);
 snug_sha256 snug_hmac_sha256(snug_slice key, snug_slice msg);
 /* The id git gives a blob of these bytes: SHA-1 over "blob <len>\0" and the bytes. */
 snug_sha1   snug_git_blob_id(snug_slice s);

@@ -57,7 +57,9 @@ void snug_log_request(const char *id_borrowed); /* NULL: none. Thread-local */
     X(REPO_CACHE_HITS, COUNTER, "snug_repo_cache_hits_total", "Repo info answered from memory")    \
     X(REPO_CACHE_MISSES, COUNTER, "snug_repo_cache_misses_total", "Repo info rendered anew")       \
     X(AUTH_FAILURES, COUNTER, "snug_auth_failures_total", "Bad tokens and passwords")              \
-    X(RECONCILED, COUNTER, "snug_repos_reconciled_total", "Rows healed from refs after a crash")
+    X(RECONCILED, COUNTER, "snug_repos_reconciled_total", "Rows healed from refs after a crash")   \
+    X(JOBS_DONE, COUNTER, "snug_jobs_done_total", "Background jobs that succeeded")                \
+    X(JOBS_FAILED, COUNTER, "snug_jobs_failed_total", "Attempts of background jobs that failed")
 
 typedef enum snug_metric {
 #define X(id, type, name, help) SNUG_M_##id,

@@ -15,6 +15,7 @@ enum {
     QUIET_MS = 1000,
     DRAW_MS = 100,
     LOG_MS = 10000,
+    STALL_LOG_MS = 3000,
     WINDOW_MS = 2000,
     CELLS_MAX = 30,
     NAME_MIN = 12
@@ -73,12 +74,18 @@ void cli_bar_line(const cli_bar *b, const remote_progress *p, unsigned width, sn
     snug_size_human(p->done, done);
     snug_size_human(p->total, total);
     snug_size_human((uint64_t)b->rate, rate);
-    if (b->rate > 0 && p->done < p->total)
+    if (b->rate > 0 && p->done < p->total && p->stall == NULL)
         snug_time_human((uint64_t)(1000.0 * (double)(p->total - p->done) / b->rate), left);
     SNUG_AUTO(snug_buf) tail = snug_buf_init(256);
     snug_buf_printf(&tail, " %3u%%  %s/%s", percent, done, total);
     if (p->files_total > 1)
         snug_buf_printf(&tail, "  %zu/%zu files", p->files_done, p->files_total);
+    if (p->stall != NULL) { /* the reason is worth more than a picture */
+        unsigned room = width > tail.len + 3 ? width - (unsigned)tail.len - 3 : 0;
+        snug_buf_printf(out, "%.*s%s  %.*s", NAME_MIN, "waiting", snug_buf_cstr(&tail),
+                        (int)(room > NAME_MIN ? room - NAME_MIN : 0), p->stall);
+        return;
+    }
     if (b->rate > 0) snug_buf_printf(&tail, "  %s/s", rate);
     if (left[0] != '\0') snug_buf_printf(&tail, "  %s left", left);
     unsigned room = width > tail.len + 1 ? width - (unsigned)tail.len - 1 : 0;
@@ -107,7 +114,7 @@ void cli_bar_show(void *arg, const remote_progress *p)
     update_rate(b, now, p->done);
     if (b->c->quiet || b->c->json) return;
     bool     tty = b->c->err_tty;
-    uint64_t every = tty ? DRAW_MS : LOG_MS;
+    uint64_t every = tty ? DRAW_MS : p->stall != NULL ? STALL_LOG_MS : LOG_MS;
     if (now - b->began_ms < QUIET_MS || (now - b->shown_ms < every && !(p->finished && b->drawn)))
         return;
     b->shown_ms = now;

@@ -53,9 +53,13 @@ const atomic_bool *cli_watch_interrupt(void);
 #define CLI_COMMANDS_HUB(X)                                                                        \
     X(serve)                                                                                       \
     X(config)                                                                                      \
-    X(openapi) X(user_add) X(user_password) X(user_list) X(org_add) X(org_member) X(org_list)      \
-        X(token_create) X(token_list) X(token_revoke) X(login) X(logout) X(whoami) X(repo_create)  \
-            X(repo_delete) X(repo_list) X(repo_move) X(upload) X(download)
+    X(openapi)                                                                                     \
+    X(user_add)                                                                                    \
+    X(user_password) X(user_list) X(org_add) X(org_member) X(org_list) X(token_create)             \
+        X(token_list) X(token_revoke) X(key_add) X(key_list) X(key_remove) X(login) X(logout)      \
+            X(whoami) X(repo_create) X(repo_delete) X(repo_list) X(repo_move) X(upload)            \
+                X(download) X(jobs_list) X(jobs_retry) X(media) X(gc) X(fsck) X(storage) X(dedup)  \
+                    X(ssh_keys) X(ssh_serve)
 #define X(id) extern const cli_command cli_cmd_##id;
 CLI_COMMANDS_CORE(X)
 CLI_COMMANDS_HUB(X)

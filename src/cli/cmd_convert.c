@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli/cmd_convert.c - snug convert: checkpoints that are safe become one safetensors file. */
+/* cli/cmd_convert.c - snug convert: checkpoints that are safe become safetensors files. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@ typedef struct job {
     size_t        path_count;
     codec_view  **views; /* of all files */
     codec_tensor *tensors;
-    size_t        count, skipped;
+    size_t        count, skipped, files;
     const char   *format;
     snug_err     *err;
 } job;
@@ -132,46 +132,84 @@ static snug_status open_one(job *j, const char *path)
 
 /* ---- writing ---- */
 
-static snug_status write_tensors(job *j, int fd)
+static snug_status write_tensors(job *j, const codec_shard *part, int fd)
 {
-    char       *part = snug_alloc(COPY_BYTES);
+    char       *piece = snug_alloc(COPY_BYTES);
     snug_status st = SNUG_OK;
-    for (size_t i = 0; i < j->count && st == SNUG_OK; i++) {
+    for (size_t i = part->first; i < part->first + part->count && st == SNUG_OK; i++) {
         unsigned size = codec_dtype_bits(j->tensors[i].dtype) / 8;
         uint64_t left = j->tensors[i].size / size, at = 0;
         while (left > 0 && st == SNUG_OK) {
             uint64_t n = left < COPY_BYTES / size ? left : COPY_BYTES / size;
-            codec_view_copy(j->views[i], at, n, part);
-            st = snug_write_all(fd, part, (size_t)n * size, j->err);
+            codec_view_copy(j->views[i], at, n, piece);
+            st = snug_write_all(fd, piece, (size_t)n * size, j->err);
             at += n;
             left -= n;
         }
     }
-    free(part);
+    free(piece);
     return st;
 }
 
-static snug_status write_file(job *j, const char *out, uint64_t *bytes)
+/* A file appears under its name when it is whole: `part`'s tensors behind `head`, or `head` alone.
+ */
+static snug_status write_whole(job *j, const char *path, const snug_buf *head,
+                               const codec_shard *part)
+{
+    const char *tmp =
+        snug_arena_printf(j->c->arena, "%s.tmp.%" PRIx64, path, snug_random_u64()).ptr;
+    SNUG_AUTO(snug_fd) f = {open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
+    if (f.fd < 0)
+        return snug_fail(j->err, SNUG_EIO, "%s cannot be written: %s", path, strerror(errno));
+    snug_status st = snug_write_all(f.fd, head->ptr, head->len, j->err);
+    if (st == SNUG_OK && part != NULL) st = write_tensors(j, part, f.fd);
+    if (st == SNUG_OK && fsync(f.fd) != 0) st = snug_fail_sys(j->err, errno, "fsync %s", tmp);
+    if (st == SNUG_OK && rename(tmp, path) != 0)
+        st = snug_fail(j->err, SNUG_EIO, "%s cannot be written: %s", path, strerror(errno));
+    if (st != SNUG_OK) (void)unlink(tmp);
+    return st;
+}
+
+static snug_status write_shard(job *j, const char *path, const codec_shard *part, uint64_t *bytes)
 {
     SNUG_AUTO(snug_buf) head = snug_buf_init(CODEC_ST_HEADER_MAX + 8);
-    SNUG_AUTO(snug_fd) f = {-1};
-    const char *tmp = snug_arena_printf(j->c->arena, "%s.tmp.%" PRIx64, out, snug_random_u64()).ptr;
     snug_json   metadata;
     snug_status st = SNUG_OK;
-
     SNUG_TRY(
         snug_json_parse(j->c->arena, SNUG_LIT("{\"format\":\"pt\"}"), NULL, &metadata, j->err));
-    SNUG_TRY(codec_safetensors_write_header(j->tensors, j->count, metadata, &head, j->err));
-    f.fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (f.fd < 0) SNUG_FAIL(j->err, SNUG_EIO, "%s cannot be written: %s", out, strerror(errno));
-    st = snug_write_all(f.fd, head.ptr, head.len, j->err);
-    if (st == SNUG_OK) st = write_tensors(j, f.fd);
-    if (st == SNUG_OK && fsync(f.fd) != 0) st = snug_fail_sys(j->err, errno, "fsync %s", tmp);
-    if (st == SNUG_OK && rename(tmp, out) != 0)
-        st = snug_fail(j->err, SNUG_EIO, "%s cannot be written: %s", out, strerror(errno));
-    if (st != SNUG_OK) (void)unlink(tmp);
-    *bytes = head.len;
-    for (size_t i = 0; i < j->count; i++) *bytes += j->tensors[i].size;
+    SNUG_TRY(codec_safetensors_write_header(j->tensors + part->first, part->count, metadata, &head,
+                                            j->err));
+    SNUG_TRY(write_whole(j, path, &head, part));
+    *bytes += head.len + part->size;
+done:
+    return st;
+}
+
+/* One file named `out`, or files of at most `shard_max` bytes beside each other and their index,
+ * which is written last: a reader that finds it finds them all. */
+static snug_status write_model(job *j, const char *out, uint64_t shard_max, uint64_t *bytes)
+{
+    SNUG_AUTO(snug_buf) index = snug_buf_init(INDEX_MAX);
+    snug_arena *a = j->c->arena;
+    const char *slash = strrchr(out, '/'), *name = slash == NULL ? out : slash + 1;
+    size_t stem_size = strlen(name) - (snug_ends_with(snug_str(name), ".safetensors") ? 12 : 0);
+    const char  *stem = snug_arena_printf(a, "%.*s", (int)stem_size, name).ptr;
+    codec_shard *shards;
+    snug_status  st = SNUG_OK;
+
+    SNUG_TRY(
+        codec_shards_plan(a, j->tensors, j->count, shard_max, stem, &shards, &j->files, j->err));
+    if (j->files == 1) return write_shard(j, out, &shards[0], bytes);
+    for (size_t i = 0; i < j->files; i++) {
+        const char *path =
+            snug_arena_printf(a, "%.*s%.*s", (int)(name - out), out, SNUG_SLICE(shards[i].name))
+                .ptr;
+        SNUG_TRY(write_shard(j, path, &shards[i], bytes));
+    }
+    SNUG_TRY(codec_shards_put_index(j->tensors, shards, j->files, &index, j->err));
+    st = write_whole(
+        j, snug_arena_printf(a, "%.*s%s.safetensors.index.json", (int)(name - out), out, stem).ptr,
+        &index, NULL);
 done:
     return st;
 }
@@ -194,6 +232,7 @@ static void report(const job *j, const char *out, uint64_t bytes)
         snug_jo_begin_object(&o);
         snug_jo_kcstr(&o, "out", out);
         snug_jo_kcstr(&o, "format", j->format);
+        snug_jo_ku64(&o, "files", j->files);
         snug_jo_ku64(&o, "tensors", j->count);
         snug_jo_ku64(&o, "bytes", bytes);
         snug_jo_ku64(&o, "skipped", j->skipped);
@@ -202,7 +241,11 @@ static void report(const job *j, const char *out, uint64_t bytes)
         return;
     }
     snug_size_human(bytes, human);
-    cli_say(j->c, "%s: %zu tensor%s, %s\n", out, j->count, j->count == 1 ? "" : "s", human);
+    if (j->files > 1)
+        cli_say(j->c, "%s: %zu tensors, %s in %zu files and an index\n", out, j->count, human,
+                j->files);
+    else
+        cli_say(j->c, "%s: %zu tensor%s, %s\n", out, j->count, j->count == 1 ? "" : "s", human);
     if (j->skipped > 0)
         cli_note(j->c, "left out: %zu value%s that a safetensors file cannot hold\n", j->skipped,
                  j->skipped == 1 ? "" : "s");
@@ -212,11 +255,14 @@ static snug_status run(cli *c, const cli_args *a, snug_err *err)
 {
     struct stat s;
     const char *in = cli_pos(a, 0), *out = cli_flag_value(a, "out");
-    uint64_t    bytes = 0;
+    const char *max = cli_flag_value(a, "max-shard-size");
+    uint64_t    bytes = 0, shard_max = UINT64_MAX;
     snug_status st = SNUG_OK;
     job j = {.c = c, .err = err, .paths = snug_arena_zalloc(c->arena, FILES_MAX * sizeof *j.paths)};
 
     if (out == NULL) SNUG_FAIL(err, SNUG_EINVAL, "convert needs --out FILE");
+    if (max != NULL && (!snug_parse_size(snug_str(max), &shard_max) || shard_max == 0))
+        SNUG_FAIL(err, SNUG_EINVAL, "--max-shard-size takes a size such as 5GB, not \"%s\"", max);
     if (stat(in, &s) != 0)
         SNUG_FAIL(err, errno == ENOENT ? SNUG_ENOTFOUND : SNUG_EIO, "%s: %s", in, strerror(errno));
     if (S_ISDIR(s.st_mode))
@@ -226,22 +272,32 @@ static snug_status run(cli *c, const cli_args *a, snug_err *err)
     for (size_t i = 0; i < j.path_count; i++) SNUG_TRY(open_one(&j, j.paths[i]));
     /* Wide elements first, as the format's own writer does: then every tensor is aligned. */
     if (j.count > 1) qsort(j.views, j.count, sizeof(codec_view *), by_width_and_name);
-    for (size_t i = 0; i < j.count; i++) j.tensors[i] = j.views[i]->tensor;
-    SNUG_TRY(write_file(&j, out, &bytes));
+    for (size_t i = 0; i < j.count; i++) {
+        j.tensors[i] = j.views[i]->tensor;
+        SNUG_TRY(codec_tensor_size(&j.tensors[i], &j.tensors[i].size, err));
+    }
+    SNUG_TRY(write_model(&j, out, shard_max, &bytes));
     report(&j, out, bytes);
 done:
     return st;
 }
 
-static const cli_flag    flags[] = {{"out", "FILE", "the safetensors file to write (-o for short)"},
-                                    {NULL, NULL, NULL}};
-static const char *const examples[] = {"snug convert pytorch_model.bin -o model.safetensors",
-                                       "write the tensors of a checkpoint without running it",
-                                       "snug convert ./model -o model.safetensors",
-                                       "all checkpoint files of a folder, or those its index names",
-                                       "snug convert arrays.npz -o arrays.safetensors",
-                                       "numpy arrays",
-                                       NULL};
+static const cli_flag flags[] = {
+    {"out", "FILE", "the safetensors file to write (-o for short)"},
+    {"max-shard-size", "SIZE",
+     "write several files of at most this size (5GB, 500MiB) and an index"},
+    {NULL, NULL, NULL}};
+static const char *const examples[] = {
+    "snug convert pytorch_model.bin -o model.safetensors",
+    "write the tensors of a checkpoint without running it",
+    "snug convert ./model -o model.safetensors",
+    "all checkpoint files of a folder, or those its index names",
+    "snug convert ./model -o model.safetensors --max-shard-size 5GB",
+    "model-00001-of-0000N.safetensors and "
+    "model.safetensors.index.json",
+    "snug convert arrays.npz -o arrays.safetensors",
+    "numpy arrays",
+    NULL};
 
 const cli_command cli_cmd_convert = {
     .name = "convert",
@@ -249,8 +305,8 @@ const cli_command cli_cmd_convert = {
     .summary = "turn a safe checkpoint into safetensors",
     .help =
         "Reads torch checkpoints (new and old), pickles of numpy arrays, .npy and .npz, and writes "
-        "one "
-        "safetensors file. Nothing in the input is executed, and only files that snug scan calls "
+        "one safetensors file, or several with an index. Nothing in the input is executed, and "
+        "only files that snug scan calls "
         "safe "
         "are read; otherwise the import that stands in the way is named.\n\n"
         "Nested names are joined by dots. When the tensors lie under state_dict, model_state_dict, "

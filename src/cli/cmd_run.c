@@ -97,11 +97,49 @@ static bool print_labels(snug_json v)
 
 static bool print_text(snug_json v)
 {
-    snug_slice text;
-    snug_json  first = snug_json_is(v, SNUG_JSON_ARRAY) ? snug_json_at(v, 0) : v;
-    if (!snug_json_to_str(snug_json_get(first, "generated_text"), &text)) return false;
-    cli_print("%.*s\n", SNUG_SLICE(text));
-    return true;
+    static const char *const keys[] = {"generated_text", "summary_text", "translation_text"};
+    snug_slice               text;
+    snug_json                first = snug_json_is(v, SNUG_JSON_ARRAY) ? snug_json_at(v, 0) : v;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (!snug_json_to_str(snug_json_get(first, keys[i]), &text)) continue;
+        cli_print("%.*s\n", SNUG_SLICE(text));
+        return true;
+    }
+    return false;
+}
+
+/* Rows of a score and what it is of: the words a mask may stand for, named parts, answers, ranks.
+ */
+static bool print_scored(snug_json v)
+{
+    static const struct {
+        const char *text, *kind;
+    } forms[] = {{"sequence", NULL}, {"word", "entity_group"}, {"word", "entity"},
+                 {"answer", NULL},   {"text", NULL},           {"index", NULL}};
+    snug_json list = v, first = snug_json_is(v, SNUG_JSON_ARRAY) ? snug_json_at(v, 0) : v;
+    double    score;
+    if (!snug_json_to_f64(snug_json_get(first, "score"), &score)) return false;
+    for (size_t f = 0; f < sizeof forms / sizeof forms[0]; f++) {
+        if (snug_json_is(snug_json_get(first, forms[f].text), SNUG_JSON_ABSENT)) continue;
+        if (forms[f].kind != NULL &&
+            snug_json_is(snug_json_get(first, forms[f].kind), SNUG_JSON_ABSENT))
+            continue;
+        size_t n = snug_json_is(list, SNUG_JSON_ARRAY) ? snug_json_count(list) : 1;
+        for (size_t i = 0; i < n; i++) {
+            snug_json  row = snug_json_is(list, SNUG_JSON_ARRAY) ? snug_json_at(list, i) : list;
+            snug_slice text = SNUG_EMPTY, kind = SNUG_EMPTY;
+            if (forms[f].kind != NULL) kind = snug_json_str_or(row, forms[f].kind, SNUG_EMPTY);
+            (void)snug_json_to_f64(snug_json_get(row, "score"), &score);
+            cli_print("%.4f  ", score);
+            if (kind.len > 0) cli_print("%-12.*s ", SNUG_SLICE(kind));
+            if (snug_json_to_str(snug_json_get(row, forms[f].text), &text))
+                cli_print("%.*s\n", SNUG_SLICE(text));
+            else
+                cli_print("%lld\n", (long long)snug_json_i64_or(row, forms[f].text, 0));
+        }
+        return true;
+    }
+    return false;
 }
 
 static snug_status run_one(const job *jb, snug_slice input, snug_err *err)
@@ -119,7 +157,7 @@ static snug_status run_one(const job *jb, snug_slice input, snug_err *err)
         goto done;
     }
     SNUG_TRY(snug_json_parse(a, snug_buf_slice(&answer), NULL, &v, err));
-    if (!print_labels(v) && !print_text(v)) cli_print_json(&answer);
+    if (!print_labels(v) && !print_text(v) && !print_scored(v)) cli_print_json(&answer);
 done:
     snug_buf_deinit(&answer);
     snug_arena_free(a);
@@ -240,8 +278,7 @@ done:
 }
 
 static const cli_flag flags[] = {
-    {"task", "TASK",
-     "text-classification, text-generation, ... (default: what the model is made for)"},
+    {"task", "TASK", "one of those below (default: what the model is made for)"},
     {"batch", "FILE", "one input a line from FILE, - for standard input"},
     {"param", "KEY=VALUE", "a parameter of the task, such as max_new_tokens=64; may be repeated"},
     {"revision", "REV", "of a repository: branch, tag or commit (default main)"},
@@ -252,6 +289,13 @@ static const char *const examples[] = {"snug run ada/sentiment-tiny \"What a lov
                                        "one JSON result a line for each input line",
                                        "snug run model-Q4_K_M.gguf \"Once upon a time\"",
                                        "a quantized model in one file",
+                                       "snug run ada/nli \"The match was a draw.\" --task "
+                                       "zero-shot-classification --param "
+                                       "'candidate_labels=[\"sport\",\"science\"]'",
+                                       "labels of your own",
+                                       "snug run ada/qa '{\"question\": \"Who?\", \"context\": "
+                                       "\"Ada wrote it.\"}'",
+                                       "an input of several parts",
                                        NULL};
 
 const cli_command cli_cmd_run = {
@@ -261,6 +305,9 @@ const cli_command cli_cmd_run = {
     .help = "MODEL is a folder, a GGUF file, or a repository that is fetched into the cache first. "
             "INPUT is a "
             "text, a JSON object as the task wants it, or - for standard input.\n\n"
+            "Tasks: text-classification, zero-shot-classification, token-classification, "
+            "question-answering, fill-mask, feature-extraction, sentence-similarity, text-ranking, "
+            "text-generation, text2text-generation, summarization, translation.\n\n"
             "Generated text appears as it is made. With --json the answer is the one of the "
             "inference API.",
     .flags = flags,

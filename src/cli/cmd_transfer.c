@@ -80,6 +80,7 @@ static const cli_flag upload_flags[] = {
     {"message", "TEXT", "the commit message; a first line, then more if you like"},
     {"create", NULL, "make the repository, and the branch of --revision, when missing"},
     {"private", NULL, "with --create: only you may see it"},
+    {"no-xet", NULL, cli_no_xet_help},
     {NULL, NULL, NULL}};
 static const char *const upload_examples[] = {
     "snug upload ada/my-model ./folder --create", "publish a folder",
@@ -95,7 +96,10 @@ const cli_command cli_cmd_upload = {
             "its name and a folder's content goes to the top.\n\n"
             "What the hub already holds is not sent again: interrupted uploads go on where they "
             "stopped, and when nothing changed there is no commit. Folders .git and "
-            ".cache/huggingface stay here, and so does what .gitignore names.",
+            ".cache/huggingface stay here, and so does what .gitignore names.\n\n"
+            "Large files go by Xet where the hub has it: in chunks, and only those it lacks. How "
+            "many requests run at once is found out while they run. What was sent is noted below "
+            "$HF_XET_CACHE (else $HF_HOME/xet).",
     .flags = upload_flags,
     .groups = CLI_REMOTE,
     .min = 2,
@@ -180,7 +184,9 @@ static const cli_flag download_flags[] = {
     {"local-dir", "DIR", "put the files there instead of into the shared cache"},
     {"include", "GLOB", "only files that match; may be repeated"},
     {"exclude", "GLOB", "no files that match; may be repeated"},
-    {"segments", "N", "parallel ranges of one large file, 1 to 16 (default 4)"},
+    {"segments", "N",
+     "parallel ranges of one large file, 1 to 16 (default 4); by Xet the most there may be"},
+    {"no-xet", NULL, cli_no_xet_help},
     {"cache-dir", "DIR", "the shared cache (default: $HF_HUB_CACHE, else $HF_HOME/hub)"},
     {NULL, NULL, NULL}};
 static const char *const download_examples[] = {
@@ -192,13 +198,17 @@ const cli_command cli_cmd_download = {
     .name = "download",
     .args = "REPO [FILE...]",
     .summary = "fetch a repository or some of its files",
-    .help = "Fetches the whole repository, or the files named, and prints where they are: a "
-            "folder, or the path of a single file. Files go to the cache that stock Hugging Face "
-            "libraries share, or to --local-dir.\n\n"
-            "An interrupted download goes on where it stopped. Every file is verified by its "
-            "hash before it gets its name. With HF_HUB_OFFLINE=1, or when the hub cannot be "
-            "reached, the cache answers alone.\n\n"
-            "In a GLOB, * also matches /, and a GLOB that ends in / takes a folder.",
+    .help =
+        "Fetches the whole repository, or the files named, and prints where they are: a "
+        "folder, or the path of a single file. Files go to the cache that stock Hugging Face "
+        "libraries share, or to --local-dir.\n\n"
+        "An interrupted download goes on where it stopped. Every file is verified by its "
+        "hash before it gets its name. With HF_HUB_OFFLINE=1, or when the hub cannot be "
+        "reached, the cache answers alone.\n\n"
+        "Large files come by Xet where the hub has it, as many parts at once as the link bears. "
+        "Parts that came slowly are kept below $HF_XET_CACHE (else $HF_HOME/xet) for the next "
+        "version of a file, at most $HF_XET_CHUNK_CACHE_SIZE_BYTES (default 1 GiB; 0: none).\n\n"
+        "In a GLOB, * also matches /, and a GLOB that ends in / takes a folder.",
     .flags = download_flags,
     .groups = CLI_REMOTE,
     .min = 1,

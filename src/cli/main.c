@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "cli/cli_int.h"
+#ifdef SNUG_HAVE_HUB
+#include "media/media.h"
+#endif
 
 static bool wants_color(const char *when, int fd)
 {
@@ -89,6 +92,9 @@ static int run_command(cli *c, const cli_command *cmd, int argc, char **argv)
 
 int cli_main(int argc, char **argv)
 {
+#ifdef SNUG_HAVE_HUB
+    if (argc == 1 && strcmp(argv[0], "media-decode") == 0) return media_child(); /* media.h */
+#endif
     cli c = {.arena = snug_arena_new(), .err_tty = isatty(STDERR_FILENO) == 1};
     int used, code, flags = rotate_flags(argc, argv);
     (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error we report, not a death */

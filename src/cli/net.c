@@ -4,11 +4,14 @@
 
 const char cli_type_help[] = "model (default), dataset or space; datasets/OWNER/NAME says it too";
 
+const char cli_no_xet_help[] = "large files by LFS and plain HTTP (as HF_HUB_DISABLE_XET=1)";
+
 snug_status cli_open_remote(const cli_args *a, remote **out, snug_err *err)
 {
     remote_opts o = {.endpoint = cli_flag_value(a, "endpoint"),
                      .token = cli_flag_value(a, "token"),
-                     .cache_dir = cli_flag_value(a, "cache-dir")};
+                     .cache_dir = cli_flag_value(a, "cache-dir"),
+                     .no_xet = cli_flag_given(a, "no-xet")};
     return remote_open(&o, out, err);
 }
 

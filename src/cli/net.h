@@ -13,6 +13,6 @@ snug_status cli_repo_arg(const cli_args *a, size_t index, remote_repo *out,
                          snug_err *err) SNUG_MUST_USE;
 /* Values of a repeated flag as slices. */
 const snug_slice *cli_slices(snug_arena *a, const cli_args *args, const char *flag, size_t *count);
-extern const char cli_type_help[];
+extern const char cli_type_help[], cli_no_xet_help[];
 
 #endif

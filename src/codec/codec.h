@@ -57,6 +57,8 @@ snug_status codec_safetensors_parse(snug_arena *a, snug_slice head, uint64_t fil
                                     codec_safetensors *out, snug_err *err) SNUG_MUST_USE;
 const codec_tensor *codec_safetensors_find(const codec_safetensors *st,
                                            snug_slice               name); /* NULL: none */
+/* Bytes of a tensor whose name, dtype, rank and shape are set; SNUG_ECORRUPT when they do not fit. */
+snug_status codec_tensor_size(const codec_tensor *t, uint64_t *out, snug_err *err) SNUG_MUST_USE;
 /* Header for tensors whose name, dtype, rank, shape are set; fills offset and size in the order
  * given (aligned to 8). metadata may be absent. The caller then writes the data in that order. */
 snug_status codec_safetensors_write_header(codec_tensor *tensors, size_t count, snug_json metadata,
@@ -66,6 +68,22 @@ snug_status codec_safetensors_write_header(codec_tensor *tensors, size_t count, 
 double codec_dtype_read(codec_dtype t, const void *data, uint64_t i);
 /* n elements to float32. */
 void codec_to_f32(codec_dtype t, const void *data, uint64_t first, uint64_t n, float *out);
+
+/* ---- a model in several safetensors files (as huggingface_hub splits a state dict) ---- */
+enum { CODEC_SHARDS_MAX = 99999 };
+typedef struct codec_shard {
+    size_t     first, count; /* of the tensors, in the order given */
+    uint64_t   size;         /* bytes of their data */
+    snug_slice name;         /* "model-00001-of-00003.safetensors"; "model.safetensors" when alone */
+} codec_shard;
+/* Tensors (name and size set) in order, a new file when the next one would pass size_max; a larger
+ * tensor has a file to itself. Shards and names live in `a`. */
+snug_status codec_shards_plan(snug_arena *a, const codec_tensor *tensors, size_t count,
+                              uint64_t size_max, const char *stem, codec_shard **out, size_t *n,
+                              snug_err *err) SNUG_MUST_USE;
+/* Writes <stem>.safetensors.index.json for them. */
+snug_status codec_shards_put_index(const codec_tensor *tensors, const codec_shard *shards, size_t n,
+                                   snug_buf *out, snug_err *err) SNUG_MUST_USE;
 
 /* ---- GGUF v2 and v3, little-endian: metadata, tensor list, then the data part ----
  * Quantised blocks are counted here and decoded elsewhere. */
@@ -229,6 +247,10 @@ typedef struct codec_npy {
 /* SNUG_EUNSUPPORTED for element types that no safetensors file can hold (strings, records, ...);
  * pickled and data_offset are set even then. */
 snug_status codec_npy_parse(snug_slice file, codec_npy *out, snug_err *err) SNUG_MUST_USE;
+
+/* Writes the header of a version 1 file whose elements follow rows first. `descr` is numpy's name of
+ * the element, "<f4"; shape is [rank], rank at most CODEC_ST_RANK_MAX. */
+void codec_npy_put_header(snug_buf *out, const char *descr, const uint64_t *shape, size_t rank);
 
 /* ---- pickles and what holds them: looked through without running anything ---- */
 typedef enum codec_verdict { CODEC_SAFE, CODEC_UNKNOWN, CODEC_DANGEROUS } codec_verdict;

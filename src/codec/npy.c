@@ -241,3 +241,23 @@ snug_status codec_npy_parse(snug_slice file, codec_npy *out, snug_err *err)
                        count * (codec_dtype_bits(v->tensor.dtype) / 8));
     return st;
 }
+
+/* ---- writing ---- */
+
+void codec_npy_put_header(snug_buf *out, const char *descr, const uint64_t *shape, size_t rank)
+{
+    enum { ALIGN = 64, MARK = 10 }; /* numpy aligns the elements; MARK bytes before the dict */
+    SNUG_AUTO(snug_buf) dict = snug_buf_init(1024);
+    SNUG_ASSERT(rank <= CODEC_ST_RANK_MAX);
+    snug_buf_printf(&dict, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
+    for (size_t i = 0; i < rank; i++) snug_buf_printf(&dict, "%" PRIu64 ", ", shape[i]);
+    snug_buf_puts(&dict, "), }");
+    size_t pad = (ALIGN - (MARK + dict.len + 1) % ALIGN) % ALIGN;
+    for (size_t i = 0; i < pad; i++) snug_buf_putc(&dict, ' ');
+    snug_buf_putc(&dict, '\n');
+    snug_buf_put(out, "\x93NUMPY\x01", 7);
+    snug_buf_putc(out, '\0');
+    snug_buf_putc(out, (char)(dict.len & 255));
+    snug_buf_putc(out, (char)(dict.len >> 8));
+    snug_buf_put(out, dict.ptr, dict.len);
+}

@@ -97,7 +97,7 @@ static snug_status parse_offsets(snug_json v, codec_tensor *t, snug_err *err)
 }
 
 /* The bytes that dtype and shape ask for. */
-static snug_status tensor_size(const codec_tensor *t, uint64_t *out, snug_err *err)
+snug_status codec_tensor_size(const codec_tensor *t, uint64_t *out, snug_err *err)
 {
     uint64_t bits = 1;
     bool     over = false;
@@ -136,7 +136,7 @@ static snug_status parse_tensor(snug_slice name, snug_json v, codec_tensor *t, s
     }
     snug_status st = parse_shape(snug_json_get(v, "shape"), t, err);
     if (st == SNUG_OK) st = parse_offsets(snug_json_get(v, "data_offsets"), t, err);
-    if (st == SNUG_OK) st = tensor_size(t, &want, err);
+    if (st == SNUG_OK) st = codec_tensor_size(t, &want, err);
     if (st != SNUG_OK) return st;
     if (want != t->size) {
         return snug_fail(err, SNUG_ECORRUPT,
@@ -297,7 +297,7 @@ static snug_status lay_out(codec_tensor *tensors, size_t count, snug_err *err)
             SNUG_FAIL(err, SNUG_EINVAL, "a tensor cannot be named \"%.*s\"",
                       SNUG_SLICE(shown(t->name)));
         }
-        SNUG_TRY(tensor_size(t, &t->size, err));
+        SNUG_TRY(codec_tensor_size(t, &t->size, err));
         t->offset = at;
         if (__builtin_add_overflow(at, t->size, &at)) {
             SNUG_FAIL(err, SNUG_ELIMIT, "tensors of more than 2^64 bytes");

@@ -6,7 +6,7 @@
  * Owns:    all of it, freed by infer_close.
  * Threads: a context belongs to one thread at a time; its device shares the
  *          work of an operation. */
-#include "infer/infer_int.h"
+#include "infer/sentence.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -49,10 +49,12 @@ snug_status infer_open(const char *dir, infer_ctx **out, snug_err *err)
     infer_ctx  *c = snug_zalloc(sizeof *c);
     c->arena = snug_arena_new();
     *out = NULL;
+    SNUG_TRY(sentence_open(c->arena, dir, &c->sentence, &dir, err));
     SNUG_TRY(tensor_dev_open(tensor_backend_best(), 0, &c->dev, err));
     SNUG_TRY(model_open(dir, SNUG_EMPTY, c->dev, &c->model, err));
     SNUG_TRY(infer_read_json(c->arena, dir, "generation_config.json", &c->generation, err));
     SNUG_TRY(infer_read_json(c->arena, dir, "tokenizer_config.json", &c->tok_config, err));
+    SNUG_TRY(infer_read_json(c->arena, dir, "special_tokens_map.json", &c->special_map, err));
     SNUG_TRY(open_tokenizer(c, dir, err));
     *out = c;
     c = NULL; /* moved to the caller */
@@ -69,6 +71,18 @@ void infer_close(infer_ctx *c)
     tensor_dev_close(c->dev);
     snug_arena_free(c->arena);
     free(c);
+}
+
+bool infer_special_id(const infer_ctx *c, const char *role, uint32_t *out)
+{
+    const snug_json homes[] = {c->tok_config, c->special_map};
+    for (size_t i = 0; i < 2; i++) {
+        snug_json  v = snug_json_get(homes[i], role);
+        snug_slice name;
+        if (snug_json_is(v, SNUG_JSON_OBJECT)) v = snug_json_get(v, "content");
+        if (snug_json_to_str(v, &name) && tok_token_to_id(c->tok, name, out)) return true;
+    }
+    return false;
 }
 
 snug_slice infer_label(const infer_ctx *c, snug_arena *a, size_t i)

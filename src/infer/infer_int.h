@@ -20,12 +20,14 @@ enum {
 };
 
 struct infer_ctx {
-    snug_arena *arena;
-    tensor_dev *dev;
-    model      *model;
-    tok        *tok;
-    snug_json   generation; /* generation_config.json, or absent */
-    snug_json   tok_config; /* tokenizer_config.json, or absent */
+    snug_arena      *arena;
+    tensor_dev      *dev;
+    model           *model;
+    tok             *tok;
+    snug_json        generation;  /* generation_config.json, or absent */
+    snug_json        tok_config;  /* tokenizer_config.json, or absent */
+    snug_json        special_map; /* special_tokens_map.json, or absent */
+    struct sentence *sentence;    /* sentence.h; NULL: the folder has no modules.json */
 };
 
 /* A JSON file of a model folder; absent when there is none. */
@@ -33,6 +35,8 @@ snug_status infer_read_json(snug_arena *a, const char *dir, const char *name, sn
                             snug_err *err) SNUG_MUST_USE;
 /* The name of a label: id2label, or LABEL_<i>. */
 snug_slice infer_label(const infer_ctx *c, snug_arena *a, size_t i);
+/* The id of a special token by its role, "cls_token"; false when the folder names none. */
+bool infer_special_id(const infer_ctx *c, const char *role, uint32_t *out);
 /* The longest input: what the model was made for, or less when the tokenizer says so. */
 size_t infer_context_max(const infer_ctx *c);
 
@@ -57,20 +61,20 @@ typedef struct sample_past {
 } sample_past;
 
 typedef struct sampler sampler; /* scratch for a vocabulary, and a random stream */
-sampler *sampler_new(const sample_conf *conf, size_t vocab);
-void     sampler_free(sampler *s); /* NULL is fine */
+sampler               *sampler_new(const sample_conf *conf, size_t vocab);
+void                   sampler_free(sampler *s); /* NULL is fine */
 /* The rules in the order of the reference implementation; removed tokens become -infinity. */
-void     sampler_warp(sampler *s, const sample_past *past, float *logits);
+void sampler_warp(sampler *s, const sample_past *past, float *logits);
 /* Warps, then picks: the largest (the lowest id wins ties), or by chance. */
-int32_t  sampler_pick(sampler *s, const sample_past *past, float *logits);
+int32_t sampler_pick(sampler *s, const sample_past *past, float *logits);
 
 /* ---- generation over ids (generate.c) ---- */
 
 typedef struct gen_conf {
     sample_conf sample;
     size_t      max_new_tokens; /* SIZE_MAX: not said */
-    size_t      vocab;          /* ids at and above are never chosen: rows that only pad the matrix */
-    int32_t     pad;            /* -1: none */
+    size_t      vocab; /* ids at and above are never chosen: rows that only pad the matrix */
+    int32_t     pad;   /* -1: none */
     int32_t     eos[INFER_EOS_MAX];
     size_t      eos_count;
     int32_t     forced_first, forced_last; /* -1: none; of encoder-decoders and at the limit */
@@ -86,14 +90,14 @@ typedef struct gen_conf {
  * what is not built (beams, grammars) are refused by name; unknown ones are ignored. */
 snug_status gen_conf_read(snug_json params, snug_json generation, snug_json config, size_t vocab,
                           gen_conf *out, snug_err *err) SNUG_MUST_USE;
-bool gen_is_eos(const gen_conf *conf, int32_t id);
+bool        gen_is_eos(const gen_conf *conf, int32_t id);
 /* A parameter by name: the request's, or the folder's. */
 snug_json gen_param(snug_json params, snug_json generation, const char *key);
 
 typedef struct gen_prompt {
-    size_t         batch, times;
-    const int32_t *ids, *mask; /* [batch, times]; mask NULL: all count */
-    const model_memory *memory; /* encoder-decoders: what was read; ids are what is written */
+    size_t              batch, times;
+    const int32_t      *ids, *mask; /* [batch, times]; mask NULL: all count */
+    const model_memory *memory;     /* encoder-decoders: what was read; ids are what is written */
 } gen_prompt;
 /* Rows of one length: prompt, new ids, padding after the end of a row. free(ids). */
 typedef struct gen_result {
@@ -128,7 +132,31 @@ snug_status text_generate(infer_ctx *c, snug_slice prompt, snug_json params,
 
 /* ---- tasks ---- */
 
-extern const infer_task task_text_classification, task_text_generation, task_fill_mask;
+extern const infer_task task_text_classification, task_text_generation, task_fill_mask,
+    task_token_classification, task_question_answering, task_zero_shot, task_feature_extraction,
+    task_sentence_similarity, task_text_ranking, task_summarization, task_translation,
+    task_text2text;
+
+bool task_given(snug_json v); /* there, and not null */
+/* An optional whole number of the parameters between two limits; *out stays when it is not given.
+ */
+snug_status task_count(snug_json params, const char *key, uint64_t min, uint64_t max, uint64_t *out,
+                       snug_err *err) SNUG_MUST_USE;
+void        task_softmax(float *v, size_t n);
+bool        task_same_text(snug_slice a, snug_slice b); /* but for the case of ASCII letters */
+
+/* A text that is cut by code points. */
+typedef struct task_text {
+    snug_slice bytes;
+    uint32_t  *at; /* byte of each code point, and the end */
+    uint32_t   count;
+} task_text;
+snug_status task_text_init(task_text *t, snug_arena *a, snug_slice text,
+                           snug_err *err) SNUG_MUST_USE;
+snug_slice  task_text_part(const task_text *t, uint32_t begin, uint32_t end);
+/* One row through the model: n results by name, each copied to the host as float32: free(). */
+snug_status task_run(infer_ctx *c, const tok_ids *ids, const char *const *names, size_t n,
+                     float **values_owned, tensor *shapes, snug_err *err) SNUG_MUST_USE;
 
 /* Calls run(input, out) for "inputs", a string or an array of them. outer: an array around a single
  * answer too. */

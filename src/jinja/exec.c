@@ -50,8 +50,9 @@ size_t jinja_capture_begin(jinja_run *r)
 
 snug_status jinja_capture_end(jinja_run *r, size_t mark, jinja_val *out)
 {
-    snug_slice text = {r->capture.ptr + mark, r->capture.len - mark};
-    if (text.len == 0) text = SNUG_LIT("");
+    snug_slice text = SNUG_LIT(""); /* before the first capture the buffer is NULL */
+    if (r->capture.len > mark)
+        text = (snug_slice){r->capture.ptr + mark, r->capture.len - mark};
     JINJA_TRY(jinja_str_dup(r, text, out));
     jinja_capture_drop(r, mark);
     return SNUG_OK;
@@ -268,8 +269,12 @@ snug_status jinja_loop_next(jinja_run *r, jinja_loop *l, bool *more)
 
 static snug_status peek(jinja_run *r, jinja_loop *l, bool *more)
 {
+    jinja_val next;
     *more = jinja_given(l->after);
-    return *more ? SNUG_OK : next_item(r, l, &l->after, more);
+    if (*more) return SNUG_OK;
+    JINJA_TRY(next_item(r, l, &next, more));
+    if (*more) l->after = next; /* else it holds what the loop's if refused */
+    return SNUG_OK;
 }
 
 /* How many items: known for what has a length, else by gathering the rest. */

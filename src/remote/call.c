@@ -212,6 +212,7 @@ static snug_status one_hop(remote *r, const remote_ask *q, const char *url, sink
                       .pull_length = q->pull_length,
                       .push = take_part,
                       .push_arg = s,
+                      .stall_timeout_ms = q->stall_ms,
                       .cancel = q->cancel};
     return http_call_run(r->http, &call, a, out, err);
 }
@@ -278,6 +279,10 @@ snug_status remote_exchange(remote *r, const remote_ask *q, snug_arena *a, http_
         snug_slice after = cut ? SNUG_EMPTY : http_answer_header(out, "Retry-After");
         snug_log(SNUG_DEBUG, "remote.retry", "url=%s failures=%u status=%d", q->url, failures,
                  out->status);
+        if (q->crew != NULL && !cut)
+            remote_crew_why(q->crew, "the server answers %d", out->status);
+        else if (q->crew != NULL && err != NULL)
+            remote_crew_why(q->crew, "%s", err->msg);
         if (remote_wait(remote_backoff_ms(failures, after), q->cancel, err) != SNUG_OK) {
             st = SNUG_ECANCELED;
             break;

@@ -9,7 +9,7 @@
 
 #include "remote/remote_int.h"
 
-enum { CREW_MAX = 32, TICK_MS = 50 };
+enum { CREW_MAX = 32, TICK_MS = 50, STILL_MS = 3000 };
 
 void remote_crew_init(remote_crew *c, const atomic_bool *cancel, remote_progress_fn *fn, void *arg)
 {
@@ -24,6 +24,18 @@ void remote_crew_deinit(remote_crew *c)
     snug_mutex_deinit(&c->lock);
 }
 
+void remote_crew_why(remote_crew *c, const char *fmt, ...)
+{
+    char    text[sizeof c->why];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    snug_lock(&c->lock);
+    memcpy(c->why, text, sizeof text);
+    snug_unlock(&c->lock);
+}
+
 void remote_crew_what(remote_crew *c, const char *fmt, ...)
 {
     char    text[sizeof c->what];
@@ -36,17 +48,43 @@ void remote_crew_what(remote_crew *c, const char *fmt, ...)
     snug_unlock(&c->lock);
 }
 
+/* The reason why nothing moved for a while, into `why`; false: it moves. */
+static bool is_still(remote_crew *c, uint64_t now, char why[sizeof c->why])
+{
+    uint64_t moved = atomic_load(&c->done) + atomic_load(&c->network);
+    if (moved != c->moved || c->moved_ms == 0) {
+        c->moved = moved;
+        c->moved_ms = now;
+        snug_lock(&c->lock);
+        c->why[0] = '\0';
+        snug_unlock(&c->lock);
+    }
+    if (now - c->moved_ms < STILL_MS) return false;
+    snug_lock(&c->lock);
+    memcpy(why, c->why, sizeof c->why);
+    snug_unlock(&c->lock);
+    unsigned s = (unsigned)((now - c->moved_ms) / 1000);
+    size_t   n = strlen(why);
+    if (n == 0)
+        (void)snprintf(why, sizeof c->why, "no answer for %u s", s);
+    else
+        (void)snprintf(why + n, sizeof c->why - n, " (for %u s)", s);
+    return true;
+}
+
 static void report(remote_crew *c, bool finished)
 {
     if (c->progress == NULL) return;
     uint64_t now = snug_mono_ms();
     if (!finished && now - c->shown_ms < TICK_MS) return;
-    char what[sizeof c->what];
+    char what[sizeof c->what], why[sizeof c->why];
+    bool still = is_still(c, now, why);
     snug_lock(&c->lock);
     memcpy(what, c->what, sizeof what);
     snug_unlock(&c->lock);
     uint64_t        passes = c->passes > 1 ? c->passes : 1;
     remote_progress p = {.what = what,
+                         .stall = still && !finished ? why : NULL,
                          .done = atomic_load(&c->done) / passes,
                          .total = atomic_load(&c->total) / passes,
                          .files_done = atomic_load(&c->files_done),

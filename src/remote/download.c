@@ -20,6 +20,7 @@ typedef struct task {
     remote_plan            plan;
     char                  *folder; /* of the repository in the cache */
     int                    blobs, locks;
+    remote_xget           *store; /* NULL: plain HTTP */
 } task;
 
 /* ---- one file into the cache ---- */
@@ -55,7 +56,9 @@ static snug_status fetch_blob(task *t, remote_crew *c, const remote_file *f, snu
                         .size = f->size,
                         .dir = t->blobs,
                         .name = part,
-                        .segments = t->d->segments};
+                        .segments = t->d->segments,
+                        .xet = f->xet,
+                        .store = t->store};
     SNUG_TRY(remote_fetch_file(c, &get, err));
     if (SNUG_FAULT("remote.rename") || renameat(t->blobs, part, t->blobs, etag) != 0) {
         st = remote_fail_file(err, errno, "put in place", get.label);
@@ -86,7 +89,7 @@ static snug_status local_one(remote_crew *c, void *arg, size_t i, snug_err *err)
     task              *t = arg;
     const remote_file *f = &t->plan.files[i];
     remote_crew_what(c, "%.*s", SNUG_SLICE(f->path));
-    snug_status st = remote_local_place(t->r, c, t->d, &t->plan, f, t->folder, err);
+    snug_status st = remote_local_place(t->r, c, t->d, &t->plan, f, t->folder, t->store, err);
     if (st == SNUG_OK) atomic_fetch_add(&c->files_done, 1);
     return st;
 }
@@ -151,9 +154,11 @@ static snug_status transfer(task *t, remote_crew *c, snug_err *err)
         SNUG_TRY(remote_local_prepare(t->d->local_dir, err));
     else
         SNUG_TRY(open_cache_dirs(t, err));
+    t->store = remote_xget_open(t->r, &t->d->repo, t->plan.commit, t->d->segments);
     SNUG_TRY(
         remote_crew_run(c, REMOTE_WORKERS, t->plan.count, local ? local_one : cache_one, t, err));
 done:
+    remote_xget_close(t->store);
     return st;
 }
 

@@ -76,6 +76,12 @@ char *remote_env_cache(void)
     return v != NULL ? expand(v) : below_home("hub");
 }
 
+char *remote_env_xet(void)
+{
+    const char *v = env_or_null("HF_XET_CACHE");
+    return v != NULL ? expand(v) : below_home("xet");
+}
+
 char *remote_env_token_path(void)
 {
     const char *v = env_or_null("HF_TOKEN_PATH");

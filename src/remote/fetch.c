@@ -146,10 +146,15 @@ static void run_segment(void *arg)
             pause = remote_backoff_ms(
                 failures, ans.status >= 400 ? http_answer_header(&ans, "Retry-After") : SNUG_EMPTY);
         }
+        int ans_status = ans.status;
         snug_arena_free(a);
         save_journal(jb);
         if (t->st == SNUG_OK) continue;
         if (!again || atomic_load(&jb->failed)) break;
+        if (ans_status >= 400)
+            remote_crew_why(jb->c, "the server answers %d", ans_status);
+        else
+            remote_crew_why(jb->c, "%s", t->err.msg);
         if (remote_wait(pause, &jb->c->stop, &t->err) != SNUG_OK) {
             t->st = SNUG_ECANCELED;
             break;
@@ -180,18 +185,16 @@ static snug_status run_segments(job *jb, snug_err *err)
 
 /* ---- the partial file ---- */
 
-static snug_status check_space(job *jb, snug_err *err)
+snug_status remote_check_space(int fd, uint64_t need, const char *label, snug_err *err)
 {
     struct statvfs v;
-    uint64_t       need = jb->f->size - remote_journal_done(&jb->j);
-    if (fstatvfs(jb->fd, &v) != 0 || v.f_frsize == 0) return SNUG_OK;
+    if (fstatvfs(fd, &v) != 0 || v.f_frsize == 0) return SNUG_OK;
     uint64_t room = (uint64_t)v.f_bavail * v.f_frsize;
     if (need <= room) return SNUG_OK;
     char a[16], b[16];
     snug_size_human(need, a);
     snug_size_human(room, b);
-    return snug_fail(err, SNUG_EIO, "%s needs %s more and the disk has %s left", jb->f->label, a,
-                     b);
+    return snug_fail(err, SNUG_EIO, "%s needs %s more and the disk has %s left", label, a, b);
 }
 
 static bool load_journal(job *jb)
@@ -222,7 +225,7 @@ static snug_status open_partial(job *jb, unsigned segments, snug_err *err)
         save_journal(jb);
     }
     count_up_to(jb, remote_journal_done(&jb->j));
-    return check_space(jb, err);
+    return remote_check_space(jb->fd, f->size - remote_journal_done(&jb->j), f->label, err);
 }
 
 static void close_partial(job *jb, bool drop_file, bool drop_journal)
@@ -307,7 +310,7 @@ done:
     return st;
 }
 
-snug_status remote_fetch_file(remote_crew *c, const remote_fetch *f, snug_err *err)
+static snug_status fetch_plain(remote_crew *c, const remote_fetch *f, snug_err *err)
 {
     job         jb = {.c = c, .f = f, .fd = -1, .journal_fd = -1};
     bool        mismatch;
@@ -321,4 +324,14 @@ snug_status remote_fetch_file(remote_crew *c, const remote_fetch *f, snug_err *e
     /* Once more from nothing: a stale partial file must not make a download impossible. */
     if (mismatch && !atomic_load(&c->stop)) st = fetch_once(&jb, segments, &mismatch, err);
     return st;
+}
+
+snug_status remote_fetch_file(remote_crew *c, const remote_fetch *f, snug_err *err)
+{
+    if (f->store != NULL && !xet_hash_is_zero(&f->xet)) {
+        snug_status st = remote_xet_fetch(c, f, err);
+        if (st != SNUG_EUNSUPPORTED) return st;
+        snug_err_clear(err);
+    }
+    return fetch_plain(c, f, err);
 }

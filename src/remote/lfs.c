@@ -293,6 +293,7 @@ static snug_status send_unit(remote_crew *c, void *arg, size_t i, snug_err *err)
         .pull_length = u->size,
         .rewind = rewind_source,
         .cancel = &c->stop,
+        .crew = c,
         .extra = extra,
         .extra_count = s->multipart ? 0 : extra_headers(snug_json_get(s->upload, "header"), extra)};
     st = remote_exchange(b->r, &q, a, &ans, err);
@@ -323,7 +324,8 @@ static snug_status post_json(remote *r, const char *url, bool anonymous, const s
                      .accept = lfs_media,
                      .media = lfs_media,
                      .body = snug_buf_slice(body),
-                     .cancel = &c->stop};
+                     .cancel = &c->stop,
+                     .crew = c};
     snug_status st = remote_exchange(r, &q, a, &ans, err);
     snug_arena_free(a);
     return st;

@@ -201,7 +201,7 @@ done:
 
 snug_status remote_local_place(remote *r, remote_crew *c, const remote_download *d,
                                const remote_plan *p, const remote_file *f, const char *cache_folder,
-                               snug_err *err)
+                               remote_xget *store, snug_err *err)
 {
     snug_status st = SNUG_OK;
     snug_arena *a = snug_arena_new();
@@ -231,7 +231,9 @@ snug_status remote_local_place(remote *r, remote_crew *c, const remote_download 
                             .size = f->size,
                             .dir = at.notes,
                             .name = at.part,
-                            .segments = d->segments};
+                            .segments = d->segments,
+                            .xet = f->xet,
+                            .store = store};
         SNUG_TRY(remote_fetch_file(c, &get, err));
     }
     if (renameat(at.notes, at.part, at.target, at.leaf) != 0) {

@@ -28,6 +28,12 @@ snug_slice remote_next_link(snug_slice header)
     return SNUG_EMPTY;
 }
 
+/* A hash we cannot read is a file we fetch by plain HTTP. */
+static void read_xet(snug_slice text, xet_hash *out)
+{
+    if (!xet_hash_parse(text, out)) *out = (xet_hash){{0}};
+}
+
 static snug_status read_entry(snug_json e, snug_arena *a, remote_file *f, snug_err *err)
 {
     snug_slice  path, oid;
@@ -50,6 +56,7 @@ static snug_status read_entry(snug_json e, snug_arena *a, remote_file *f, snug_e
     f->lfs = true;
     f->etag = snug_arena_dup(a, oid);
     f->size = size;
+    read_xet(snug_json_str_or(e, "xetHash", SNUG_EMPTY), &f->xet);
     return SNUG_OK;
 }
 
@@ -194,6 +201,7 @@ static snug_status head_one(remote_crew *c, void *arg, size_t i, snug_err *err)
     if (!snug_parse_u64(size, &f.size))
         SNUG_FAIL(err, SNUG_EREMOTE, "%.*s: the server does not tell its size", SNUG_SLICE(f.path));
     f.lfs = f.etag.len == 64;
+    if (f.lfs) read_xet(http_answer_header(&ans, "X-Xet-Hash"), &f.xet);
     snug_lock(&c->lock);
     f.etag = snug_arena_dup(h->a, f.etag);
     f.blob_id = f.lfs ? SNUG_EMPTY : f.etag;

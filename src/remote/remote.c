@@ -57,6 +57,7 @@ snug_status remote_open(const remote_opts *o, remote **out, snug_err *err)
     }
     r->cache_dir = o->cache_dir != NULL ? snug_strdup(snug_str(o->cache_dir)) : remote_env_cache();
     r->offline = o->offline || remote_env_true("HF_HUB_OFFLINE");
+    r->no_xet = o->no_xet || remote_env_true("HF_HUB_DISABLE_XET");
     r->http = http_client_new("snug/" SNUG_VERSION);
     *out = r;
     r = NULL; /* moved to the caller */

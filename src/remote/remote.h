@@ -13,6 +13,7 @@ typedef struct remote_opts {
     const char *token;     /* NULL: HF_TOKEN, else the token file under HF_HOME */
     const char *cache_dir; /* NULL: HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub */
     bool        offline;   /* or HF_HUB_OFFLINE=1: only the cache */
+    bool        no_xet;    /* or HF_HUB_DISABLE_XET=1: large files by LFS and plain HTTP */
 } remote_opts;
 snug_status remote_open(const remote_opts *o, remote **out, snug_err *err) SNUG_MUST_USE;
 void        remote_close(remote *r);
@@ -31,6 +32,7 @@ snug_status remote_forget_token(snug_err *err) SNUG_MUST_USE;
  * holds count as sent. */
 typedef struct remote_progress {
     const char *what;        /* file or step */
+    const char *stall;       /* why nothing moved for seconds; NULL: it moves */
     uint64_t    done, total; /* bytes over all files */
     size_t      files_done, files_total;
     bool        finished;
@@ -80,14 +82,15 @@ snug_status remote_do_upload(remote *r, const remote_upload *u, snug_arena *a, r
                              snug_err *err) SNUG_MUST_USE;
 
 typedef struct remote_download {
-    remote_repo         repo;
-    const char         *revision; /* NULL: main */
-    const snug_slice   *files;
-    size_t              file_count; /* none: the whole snapshot */
-    const snug_slice   *include, *exclude;
-    size_t              include_count, exclude_count; /* globs */
-    const char         *local_dir;                    /* NULL: the cache */
-    unsigned            segments; /* parallel range requests per large file; 0: 4, at most 16 */
+    remote_repo       repo;
+    const char       *revision; /* NULL: main */
+    const snug_slice *files;
+    size_t            file_count; /* none: the whole snapshot */
+    const snug_slice *include, *exclude;
+    size_t            include_count, exclude_count; /* globs */
+    const char       *local_dir;                    /* NULL: the cache */
+    unsigned          segments; /* parallel range requests per large file; 0: 4, at most 16.
+                                 * By Xet the most there may be; how many, the link decides */
     remote_progress_fn *progress;
     void               *progress_arg;
     const atomic_bool  *cancel;

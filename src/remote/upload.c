@@ -2,7 +2,7 @@
 /* remote/upload.c - a file or a folder into one commit.
  *
  *   walk -> preupload (large or small? what is there already?) -> hash -> drop what is unchanged
- *        -> LFS objects the hub lacks -> one commit
+ *        -> by Xet, else by LFS, what the hub lacks -> one commit
  *
  * For:     cli/.
  * Owns:    nothing on disk.
@@ -113,7 +113,8 @@ static snug_status preupload(remote_crew *c, void *arg, size_t index, snug_err *
                     .media = "application/json",
                     .body = snug_buf_slice(&ask),
                     .into = &body,
-                    .cancel = &c->stop};
+                    .cancel = &c->stop,
+                    .crew = c};
     SNUG_TRY(remote_exchange(up->r, &q, a, &ans, err));
     SNUG_TRY(snug_json_parse(a, snug_buf_slice(&body), NULL, &v, err));
     SNUG_TRY(read_modes(items, n, v, err));
@@ -210,6 +211,11 @@ static snug_status store_objects(upload *up, remote_crew *c, snug_err *err)
             atomic_fetch_add(&c->done, o[i].size);
         else
             o[distinct++] = o[i];
+    }
+    if (distinct > 0 && !up->r->no_xet) {
+        snug_status st = remote_xet_upload(up->r, c, &up->u->repo, up->revision, o, distinct, err);
+        if (st != SNUG_EUNSUPPORTED) return st;
+        snug_err_clear(err);
     }
     return remote_lfs_upload(up->r, c, &up->u->repo, up->revision, o, distinct, err);
 }
@@ -372,7 +378,8 @@ static snug_status send_commit(remote_crew *c, void *arg, size_t index, snug_err
                     .pull_length = total,
                     .rewind = rewind_lines,
                     .into = &cj->body,
-                    .cancel = &c->stop};
+                    .cancel = &c->stop,
+                    .crew = c};
     st = remote_exchange(up->r, &q, a, &ans, err);
     snug_buf_deinit(&l.line);
     snug_arena_free(a);

@@ -68,6 +68,7 @@ typedef enum store_event_kind {
 typedef struct store_event {
     int64_t          id, discussion_id;
     snug_slice       key; /* 24 hex digits, lower case */
+    char             key_text[25]; /* where `key` may live */
     store_event_kind kind;
     int64_t          author_id, created_ms;
     snug_slice       author, first, second;

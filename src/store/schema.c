@@ -143,7 +143,11 @@ static const db_migration steps[] = {{1, schema_1},
                                      {3, store_schema_locks},
                                      {4, store_schema_community},
                                      {5, store_schema_groups},
-                                     {6, store_schema_layouts}};
+                                     {6, store_schema_layouts},
+                                     {7, store_schema_jobs},
+                                     {8, store_schema_care},
+                                     {9, store_schema_search},
+                                     {10, store_schema_ssh}};
 
 snug_status store_migrate(db *d, snug_err *err)
 {

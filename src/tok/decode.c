@@ -541,15 +541,20 @@ static snug_status check(tok_stream *s, snug_err *err)
     return snug_buf_check(s->out, "decoded text", err);
 }
 
-snug_status tok_stream_push(tok_stream *s, uint32_t id, snug_buf *out, snug_err *err)
+static snug_status push_text(tok_stream *s, snug_slice text, snug_buf *out, snug_err *err)
 {
-    snug_slice text = tok_id_to_token(s->t, id);
-    if (text.ptr == NULL || (s->skip_special && tok_is_special(s->t, id))) return SNUG_OK;
     s->out = out;
     s->err = err;
     take_piece(s, 0, text);
     take_end(s, 0);
     return check(s, err);
+}
+
+snug_status tok_stream_push(tok_stream *s, uint32_t id, snug_buf *out, snug_err *err)
+{
+    snug_slice text = tok_id_to_token(s->t, id);
+    if (text.ptr == NULL || (s->skip_special && tok_is_special(s->t, id))) return SNUG_OK;
+    return push_text(s, text, out, err);
 }
 
 snug_status tok_stream_end(tok_stream *s, snug_buf *out, snug_err *err)
@@ -575,6 +580,17 @@ snug_status tok_decode(const tok *t, const uint32_t *ids, size_t n, bool skip_sp
     tok_stream *s = tok_stream_new(t, skip_special);
     snug_status st = SNUG_OK;
     for (size_t i = 0; i < n && st == SNUG_OK; i++) st = tok_stream_push(s, ids[i], out, err);
+    if (st == SNUG_OK) st = tok_stream_end(s, out, err);
+    tok_stream_free(s);
+    return st;
+}
+
+snug_status tok_decode_tokens(const tok *t, const snug_slice *tokens, size_t n, snug_buf *out,
+                              snug_err *err)
+{
+    tok_stream *s = tok_stream_new(t, false);
+    snug_status st = SNUG_OK;
+    for (size_t i = 0; i < n && st == SNUG_OK; i++) st = push_text(s, tokens[i], out, err);
     if (st == SNUG_OK) st = tok_stream_end(s, out, err);
     tok_stream_free(s);
     return st;

@@ -387,6 +387,8 @@ snug_status tok_runs_write(const tok *t, const tok_runs *runs, unsigned flags, t
             out->type_ids[at] = r->type_id;
             out->begin[at] = token.begin;
             out->end[at] = token.end;
+            out->word[at] = r->tokens == NULL ? TOK_NO_WORD : token.word;
+            out->sequence[at] = r->tokens == NULL ? (uint8_t)TOK_NO_TEXT : r->sequence;
             out->special[at] = r->tokens == NULL;
             out->attention[at] = 1;
         }

@@ -241,6 +241,7 @@ void tok_emit(tok_work *w, const tok_piece *p, uint32_t id, size_t begin, size_t
     tok_token *t = &w->tokens[w->token_count++];
     t->id = id;
     t->surface = surface;
+    t->word = w->word;
     t->begin = p->orig + (uint32_t)begin;
     t->end = p->orig + (uint32_t)end;
     if (begin >= end || end > p->len) return;

@@ -217,6 +217,13 @@ void tok_free(tok *t)
 
 size_t tok_vocab_size(const tok *t) { return t->distinct; }
 
+snug_slice tok_continuing_prefix(const tok *t)
+{
+    if (t->model == &tok_bpe_type) return t->m.bpe.prefix;
+    if (t->model == &tok_wordpiece_type) return t->m.wp.prefix;
+    return SNUG_EMPTY;
+}
+
 bool tok_token_to_id(const tok *t, snug_slice token, uint32_t *id)
 {
     return tok_vocab_get(&t->added_ids, token, id) || tok_vocab_get(&t->vocab, token, id);
@@ -306,6 +313,7 @@ static snug_status model_pieces(tok_work *w)
 {
     for (size_t i = 0; i < w->pieces.count; i++) {
         const tok_piece *p = &w->pieces.items[i];
+        w->word = (uint32_t)i;
         if (p->added) {
             tok_emit(w, p, p->id, 0, p->len, snug_slice_of(p->text, p->len));
             continue;
@@ -344,7 +352,8 @@ static snug_status finish(const tok_work *w, tok_window a, tok_window b, bool pa
     const tok_token *all = w->token_count > 0 ? w->tokens : &none; /* runs of tokens are not NULL */
     tok_runs         runs = {.count = pair ? 2 : 1};
     runs.items[0] = (tok_run){.tokens = all + a.begin, .count = a.end - a.begin};
-    runs.items[1] = (tok_run){.tokens = all + b.begin, .count = b.end - b.begin, .type_id = 1};
+    runs.items[1] = (tok_run){.tokens = all + b.begin, .count = b.end - b.begin, .type_id = 1,
+                              .sequence = 1};
     snug_status st = SNUG_OK;
     if (w->t->post != NULL)
         st = tok_post_run(w->t->post, (w->flags & TOK_ADD_SPECIAL) != 0, &runs, w->err);

@@ -21,12 +21,17 @@ enum {
     TOK_KEEP_TEXTS = 4u       /* fill what tok_ids_text gives */
 };
 
+enum { TOK_NO_TEXT = 255 };
+#define TOK_NO_WORD UINT32_MAX
+
 /* Growing result; reuse it between calls. Arrays have count items. */
 typedef struct tok_ids {
     uint32_t *ids, *type_ids;
     uint32_t *begin, *end; /* offsets in the text, in code points */
+    uint32_t *word;        /* which piece of its text, as the pre-tokenizer cut it; TOK_NO_WORD */
     uint8_t  *special;     /* 1: added by the post-processor or by padding */
     uint8_t  *attention;   /* 0: padding */
+    uint8_t  *sequence;    /* 0 the first text, 1 the second, TOK_NO_TEXT: neither */
     size_t    count, cap;
     snug_buf  texts; /* with TOK_KEEP_TEXTS: token texts, one behind the other ... */
     uint32_t *text_ends;
@@ -50,6 +55,11 @@ snug_status tok_encode_pair(const tok *t, snug_slice a, snug_slice b, unsigned f
 /* Unknown ids are left out. */
 snug_status tok_decode(const tok *t, const uint32_t *ids, size_t n, bool skip_special,
                        snug_buf *out, snug_err *err) SNUG_MUST_USE;
+/* The same of tokens by their texts, as the vocabulary has them or as they stood in a text. */
+snug_status tok_decode_tokens(const tok *t, const snug_slice *tokens, size_t n, snug_buf *out,
+                              snug_err *err) SNUG_MUST_USE;
+/* What the model puts before tokens inside a word ("##"); empty when it marks words otherwise. */
+snug_slice  tok_continuing_prefix(const tok *t);
 size_t      tok_vocab_size(const tok *t); /* added tokens included */
 bool        tok_token_to_id(const tok *t, snug_slice token, uint32_t *id);
 snug_slice  tok_id_to_token(const tok *t, uint32_t id); /* empty when unknown */

@@ -125,6 +125,7 @@ typedef struct tok_match {
 
 typedef struct tok_token {
     uint32_t   id, begin, end; /* bytes of the original, later code points */
+    uint32_t   word;           /* piece of its text */
     snug_slice surface;        /* ptr NULL: as in the vocabulary */
 } tok_token;
 
@@ -173,6 +174,7 @@ typedef struct tok_work {
     tok_changes      changes;
     tok_scratch      model[2];
     tok_word        *words;   /* TOK_WORDS of them, by hash; NULL: not wanted yet */
+    uint32_t         word;    /* piece at hand, counted in its text */
     size_t           told;    /* tokens emitted for the piece at hand; SIZE_MAX: not to be kept */
     tok_word         telling; /* what they are */
     bool             within;  /* a longer piece is being cut at seams */
@@ -280,6 +282,7 @@ typedef struct tok_run {
     const tok_token *tokens; /* NULL: special_id */
     size_t           count;
     uint32_t         special_id, type_id;
+    uint8_t          sequence;    /* of tokens: which text they are of */
     unsigned         trims;       /* how often offsets lose the spaces at their ends ... */
     unsigned         trim_prefix; /* ... and, bit by bit, whether one was put there by us */
 } tok_run;

@@ -11,7 +11,7 @@
 
 void tok_ids_deinit(tok_ids *t)
 {
-    free(t->ids); /* one block holds all six arrays */
+    free(t->ids); /* one block holds all eight arrays */
     free(t->text_ends);
     snug_buf_deinit(&t->texts);
     *t = (tok_ids){0};
@@ -24,15 +24,17 @@ snug_slice tok_ids_text(const tok_ids *t, size_t index)
     return snug_sub(snug_buf_slice(&t->texts), from, t->text_ends[index] - from);
 }
 
-/* The arrays lie one behind the other, the four of words first. */
+/* The arrays lie one behind the other, the five of words first. */
 static void place(tok_ids *t, void *block, size_t cap)
 {
     t->ids = block;
     t->type_ids = t->ids + cap;
     t->begin = t->type_ids + cap;
     t->end = t->begin + cap;
-    t->special = (uint8_t *)(t->end + cap);
+    t->word = t->end + cap;
+    t->special = (uint8_t *)(t->word + cap);
     t->attention = t->special + cap;
+    t->sequence = t->attention + cap;
     t->cap = cap;
 }
 
@@ -41,7 +43,7 @@ snug_status tok_ids_reserve(tok_ids *t, size_t n, snug_err *err)
     if (n <= t->cap && t->ids != NULL) return SNUG_OK;
     size_t  cap = n < 32 ? 32 : n + n / 4;
     tok_ids old = *t; /* the texts stay where they are */
-    void   *block = snug_alloc_try(cap * (4 * sizeof(uint32_t) + 2)); /* n is bounded by a text */
+    void   *block = snug_alloc_try(cap * (5 * sizeof(uint32_t) + 3)); /* n is bounded by a text */
     if (block == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu tokens", n);
     place(t, block, cap);
     if (old.ids != NULL && old.type_ids != NULL && old.count > 0) {
@@ -49,7 +51,9 @@ snug_status tok_ids_reserve(tok_ids *t, size_t n, snug_err *err)
         memcpy(t->type_ids, old.type_ids, old.count * sizeof *t->ids);
         memcpy(t->begin, old.begin, old.count * sizeof *t->ids);
         memcpy(t->end, old.end, old.count * sizeof *t->ids);
+        memcpy(t->word, old.word, old.count * sizeof *t->ids);
         memcpy(t->special, old.special, old.count);
+        memcpy(t->sequence, old.sequence, old.count);
         memcpy(t->attention, old.attention, old.count);
     }
     free(old.ids);
@@ -123,6 +127,8 @@ static snug_status pad_one(const tok_padding *p, tok_ids *t, size_t length, snug
         memmove(t->type_ids + more, t->type_ids, t->count * sizeof *t->ids);
         memmove(t->begin + more, t->begin, t->count * sizeof *t->ids);
         memmove(t->end + more, t->end, t->count * sizeof *t->ids);
+        memmove(t->word + more, t->word, t->count * sizeof *t->ids);
+        memmove(t->sequence + more, t->sequence, t->count);
         memmove(t->special + more, t->special, t->count);
         memmove(t->attention + more, t->attention, t->count);
     }
@@ -130,6 +136,8 @@ static snug_status pad_one(const tok_padding *p, tok_ids *t, size_t length, snug
         t->ids[i] = p->id;
         t->type_ids[i] = p->type_id;
         t->begin[i] = t->end[i] = 0;
+        t->word[i] = TOK_NO_WORD;
+        t->sequence[i] = (uint8_t)TOK_NO_TEXT;
         t->special[i] = 1;
         t->attention[i] = 0;
     }

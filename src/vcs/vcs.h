@@ -122,6 +122,11 @@ snug_status vcs_read_blob(vcs_repo *r, const vcs_oid *id, uint64_t max, snug_are
 snug_status vcs_each_lfs(vcs_repo *r, bool (*fn)(void *arg, const vcs_lfs *lfs), void *arg,
                          snug_err *err) SNUG_MUST_USE;
 
+/* Every object of a repository read and compared with its name, all that refs reach present; by the
+ * git program. *damage: the first thing that is wrong, in its words; empty when nothing is. */
+snug_status vcs_verify_repo(vcs *v, snug_slice key, snug_arena *a, snug_slice *damage,
+                            snug_err *err) SNUG_MUST_USE;
+
 /* ---- writing ----
  * A draft collects edits on top of a base commit; nothing is visible until vcs_update_ref. */
 typedef struct vcs_draft vcs_draft;

@@ -34,6 +34,8 @@ uint64_t xet_hash_mod(const xet_hash *h, uint64_t n); /* (last u64) mod n */
 static inline bool xet_hash_is_dedup(const xet_hash *h) { return xet_hash_mod(h, 1024) == 0; }
 
 xet_hash xet_chunk_hash(snug_slice raw);
+/* The same for n chunks of at most XET_CHUNK_MAX, several at a time where the processor can. */
+void xet_chunk_hash_many(const snug_slice *raw, size_t n, xet_hash *out);
 typedef struct xet_leaf {
     xet_hash hash;
     uint64_t size;

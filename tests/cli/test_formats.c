@@ -148,6 +148,39 @@ static void convert_folders(void **state)
     assert_int_not_equal(access(at(p, "o2"), F_OK), 0);
 }
 
+/* Every tensor is in the file the index names, none larger than asked but by one tensor alone. */
+static void convert_to_several_files(void **state)
+{
+    place     *p = *state;
+    snug_err   err = {0};
+    snug_slice text, name;
+    snug_json  index;
+    size_t     found = 0;
+    result     r = RUN("convert", GOLDEN "checkpoints/new.pt", "-o", at(p, "m.safetensors"),
+                       "--max-shard-size", "200", "--json");
+    EXPECT(r, 0);
+    assert_int_equal(snug_json_i64_or(json_of(p, r.out), "tensors", -1), 21);
+    assert_true(snug_json_i64_or(json_of(p, r.out), "files", -1) > 2);
+    assert_int_not_equal(access(at(p, "m.safetensors"), F_OK), 0);
+    assert_int_equal(snug_read_file(p->a, at(p, "m.safetensors.index.json"), 1 << 20, &text, &err),
+                     SNUG_OK);
+    index = snug_json_get(json_of(p, text.ptr), "weight_map");
+    for (snug_json_iter it = snug_json_iter_of(index); snug_json_next(&it); found++) {
+        codec_safetensors st;
+        snug_slice        file;
+        assert_true(snug_json_to_str(it.value, &name));
+        assert_int_equal(
+            snug_read_file(p->a, at(p, snug_arena_cstr(p->a, name)), 1 << 20, &file, &err),
+            SNUG_OK);
+        assert_int_equal(codec_safetensors_parse(p->a, file, file.len, &st, &err), SNUG_OK);
+        assert_non_null(codec_safetensors_find(&st, it.key));
+        assert_true(st.data_size <= 200 || st.count == 1);
+    }
+    assert_int_equal(found, 21);
+    EXPECT(RUN("convert", GOLDEN "checkpoints/new.pt", "-o", at(p, "x"), "--max-shard-size", "big"),
+           2);
+}
+
 static void convert_refuses(void **state)
 {
     place *p = *state;
@@ -169,6 +202,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(scan_for_people), TEST(scan_for_programs),
                                        TEST(scan_a_folder),   TEST(convert_files),
-                                       TEST(convert_folders), TEST(convert_refuses)};
+                                       TEST(convert_folders), TEST(convert_to_several_files),
+                                       TEST(convert_refuses)};
     return find_program() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -188,6 +188,10 @@ CASES = r"""
 {% set x = [1, 2, 3] %}{% set x = x + [4] %}{{ x }}{% set y = {"a": 1} %}{{ y.a }}{% set y = dict(y, b=2) %}{{ y }}
 {% for m in messages %}{% if m.role == "user" %}{{ m.content }}{% elif m.role == "assistant" %}{{ m.content }}{% if m.tool_calls %}{{ m.tool_calls[0].function.arguments | tojson }}{% endif %}{% endif %}{% endfor %}
 {% for m in messages[1:] %}{{ loop.index0 }}{{ m["role"] }}{% if (m.role == "user") != (loop.index0 % 2 == 0) %}!{% endif %}{% endfor %}
+{% for k in [1, 2, 3] if k != 3 %}{{ k }}{{ ',' if not loop.last }}{% endfor %}|{% for k in l if k > 9 %}{{ loop.last }}{% else %}none{% endfor %}
+{% for k in [1, 2, 3, 4, 5] if k is odd and k < 5 %}{{ loop.index }}/{{ loop.length }}{{ loop.nextitem }}{{ loop.previtem }}{{ loop.revindex }}{{ loop.last }} {% endfor %}
+{% for k, v in d.items() if k is lower %}{{ k }}={{ v }}{{ '' if loop.last else ';' }}{% endfor %}
+{% for u in users if u.admin is defined recursive %}{{ u.name }}{{ loop.last }}{{ loop.nextitem.name }}{% endfor %}
 # white space control
 a  {%- if t -%}  b  {%- endif -%}  c
 {{- s -}}   x {{ s -}}

@@ -109,6 +109,59 @@ def test_templates_of_templates():
         assert "error" in got[0]
 
 
+# ---- the well-known families ----
+
+def family_cases():
+    """Every template of tests/golden/jinja with every conversation."""
+    talks = json.loads((GOLDEN / "conversations.json").read_text(encoding="utf-8"))
+    for path in sorted(GOLDEN.glob("*.jinja")):
+        for talk in talks:
+            data = dict({"bos_token": "<s>", "eos_token": "</s>", "date_string": "26 Jul 2026"}, **talk["data"])
+            yield {"name": path.stem, "conversation": talk["name"], "template": path.read_text(encoding="utf-8"), "data": data}
+
+
+def test_families():
+    cases = list(family_cases())
+    assert len(cases) == 10 * 14
+    check(cases)
+    check([dict(c, trim_blocks=False, lstrip_blocks=False) for c in cases])
+    answers = by_snug(cases)
+    assert sum("ok" in a for a in answers) > 100
+    assert {a["error"] for a in answers if a.get("code") == "TemplateRaised"} >= {
+        "turn 2 is out of order", "one call at a time, not 2", 'a tool call needs an id of 9 characters, got "short"'}
+
+
+def test_families_as_recorded():
+    """The recording that tests/jinja reads is what this jinja2 gives."""
+    for case, row in zip(family_cases(), json.loads((GOLDEN / "expected.json").read_text(encoding="utf-8"))["cases"], strict=True):
+        assert (row["template"], row["conversation"]) == (case["name"], case["conversation"])
+        assert by_python(case).get("ok") == row.get("ok")
+
+
+# ---- a model's folder and a repository ----
+
+def make_model(folder, template):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer_config.json").write_text(json.dumps(
+        {"bos_token": "<s>", "eos_token": {"content": "</s>", "special": True}, "chat_template": template}))
+    return folder
+
+
+def test_messages_of_a_folder_and_a_repository(server, tmp_path):
+    template = (GOLDEN / "qwen-tools.jinja").read_text()
+    talk = next(c for c in family_cases() if c["name"] == "qwen-tools" and c["conversation"] == "tool-round")
+    (tmp_path / "m.json").write_text(json.dumps(talk["data"]["messages"]))
+    (tmp_path / "t.json").write_text(json.dumps(talk["data"]["tools"]))
+    folder = make_model(tmp_path / "model", template)
+    words = ["--messages", str(tmp_path / "m.json"), "--tools", str(tmp_path / "t.json"), "--add-generation-prompt"]
+    want = by_python(talk)["ok"]
+    assert snug("template", str(folder), *words).stdout == want
+    env = {"HF_ENDPOINT": server.url, "HF_TOKEN": server.ada}
+    snug("upload", "ada/talker", str(folder), "--create", "--private", env=env)
+    assert snug("template", "ada/talker", *words, env=env).stdout == want
+    assert snug("template", "ada/talker", *words, "--json", env=env).stdout == json.dumps({"text": want}, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
 # ---- random expressions ----
 
 class Maker:

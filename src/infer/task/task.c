@@ -4,10 +4,14 @@
  * shape. */
 #include "infer/infer_int.h"
 
+#include <math.h>
 #include <stdlib.h>
 
-static const infer_task *const tasks[] = {&task_text_classification, &task_text_generation,
-                                          &task_fill_mask};
+static const infer_task *const tasks[] = {
+    &task_text_classification,  &task_text_generation,     &task_fill_mask,
+    &task_token_classification, &task_question_answering,  &task_zero_shot,
+    &task_feature_extraction,   &task_sentence_similarity, &task_text_ranking,
+    &task_summarization,        &task_translation,         &task_text2text};
 
 const infer_task *infer_find_task(snug_slice name)
 {
@@ -22,10 +26,10 @@ const infer_task *infer_default_task(const infer_ctx *c)
     case MODEL_HEAD_CLASSES: return &task_text_classification;
     case MODEL_HEAD_CAUSAL_LM: return &task_text_generation;
     case MODEL_HEAD_MASKED_LM: return &task_fill_mask;
-    case MODEL_HEAD_SEQ2SEQ:
-    case MODEL_HEAD_TOKENS:
-    case MODEL_HEAD_SPAN:
-    case MODEL_HEAD_NONE: break;
+    case MODEL_HEAD_SEQ2SEQ: return &task_text2text;
+    case MODEL_HEAD_TOKENS: return &task_token_classification;
+    case MODEL_HEAD_SPAN: return &task_question_answering;
+    case MODEL_HEAD_NONE: return &task_feature_extraction;
     }
     return NULL;
 }
@@ -99,27 +103,97 @@ snug_status task_encode(infer_ctx *c, snug_json input, snug_json params, tok_ids
     return st;
 }
 
+snug_status task_run(infer_ctx *c, const tok_ids *ids, const char *const *names, size_t n,
+                     float **values_owned, tensor *shapes, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    bool        typed = model_shape_of(c->model)->types > 1;
+    model_out   out;
+    int32_t    *in = snug_alloc_try((ids->count + 1) * 2 * sizeof *in), *types = in + ids->count;
+    for (size_t i = 0; i < n; i++) values_owned[i] = NULL;
+    if (in == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu tokens", ids->count);
+    for (size_t i = 0; i < ids->count; i++) {
+        in[i] = (int32_t)ids->ids[i];
+        types[i] = (int32_t)ids->type_ids[i];
+    }
+    model_batch batch = {.batch = 1, .times = ids->count, .ids = in, .types = typed ? types : NULL};
+    SNUG_TRY(model_forward(c->model, &batch, &out, err));
+    for (size_t i = 0; i < n; i++) {
+        const tensor *t = model_out_find(&out, names[i]);
+        if (t == NULL)
+            SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s computes no %s",
+                      model_shape_of(c->model)->class_name, names[i]);
+        values_owned[i] = snug_alloc_try(tensor_size(t));
+        if (values_owned[i] == NULL)
+            SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %zu bytes of results", tensor_size(t));
+        shapes[i] = *t;
+        SNUG_TRY(tensor_get(t, values_owned[i], tensor_size(t), err));
+    }
+done:
+    for (size_t i = 0; i < n && st != SNUG_OK; i++) {
+        free(values_owned[i]);
+        values_owned[i] = NULL;
+    }
+    free(in);
+    return st;
+}
+
 snug_status task_forward(infer_ctx *c, const tok_ids *ids, float **logits_owned, tensor *logits,
                          snug_err *err)
 {
-    snug_status st = SNUG_OK;
-    model_out   out;
-    int32_t    *in = snug_alloc_try(ids->count * sizeof *in);
-    *logits_owned = NULL;
-    if (in == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu tokens", ids->count);
-    for (size_t i = 0; i < ids->count; i++) in[i] = (int32_t)ids->ids[i];
-    SNUG_TRY(model_forward(c->model, &(model_batch){.batch = 1, .times = ids->count, .ids = in},
-                           &out, err));
-    const tensor *t = model_out_find(&out, "logits");
-    if (t == NULL)
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s computes no logits",
-                  model_shape_of(c->model)->class_name);
-    *logits_owned = snug_alloc_try(tensor_size(t));
-    if (*logits_owned == NULL)
-        SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %zu bytes of logits", tensor_size(t));
-    *logits = *t;
-    SNUG_TRY(tensor_get(t, *logits_owned, tensor_size(t), err));
-done:
-    free(in);
-    return st;
+    static const char *const name = "logits";
+    return task_run(c, ids, &name, 1, logits_owned, logits, err);
+}
+
+/* ---- what several tasks need ---- */
+
+bool task_given(snug_json v)
+{
+    return !snug_json_is(v, SNUG_JSON_ABSENT) && !snug_json_is(v, SNUG_JSON_NULL);
+}
+
+snug_status task_count(snug_json params, const char *key, uint64_t min, uint64_t max, uint64_t *out,
+                       snug_err *err)
+{
+    snug_json v = snug_json_get(params, key);
+    uint64_t  n;
+    if (!task_given(v)) return SNUG_OK;
+    if (!snug_json_to_u64(v, &n) || n < min || n > max)
+        return snug_fail(err, SNUG_EINVAL, "`%s` must be a whole number between %llu and %llu", key,
+                         (unsigned long long)min, (unsigned long long)max);
+    *out = n;
+    return SNUG_OK;
+}
+
+void task_softmax(float *v, size_t n)
+{
+    double best = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) best = fmax(best, (double)v[i]);
+    for (size_t i = 0; i < n; i++) sum += exp((double)v[i] - best);
+    for (size_t i = 0; i < n; i++) v[i] = (float)(exp((double)v[i] - best) / sum);
+}
+
+bool task_same_text(snug_slice a, snug_slice b) { return snug_eq_nocase(a, b); }
+
+snug_status task_text_init(task_text *t, snug_arena *a, snug_slice text, snug_err *err)
+{
+    snug_slice rest = text;
+    if (text.len > INFER_TEXT_BYTES_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "a text of more than %d bytes", INFER_TEXT_BYTES_MAX);
+    if (!snug_utf8_valid(text)) return snug_fail(err, SNUG_EINVAL, "a text is not valid UTF-8");
+    *t = (task_text){text, snug_arena_array_try(a, text.len + 1, sizeof *t->at), 0};
+    if (t->at == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for a text");
+    while (rest.len > 0) {
+        t->at[t->count++] = (uint32_t)(text.len - rest.len);
+        (void)snug_utf8_next(&rest);
+    }
+    t->at[t->count] = (uint32_t)text.len;
+    return SNUG_OK;
+}
+
+snug_slice task_text_part(const task_text *t, uint32_t begin, uint32_t end)
+{
+    if (end > t->count) end = t->count;
+    if (begin >= end) return SNUG_LIT("");
+    return snug_sub(t->bytes, t->at[begin], t->at[end] - t->at[begin]);
 }
