@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: measures this build and its peers in one run and prints one JSON object.
 
-    bench/run.py [part...]     parts: hub, xet, variants, or the name of a bench_* program; default all
+    bench/run.py [part...]     parts: hub, xet, engine, variants, or the name of a bench_* program; default all
 
 Every figure is a median of several rounds, ours and the peer's taken in turn; ratios are what counts."""
 
@@ -436,6 +436,12 @@ def main():
             out[name] = json.loads(p.stdout)
         except ValueError:
             out[name] = {"error": (p.stderr or p.stdout)[-400:]}
+    if python and (not wanted or "engine" in wanted):
+        p = subprocess.run([python, ROOT / "bench" / "engine.py", BUILD], capture_output=True, text=True)
+        try:
+            out["engine"] = json.loads(p.stdout)
+        except ValueError:
+            out["engine"] = {"error": p.stderr[-400:]}
     if not wanted or "hub" in wanted:
         out["hub"] = hub()
     if not wanted or "variants" in wanted:

@@ -172,6 +172,8 @@ typedef struct model_batch {
     const int32_t *positions; /* [batch, times]; NULL: counted on from what kv holds */
     const int32_t *types;     /* [batch, times]; NULL: all 0 */
     const int32_t *mask;      /* [batch, held + times], 0 hides a key; NULL: all are seen */
+    bool           unpadded;  /* encoders may skip hidden tokens at the ends of rows: their results
+                               * are zero then, and not what the model would make of padding */
     /* Encoder-decoders. Without memory ids are the encoder's and decoder_ids the decoder's; with it
      * ids are the decoder's, and batch may be a multiple of the memory's rows. */
     const int32_t      *decoder_ids; /* [batch, decoder_times] */

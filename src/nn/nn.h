@@ -48,6 +48,9 @@ typedef struct nn_mlp {
 } nn_mlp;
 snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor *out,
                        snug_err *err) SNUG_MUST_USE;
+/* The same plus `add`, of the result's shape; NULL: nothing. */
+snug_status nn_mlp_run_add(const nn_ctx *c, const nn_mlp *m, const tensor *x, const tensor *add,
+                           tensor *out, snug_err *err) SNUG_MUST_USE;
 
 /* ---- rotary positions ---- */
 
@@ -172,6 +175,9 @@ typedef struct nn_step {
     const tensor  *mask;   /* [B, S+T] I32; NULL: all are seen */
     const tensor  *bias;   /* [B, H, T, S+T] F32; NULL: none */
     const nn_seen *seen;   /* for nn_mixer_run; NULL: all count */
+    const tensor  *add;    /* added to the result; NULL: none */
+    const size_t  *lengths; /* NULL: none; else x is one row [1, T, E] of texts of these lengths, */
+    size_t         texts;   /* which do not see each other; no mask, bias or cache then */
     nn_kv         *kv;     /* NULL: this step is all there is */
     size_t         layer;  /* of kv */
 } nn_step;

@@ -76,6 +76,10 @@ static const char *check_linear(const tensor_op *op)
     if (!leading_equal(x, &op->out, 1) || tensor_cols(&op->out) != w->shape[0])
         return "the output does not fit";
     if (!vector_ok(&op->in[2], w->shape[0])) return "the bias does not fit";
+    if (tensor_present(&op->in[3]) &&
+        (!is_act(&op->in[3]) || !tensor_same_shape(&op->in[3], &op->out) || !rows_ok(&op->in[3]) ||
+         (op->in[3].mem == op->out.mem && op->in[3].offset == op->out.offset)))
+        return "what is added does not fit";
     return rows_ok(x) && rows_ok(w) && rows_ok(&op->out) ? NULL : "rows must be contiguous";
 }
 

@@ -71,6 +71,7 @@ typedef struct tensor_mem {
     tensor_dev *dev;
     size_t      size;
     void       *host; /* where the CPU sees these bytes; NULL: it cannot */
+    bool        constant; /* tensor_freeze: a backend may keep these bytes in other forms too */
 } tensor_mem;
 
 /* Adding a backend: one of these, and a row in backends[] of dev.c (or a plug-in
@@ -137,6 +138,11 @@ snug_status tensor_new_from(tensor_dev *d, tensor_dtype dtype, unsigned rank, co
 void        tensor_free(
            tensor *t); /* frees the memory of a tensor made by tensor_new*; NULL mem is fine */
 
+/* Promises that the memory of t changes no more until it is freed: what tensor_new_from takes with
+ * `keep` is such memory. Weights that were computed want it too; without it they are brought into
+ * the kernels' order at every use. */
+void tensor_freeze(const tensor *t);
+
 static inline bool tensor_present(const tensor *t) { return t->mem != NULL; }
 size_t             tensor_count(const tensor *t); /* elements */
 size_t             tensor_size(const tensor *t);  /* bytes when dense */
@@ -187,7 +193,8 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
 
 /* X(constant, name). Activations are F32; weights (w, b, table) F32, F16 or BF16, in linear's in1
  * and embed's table also quantized; ids I32 or I64.
- *   linear      out[.., n] = sum_k in0[.., k] * in1[n, k] + in2[n]      (in2 optional)
+ *   linear      out[.., n] = f(sum_k in0[.., k] * in1[n, k] + in2[n]) + in3[.., n]
+ *               (in2, f and in3 optional; in3 is F32 and not out)
  *   matmul      out[.., m, n] = sum_k in0[.., m, k] * in1[.., k, n]  (trans: in1[.., n, k])
  *   embed       out[.., d] = in0[in1[..], d]
  *   layer_norm  (x - mean) / sqrt(var + eps) * in1 + in2                (in1, in2 optional)
@@ -264,6 +271,10 @@ struct tensor_op {
     tensor         in[TENSOR_OP_IN_MAX];
     union {
         struct {
+            bool       acts; /* false: f is nothing */
+            tensor_act fn;
+        } linear;
+        struct {
             bool trans;
         } matmul;
         struct {
@@ -304,6 +315,10 @@ snug_status tensor_run(tensor_dev *d, const tensor_op *op, snug_err *err) SNUG_M
  * (add, mul, act, glu, norms, softmax, rope). */
 snug_status tensor_linear(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
                           const tensor *out, snug_err *err) SNUG_MUST_USE;
+/* fn and add may be NULL: f and in3. */
+snug_status tensor_linear_with(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
+                               const tensor_act *fn, const tensor *add, const tensor *out,
+                               snug_err *err) SNUG_MUST_USE;
 snug_status tensor_matmul(tensor_dev *d, const tensor *a, const tensor *b, bool trans,
                           const tensor *out, snug_err *err) SNUG_MUST_USE;
 snug_status tensor_embed(tensor_dev *d, const tensor *table, const tensor *ids, const tensor *out,

@@ -9,6 +9,7 @@
 #define VN 8
 #define TILE_M 3 /* 3 x 4 sums, 3 rows and a weight fill the 16 registers */
 #define TILE_N 4
+#define PACK_ROWS 4
 #define KERNELS x86_avx2_kernels
 
 static inline __m256i lane_mask(size_t n)

@@ -9,6 +9,7 @@
 #define VN 16
 #define TILE_M 4 /* 4 x 6 sums, 4 rows and a weight of the 32 registers */
 #define TILE_N 6
+#define PACK_ROWS 12 /* 12 x 2 sums over packed weights */
 #define KERNELS x86_avx512_kernels
 
 #define lane_mask(n) ((__mmask16)((1u << (n)) - 1u))
