@@ -233,7 +233,10 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     else
         SNUG_TRY(load_merges(t, snug_json_get(v, "merges"), err));
     load_shortcuts(t);
-    if (b->can_raw) b->seams = tok_seams_new(t->arena, &t->vocab);
+    if (b->can_raw) {
+        b->seams = tok_seams_new(t->arena, &t->vocab);
+        b->back = tok_back_new(t->arena);
+    }
 done:
     return st;
 }
@@ -528,6 +531,7 @@ static snug_status run_raw(const tok *t, tok_work *wk, const tok_piece *p)
         tok_emit(wk, p, id, 0, p->len, SNUG_EMPTY);
         return SNUG_OK;
     }
+    if (p->len > TOK_WORD_BYTES && b->dropout == 0 && tok_back_run(b, wk, p)) return SNUG_OK;
     if (p->len > TOK_WORD_BYTES && !wk->within && b->dropout == 0) {
         size_t end = tok_seam_next(b->seams, p->text, p->len, 0);
         if (end < p->len) {
