@@ -364,6 +364,30 @@ static void test_act(void **state)
     each_backend(act_all);
 }
 
+/* erf by itself, out of gelu: 2 gelu(x sqrt 2) / (x sqrt 2) - 1, scaled so that x / 2 is exact. */
+static void erf_all(tensor_dev *d)
+{
+    enum { N = 40000 };
+    float *x = snug_alloc(N * sizeof *x), *y = snug_alloc(N * sizeof *y);
+    tensor tx, to;
+    for (int i = 0; i < N; i++) x[i] = ((float)i - N / 2.0f) * 3e-4f;
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(N), x, false, &tx, NULL), SNUG_OK);
+    assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(N), &to, NULL), SNUG_OK);
+    assert_int_equal(tensor_activate(d, &tx, TENSOR_ACT_GELU, &to, NULL), SNUG_OK);
+    assert_int_equal(tensor_get(&to, y, N * sizeof *y, NULL), SNUG_OK);
+    for (int i = 0; i < N; i++) {
+        double want = act_of(TENSOR_ACT_GELU, (double)x[i]), half = fabs((double)x[i]) / 2;
+        /* 2e-7 of erf, 6e-8 of rounding the sum, 9e-8 of rounding the argument */
+        assert_true(fabs((double)y[i] - want) <= half * 3.5e-7);
+    }
+    free(x), free(y), tensor_free(&tx), tensor_free(&to);
+}
+static void test_erf(void **state)
+{
+    (void)state;
+    each_backend(erf_all);
+}
+
 static void binary_all(tensor_dev *d)
 {
     float *a, *b;
@@ -721,15 +745,25 @@ static void test_scatter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),         cmocka_unit_test(test_linear_with),
-        cmocka_unit_test(test_linear_strided), cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_embed),          cmocka_unit_test(test_norms),
-        cmocka_unit_test(test_softmax),        cmocka_unit_test(test_act),
-        cmocka_unit_test(test_binary),         cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_attention),      cmocka_unit_test(test_attention_steps),
-        cmocka_unit_test(test_attention_more), cmocka_unit_test(test_scale_clamp),
-        cmocka_unit_test(test_gather),         cmocka_unit_test(test_scatter),
-        cmocka_unit_test(test_check),          cmocka_unit_test(test_copy_converts),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_linear_with),
+        cmocka_unit_test(test_linear_strided),
+        cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_embed),
+        cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_act),
+        cmocka_unit_test(test_erf),
+        cmocka_unit_test(test_binary),
+        cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_attention_steps),
+        cmocka_unit_test(test_attention_more),
+        cmocka_unit_test(test_scale_clamp),
+        cmocka_unit_test(test_gather),
+        cmocka_unit_test(test_scatter),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_copy_converts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
