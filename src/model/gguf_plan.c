@@ -191,6 +191,7 @@ snug_status gguf_plan_folder(gguf_plan *p, const char *dir, snug_err *err)
     model_shape *s = SNUG_NEW(p->arena, model_shape);
     SNUG_TRY(model_read_config(p->arena, dir, SNUG_EMPTY, &p->config, s, err));
     SNUG_TRY(weight_map_open(p->arena, dir, &p->map, err));
+    SNUG_TRY(nested_weights(p->arena, s, p->map, err));
     const gguf_row *r = gguf_row_of_class(s);
     if (r == NULL || r->names[0] == NULL || s->decoder.stacked)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s cannot be written as GGUF yet", s->class_name);

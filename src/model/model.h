@@ -124,6 +124,7 @@ typedef struct model_gemma {
 typedef struct model_shape {
     const model_arch *arch;
     const char       *class_name; /* "LlamaForCausalLM" */
+    const char       *wrapper;    /* "Gemma3ForConditionalGeneration": its text; NULL: none */
     model_head        head;
     size_t        hidden, inner, layers, heads, kv_heads, head_dim, vocab, positions_max, labels;
     size_t        decoder_layers, decoder_inner, decoder_heads, start; /* encoder-decoders */
@@ -216,6 +217,10 @@ const model_arch *model_arch_at(size_t index); /* NULL past the end */
  * values this build does not compute are refused by name: SNUG_EUNSUPPORTED. */
 snug_status model_parse(snug_json config, snug_slice class_name, model_shape *out,
                         snug_err *err) SNUG_MUST_USE;
+
+/* What config.json of a folder says, of the class it names. */
+snug_status model_peek(snug_arena *a, const char *dir, model_shape *out,
+                       snug_err *err) SNUG_MUST_USE;
 
 /* Loads a folder or a GGUF file (any part of a split one) onto a device, which outlives the model.
  * class_name empty: as the config says. */

@@ -68,7 +68,10 @@ snug_status cfg_labels(snug_json config, size_t *out, snug_err *err) SNUG_MUST_U
 
 /* ---- weights (weights.c) ---- */
 
-/* config.json of a folder, and what it says. */
+/* config.json of a folder as it is. */
+snug_status model_read_json(snug_arena *a, const char *dir, snug_json *config,
+                            snug_err *err) SNUG_MUST_USE;
+/* config.json of a folder (of a model that also sees: its text's), and what it says. */
 snug_status model_read_config(snug_arena *a, const char *dir, snug_slice class_name,
                               snug_json *config, model_shape *shape, snug_err *err) SNUG_MUST_USE;
 snug_status weight_map_open(snug_arena *a, const char *dir, weight_map **out,
