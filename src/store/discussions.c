@@ -93,6 +93,45 @@ done:
     return st;
 }
 
+static void read_hex(snug_arena *a, const db_val *c, void *item)
+{
+    *(snug_slice *)item = snug_arena_dup(a, c[0].s);
+}
+
+snug_status store_list_talk_commits(db_txn *tx, snug_arena *a, int64_t repo, snug_slice after,
+                                    size_t limit, snug_slice **out, size_t *count, snug_err *err)
+{
+    static const db_query q = {
+        "SELECT x.hex FROM (SELECT d.fork AS hex FROM discussions d WHERE d.repo_id = $1 UNION "
+        "SELECT d.head FROM discussions d WHERE d.repo_id = $1 UNION SELECT d.merge_oid FROM "
+        "discussions d WHERE d.repo_id = $1 UNION SELECT e.second FROM discussion_events e JOIN "
+        "discussions d ON d.id = e.discussion_id WHERE d.repo_id = $1 AND e.kind = 2) x "
+        "WHERE x.hex > $2 ORDER BY x.hex LIMIT $3"};
+    db_val      args[] = {db_int(repo), db_text(after), db_int((int64_t)limit)};
+    void       *rows = NULL;
+    snug_status st =
+        store_rows(tx, a, q, args, 3, limit, sizeof **out, read_hex, &rows, count, err);
+    *out = rows;
+    return st;
+}
+
+snug_status store_swap_talk_commit(db_txn *tx, int64_t repo, snug_slice old, snug_slice now,
+                                   snug_err *err)
+{
+    static const db_query all[] = {
+        {"UPDATE discussions SET fork = $3 WHERE repo_id = $1 AND fork = $2"},
+        {"UPDATE discussions SET head = $3 WHERE repo_id = $1 AND head = $2"},
+        {"UPDATE discussions SET merge_oid = $3 WHERE repo_id = $1 AND merge_oid = $2"},
+        {"UPDATE discussion_events SET second = $3 WHERE kind = 2 AND second = $2 AND "
+         "discussion_id IN (SELECT d.id FROM discussions d WHERE d.repo_id = $1)"}};
+    snug_status st = SNUG_OK;
+    db_val      args[] = {db_int(repo), db_text(old), db_text(now)};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        SNUG_TRY(db_exec(tx, all[i], args, 3, NULL, err));
+done:
+    return st;
+}
+
 /* $1 repo  $2 kind or -1  $3 0: all, 1: open and draft, 2: the others  $4 author or '' */
 #define TALK_WHERE                                                                                 \
     " FROM discussions d WHERE d.repo_id = $1 AND d.status <> 0 AND ($2 < 0 OR d.is_pull = $2) "   \
