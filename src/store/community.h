@@ -56,8 +56,7 @@ typedef struct store_talk_query {
     snug_slice        author; /* may be empty */
     uint64_t          skip, limit;
 } store_talk_query;
-/* Newest first. *total: how many there are without skip and limit. Pages are counted because the
- * protocol counts them; one repository's discussions are few. */
+/* Newest first. *total: how many there are without skip and limit. Skipped rows are not read. */
 snug_status store_list_discussions(db_txn *tx, snug_arena *a, const store_talk_query *q,
                                    store_discussion **out, size_t *count, uint64_t *total,
                                    snug_err *err) SNUG_MUST_USE;
