@@ -10,7 +10,7 @@
 
 #include "hub/hub_int.h"
 
-enum { PAGE = 1000, TAGS_MAX = 5000, DROP_MAX = 1000, NAMES_MAX = 200000 };
+enum { PAGE = 1000, TAGS_MAX = 5000, NAMES_MAX = 200000 };
 
 /* ---- one commit instead of many ---- */
 
@@ -185,30 +185,6 @@ snug_status hub_list_lfs(hub *h, const hub_actor *who, hub_repo *r, snug_slice a
         (*out)[i] = (hub_lfs_file){
             .oid = rows[i].oid, .size = rows[i].size, .created_ms = rows[i].created_ms};
     SNUG_TRY(name_files(r, *out, *count, a, err));
-done:
-    db_rollback(tx);
-    return st;
-}
-
-snug_status hub_drop_lfs(hub *h, const hub_actor *who, hub_repo *r, const blob_id *oids, size_t n,
-                         snug_err *err)
-{
-    snug_status st = SNUG_OK;
-    db_txn     *tx = NULL;
-    bool        found;
-    char        hex[65];
-
-    SNUG_TRY(need_keeper(h, who, r, err));
-    if (n > DROP_MAX) SNUG_FAIL(err, SNUG_EINVAL, "at most %d files at once", (int)DROP_MAX);
-    SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
-    for (size_t i = 0; i < n; i++) {
-        blob_id_hex(&oids[i], hex);
-        SNUG_TRY(store_unlink_lfs(tx, r->info.row, snug_str(hex), &found, err));
-        if (found) SNUG_TRY(store_note_dropped(tx, r->info.row, snug_str(hex), err));
-    }
-    st = db_end(tx, true, err);
-    tx = NULL;
-    if (st == SNUG_OK) hub_touch(h, &r->info.id);
 done:
     db_rollback(tx);
     return st;
