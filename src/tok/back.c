@@ -14,7 +14,7 @@
  * a shorter one, else take back the last. Only one row leads to any place, so a place that leads
  * nowhere is left for good. Tokens are numbered by the rank of the merge that makes them, the bytes
  * first. A vocabulary that is not in such an order is refused, and a text that needs too many steps
- * is too: both are merged by rank. */
+ * is too: both are merged by rank, the former in the parts that seam.c finds. */
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -64,6 +64,8 @@ typedef struct back_table {
 
 struct tok_back {
     _Atomic(back_table *) table;
+    _Atomic(uint64_t *)   seams; /* instead, when there can be no table */
+    snug_arena           *seam_arena;
     _Atomic(uint64_t)     seen;
     atomic_bool           taken; /* somebody builds or has built */
 };
@@ -341,29 +343,45 @@ static back_table *new_table(const tok_bpe *b)
 
 static void free_back(void *arg)
 {
-    back_table *k = atomic_load(&((tok_back *)arg)->table);
+    tok_back   *s = arg;
+    back_table *k = atomic_load(&s->table);
     if (k != NULL) snug_arena_free(k->arena);
+    snug_arena_free(s->seam_arena); /* NULL is fine */
 }
 
 tok_back *tok_back_new(snug_arena *a)
 {
     tok_back *s = SNUG_NEW(a, tok_back);
+    s->seam_arena = NULL;
     atomic_init(&s->table, NULL);
+    atomic_init(&s->seams, NULL);
     atomic_init(&s->seen, 0);
     atomic_init(&s->taken, false);
     snug_arena_on_free(a, free_back, s);
     return s;
 }
 
-static const back_table *table_of(const tok_bpe *b, size_t n)
+static void add_seams(tok_back *s, const tok_vocab *vocab)
 {
-    tok_back         *s = b->back;
+    s->seam_arena = snug_arena_new();
+    atomic_store_explicit(&s->seams, tok_seams_new(s->seam_arena, vocab), memory_order_release);
+}
+
+const uint64_t *tok_back_seams(const tok_back *s)
+{
+    return atomic_load_explicit(&s->seams, memory_order_acquire);
+}
+
+static const back_table *table_of(const tok *t, size_t n)
+{
+    tok_back         *s = t->m.bpe.back;
     const back_table *k = atomic_load_explicit(&s->table, memory_order_acquire);
     if (k != NULL || atomic_load_explicit(&s->taken, memory_order_relaxed)) return k;
     if (atomic_fetch_add_explicit(&s->seen, n, memory_order_relaxed) + n < SEEN_MIN) return NULL;
     if (atomic_exchange(&s->taken, true)) return NULL;
-    back_table *made = new_table(b);
+    back_table *made = new_table(&t->m.bpe);
     atomic_store_explicit(&s->table, made, memory_order_release);
+    if (made == NULL) add_seams(s, &t->vocab);
     return made;
 }
 
@@ -468,9 +486,9 @@ static bool walk_text(walk *w)
     return true;
 }
 
-bool tok_back_run(const tok_bpe *b, tok_work *wk, const tok_piece *p)
+bool tok_back_run(const tok *t, tok_work *wk, const tok_piece *p)
 {
-    const back_table *k = table_of(b, p->len);
+    const back_table *k = table_of(t, p->len);
     uint32_t          row[SMALL];
     uint64_t          dead[SMALL / 64 + 1];
     walk              w = {k, (const unsigned char *)p->text, p->len, 0, row, dead, 0};
@@ -483,9 +501,9 @@ bool tok_back_run(const tok_bpe *b, tok_work *wk, const tok_piece *p)
     memset(w.dead, 0, words * sizeof *w.dead);
     if (!walk_text(&w)) return false;
     for (size_t i = 0; i < w.count; i++) {
-        const back_token *t = &k->tokens[w.row[i]];
-        tok_emit(wk, p, t->id, at, at + t->len, SNUG_EMPTY);
-        at += t->len;
+        const back_token *x = &k->tokens[w.row[i]];
+        tok_emit(wk, p, x->id, at, at + x->len, SNUG_EMPTY);
+        at += x->len;
     }
     return true;
 }

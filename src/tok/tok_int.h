@@ -352,7 +352,6 @@ typedef struct tok_bpe {
     double     dropout;
     snug_slice unk, prefix, suffix;
     bool       has_unk, unk_known, fuse_unk, byte_fallback, ignore_merges;
-    uint64_t  *seams;         /* seam.c; NULL: not raw */
     struct tok_back *back;    /* back.c; NULL: not raw */
     bool             can_raw; /* every byte has a token: ByteLevel may leave the mapping to us */
     uint32_t         unk_id;
@@ -383,7 +382,9 @@ typedef struct tok_unigram {
 typedef struct tok_back tok_back;
 tok_back               *tok_back_new(snug_arena *a); /* freed with the arena */
 /* Emits the tokens of a piece of bytes. False, and nothing was emitted: merge by rank instead. */
-bool tok_back_run(const tok_bpe *b, tok_work *wk, const tok_piece *p);
+bool tok_back_run(const tok *t, tok_work *wk, const tok_piece *p);
+/* seam.c's table, once back.c has refused the vocabulary; else NULL. */
+const uint64_t *tok_back_seams(const tok_back *s);
 
 struct tok {
     snug_arena           *arena;
