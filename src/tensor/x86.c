@@ -270,8 +270,8 @@ static void attention_part(void *arg, size_t from, size_t to, unsigned worker)
         size_t        g = item / a->chunks % k->shape[2], b = item / (a->chunks * k->shape[2]);
         size_t        first = item % a->chunks * a->chunk;
         x86_attention j = {.row = rows,
-                           .k = (const float *)cpu_data(k) + b * k->stride[0] + g * k->stride[2],
-                           .v = (const float *)cpu_data(v) + b * v->stride[0] + g * v->stride[2],
+                           .k_in_page = g * k->stride[2] * sizeof(float),
+                           .v_in_page = g * v->stride[2] * sizeof(float),
                            .mask = tensor_present(mask)
                                        ? (const int32_t *)cpu_data(mask) + b * mask->stride[0]
                                        : NULL,
@@ -283,6 +283,14 @@ static void attention_part(void *arg, size_t from, size_t to, unsigned worker)
                            .v_width = v->shape[3],
                            .scale = a->op->u.attention.scale,
                            .cap = a->op->u.attention.cap};
+        if (k->pages != NULL)
+            j.k_pages = k->pages + b * tensor_pages(k);
+        else
+            j.k = cpu_position(k, b, 0, g);
+        if (v->pages != NULL)
+            j.v_pages = v->pages + b * tensor_pages(v);
+        else
+            j.v = cpu_position(v, b, 0, g);
         for (size_t r = 0; r < j.rows; r++) rows[r] = row_of(a->op, b, g, first + r, &sinks[r]);
         a->kernels->attention(&j, a->scratch + worker * a->floats);
     }

@@ -43,8 +43,10 @@ typedef struct x86_attention_row {
 
 typedef struct x86_attention {
     const x86_attention_row *row;
-    const float             *k, *v;
-    const int32_t           *mask; /* per position; NULL: none */
+    const float             *k, *v;                /* of position 0; not used with pages */
+    const tensor_page       *k_pages, *v_pages;    /* of this row; NULL: not paged */
+    size_t                   k_in_page, v_in_page; /* bytes from a page's start to this head */
+    const int32_t           *mask;                 /* per position; NULL: none */
     size_t                   rows, count, ks, vs, k_width, v_width;
     float                    scale, cap;
 } x86_attention;
