@@ -160,7 +160,7 @@ static void run_block(tensor_dev *d, packed_job *j)
 {
     size_t each = j->kernels->tile_rows, tiles = (j->a.rows + each - 1) / each;
     size_t wanted = PACKED_ITEMS * (size_t)snug_team_size(d->team), chunks = 1;
-    bool   few = j->a.rows < 4;
+    bool   few = j->a.rows <= X86_FEW_ROWS;
     j->a.x = j->from;
     if (!few) {
         snug_team_run(d->team, tiles, cpu_grain(each * j->a.k), pack_x_part, j);
@@ -184,7 +184,7 @@ static snug_status run_packed(tensor_dev *d, const x86_kernels *kernels, const t
     packed_job    j = {.kernels = kernels,
                        .from = cpu_data(x),
                        .panels = (n + kernels->panel - 1) / kernels->panel,
-                       .group = rows < 4 ? PACKED_GROUP_FEW : PACKED_GROUP};
+                       .group = rows <= X86_FEW_ROWS ? PACKED_GROUP_FEW : PACKED_GROUP};
     j.groups = (j.panels + j.group - 1) / j.group;
     j.a = (x86_packed){.b = tensor_present(b) ? cpu_data(b) : NULL,
                        .add = tensor_present(add) ? cpu_data(add) : NULL,
