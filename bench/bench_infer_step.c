@@ -6,6 +6,8 @@
  *   dump PATH LEN...          the same once; the first output as raw float32 into PATH
  *   prompt ROUNDS N           N tokens through a decoder at once
  *   generate ROUNDS HELD N    N tokens one by one behind HELD
+ *   beams ROUNDS BEAMS N LEN...   N tokens by beam search behind each of a batch of texts that an
+ *                             encoder reads, and the ids written
  *
  * Times are medians and minima over ROUNDS in seconds: of the wall, and of this process's CPUs,
  * which others on the machine cannot stretch. */
@@ -53,14 +55,21 @@ static void stop(times *t)
     t->cpu[t->count++] = cpu_seconds() - t->cpu_from;
 }
 
-static void report(times *t)
+/* Without the closing brace. */
+static void report_open(times *t)
 {
     qsort(t->wall, t->count, sizeof t->wall[0], by_value);
     qsort(t->cpu, t->count, sizeof t->cpu[0], by_value);
-    printf("{\"wall\": %.9f, \"wall_min\": %.9f, \"cpu\": %.9f, \"cpu_min\": %.9f}\n",
+    printf("{\"wall\": %.9f, \"wall_min\": %.9f, \"cpu\": %.9f, \"cpu_min\": %.9f",
            t->wall[t->count / 2], t->wall[0], t->cpu[t->count / 2], t->cpu[0]);
-    (void)fflush(stdout);
     t->count = 0;
+}
+
+static void report(times *t)
+{
+    report_open(t);
+    printf("}\n");
+    (void)fflush(stdout);
 }
 
 static size_t number(char **line) { return strtoul(*line, line, 10); }
@@ -147,6 +156,50 @@ static void decode(model *m, size_t rounds, size_t held, size_t n, bool at_once)
     report(&clock_of);
 }
 
+static void search(model *m, size_t rounds, size_t beams, size_t n, char *line)
+{
+    static size_t len[TEXTS_MAX];
+    size_t        count = 0;
+    int32_t      *ids = NULL, start_ids[TEXTS_MAX] = {0};
+    snug_err      err;
+    gen_result    r = {0};
+    for (size_t v = number(&line); v > 0 && count < TEXTS_MAX; v = number(&line)) len[count++] = v;
+    if (count == 0 || rounds == 0) return;
+    model_batch in = texts_of(m, len, count, &ids);
+    in.unpadded = false;
+    gen_conf conf = {.sample = sample_conf_off(),
+                     .max_new_tokens = n,
+                     .vocab = model_shape_of(m)->vocab,
+                     .pad = -1,
+                     .forced_first = -1,
+                     .forced_last = -1,
+                     .beams = beams,
+                     .length_penalty = 1};
+    for (size_t i = 0; i < rounds; i++) {
+        model_memory *read = NULL;
+        free(r.ids);
+        start(&clock_of);
+        must(model_encode(m, &in, &read, &err), &err);
+        gen_prompt prompt = {.batch = count, .times = 1, .ids = start_ids, .memory = read};
+        must(gen_beam(m, &conf, &prompt, &r, &err), &err);
+        stop(&clock_of);
+        model_memory_free(read);
+    }
+    report_open(&clock_of);
+    printf(", \"ids\": [");
+    for (size_t b = 0; b < count; b++)
+        for (size_t i = 1; i < r.times; i++)
+            printf("%s%d%s",
+                   i > 1   ? ", "
+                   : b > 0 ? ", ["
+                           : "[",
+                   (int)r.ids[b * r.times + i], i + 1 == r.times ? "]" : "");
+    printf("]}\n");
+    (void)fflush(stdout);
+    free(r.ids);
+    free(ids);
+}
+
 int main(int argc, char **argv)
 {
     static char line[LINE_MAX_BYTES];
@@ -177,6 +230,10 @@ int main(int argc, char **argv)
         }
         if (strcmp(line, "encode") == 0 || path != NULL) encode(m, rounds, rest, path);
         if (strcmp(line, "prompt") == 0) decode(m, rounds, 0, number(&rest), true);
+        if (strcmp(line, "beams") == 0) {
+            size_t beams = number(&rest), n = number(&rest);
+            search(m, rounds, beams, n, rest);
+        }
         if (strcmp(line, "generate") == 0) {
             size_t held = number(&rest);
             decode(m, rounds, held, number(&rest), false);

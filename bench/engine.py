@@ -2,7 +2,7 @@
 """`make bench M=engine`: models of random weights through this build and its peers, in turn, on the same
 weights and threads. Called by bench/run.py with the Python that has the peers; prints one JSON object.
 
-    bench/engine.py BUILD [part...]     parts: encoders, decoders
+    bench/engine.py BUILD [part...]     parts: encoders, decoders, translators
 
 One thread is measured in CPU time, which other work on the machine cannot stretch; several in wall time."""
 
@@ -29,6 +29,7 @@ PRESET = os.environ.get("SNUG_BENCH_PRESET", "qwen2-0.5b")  # of tools/randmodel
 TYPES = ("Q4_K_M", "Q8_0", "BF16")
 PROMPT, GENERATED = (int(x) for x in os.environ.get("SNUG_BENCH_TOKENS", "512,128").split(","))
 ROUNDS = 2
+BEAMS, WRITTEN, READ = 4, 64, ([32], [128], [32] * 8)  # translators: tokens written; lengths of the texts read
 MIXED = [16 + (i * 37) % 240 for i in range(64)]  # mean 134, longest 255
 
 
@@ -47,6 +48,11 @@ class Ours:
 
     def encode(self, lengths, rounds):
         return self.ask(f"encode {rounds} " + " ".join(map(str, lengths)))[self.clock]
+
+    def beams(self, lengths, rounds):
+        """Seconds, and the ids written."""
+        got = self.ask(f"beams {rounds} {BEAMS} {WRITTEN} " + " ".join(map(str, lengths)))
+        return got[self.clock], got["ids"]
 
     def dump(self, lengths, width):
         with tempfile.NamedTemporaryFile() as f:
@@ -236,7 +242,39 @@ def decoders():
     return result
 
 
-PARTS = {"encoders": encoders, "decoders": decoders}
+def translators():
+    """Beam search over an encoder-decoder of T5's shape, a fixed number of tokens."""
+    import ctranslate2
+    folder, result = FOLDER / "t5-small", {"beams": BEAMS, "tokens": WRITTEN}
+    if not (folder / "ct2" / "model.bin").exists():
+        w = models.t5_weights(models.T5)
+        models.write_t5(folder, models.T5, w)
+        models.write_t5_ct2(folder / "ct2", models.T5, w)
+    for threads in THREADS:
+        ours = Ours(folder, threads)
+        peer = ctranslate2.Translator(str(folder / "ct2"), device="cpu", inter_threads=1, intra_threads=threads,
+                                      compute_type="float32")
+        for lengths in READ:
+            tokens = [[f"t{1 + (b + i * 7) % (models.T5['vocab_size'] - 1)}" for i in range(n)] for b, n in enumerate(lengths)]
+            want = []
+
+            def translate():
+                want[:] = peer.translate_batch(tokens, beam_size=BEAMS, min_decoding_length=WRITTEN, max_decoding_length=WRITTEN)
+            mine, theirs = [], []
+            for _ in range(ROUNDS):
+                seconds, ids = ours.beams(lengths, 2)
+                mine.append(seconds)
+                theirs.append(timed(translate, 2, threads))
+            same = [[int(x[1:]) for x in w.hypotheses[0]] == row for w, row in zip(want, ids)]
+            row = {"ms": round(min(mine) * 1e3, 1), "ctranslate2_ms": round(min(theirs) * 1e3, 1),
+                   "ratio": round(min(theirs) / min(mine), 3), "same_ids": sum(same) / len(same)}
+            result[f"{len(lengths)}x{lengths[0]}, {threads} thread{'s' * (threads > 1)}"] = row
+            print("t5-small", threads, len(lengths), lengths[0], row, file=sys.stderr, flush=True)
+        ours.close()
+    return result
+
+
+PARTS = {"encoders": encoders, "decoders": decoders, "translators": translators}
 
 
 def main():

@@ -164,3 +164,96 @@ def write_bert_ct2(folder, shape, w):
     spec.validate()
     Path(folder).mkdir(parents=True)
     spec.save(str(folder))
+
+
+T5 = {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8, "vocab_size": 32128}
+BUCKETS, FAR = 32, 128
+
+
+def t5_weights(shape, seed=0):
+    rng = np.random.default_rng(seed)
+    e, inner, ff = shape["d_model"], shape["d_kv"] * shape["num_heads"], shape["d_ff"]
+
+    def rand(*dims, scale):
+        return rng.standard_normal(dims, dtype=np.float32) * np.float32(scale)
+
+    w = {"shared.weight": rand(shape["vocab_size"], e, scale=1.0)}
+
+    def attention(p, scale=1.0):
+        for part in "qkv":  # T5 does not divide scores by the root of the width: q is small instead
+            w[f"{p}.{part}.weight"] = rand(inner, e, scale=scale * (e * shape["d_kv"] if part == "q" else e) ** -0.5)
+        w[p + ".o.weight"] = rand(e, inner, scale=inner ** -0.5)
+
+    for stack in ("encoder", "decoder"):
+        for i in range(shape["num_layers"]):
+            p = f"{stack}.block.{i}.layer."
+            attention(p + "0.SelfAttention")
+            if i == 0:
+                w[p + "0.SelfAttention.relative_attention_bias.weight"] = rand(BUCKETS, shape["num_heads"], scale=0.5)
+            if stack == "decoder":
+                attention(p + "1.EncDecAttention")
+            last = 2 if stack == "decoder" else 1
+            w[f"{p}{last}.DenseReluDense.wi.weight"] = rand(ff, e, scale=e ** -0.5)
+            w[f"{p}{last}.DenseReluDense.wo.weight"] = rand(e, ff, scale=ff ** -0.5)
+            for k in range(last + 1):
+                w[f"{p}{k}.layer_norm.weight"] = 1 + rand(e, scale=0.1)
+        w[stack + ".final_layer_norm.weight"] = 1 + rand(e, scale=0.1)
+    return w
+
+
+def write_t5(folder, shape, w):
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = dict(shape, architectures=["T5ForConditionalGeneration"], model_type="t5", feed_forward_proj="relu",
+                  relative_attention_num_buckets=BUCKETS, relative_attention_max_distance=FAR, layer_norm_epsilon=1e-6,
+                  decoder_start_token_id=0, eos_token_id=1, pad_token_id=0, tie_word_embeddings=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    write_safetensors(folder / "model.safetensors", w)
+
+
+def write_t5_ct2(folder, shape, w):
+    """The same as a CTranslate2 model; token i is called t{i}."""
+    from ctranslate2.specs import common_spec, transformer_spec
+
+    spec = transformer_spec.TransformerSpec.from_config(shape["num_layers"], shape["num_heads"], pre_norm=True,
+                                                        activation=common_spec.Activation.RELU,
+                                                        relative_attention_bias=True, rms_norm=True)
+
+    def attend(to, p, own):
+        to.queries_scale = 1.0
+        parts = [w[f"{p}.{x}.weight"] for x in "qkv"]
+        groups = [parts] if own else [parts[:1], parts[1:]]
+        for i, group in enumerate(groups):
+            to.linear[i].weight = np.concatenate(group)
+        to.linear[len(groups)].weight = w[p + ".o.weight"]
+
+    for name, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):
+        words = stack.embeddings[0] if isinstance(stack.embeddings, list) else stack.embeddings
+        words.weight = w["shared.weight"]
+        stack.scale_embeddings = False
+        stack.layer_norm.gamma = w[name + ".final_layer_norm.weight"]
+        for i, layer in enumerate(stack.layer):
+            p = f"{name}.block.{i}.layer."
+            attend(layer.self_attention, p + "0.SelfAttention", True)
+            layer.self_attention.layer_norm.gamma = w[p + "0.layer_norm.weight"]
+            layer.self_attention.relative_attention_bias = w[f"{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"]
+            layer.self_attention.relative_attention_max_distance = np.dtype("int32").type(FAR)
+            last = 1
+            if name == "decoder":
+                attend(layer.attention, p + "1.EncDecAttention", False)
+                layer.attention.layer_norm.gamma = w[p + "1.layer_norm.weight"]
+                last = 2
+            layer.ffn.layer_norm.gamma = w[f"{p}{last}.layer_norm.weight"]
+            layer.ffn.linear_0.weight = w[f"{p}{last}.DenseReluDense.wi.weight"]
+            layer.ffn.linear_1.weight = w[f"{p}{last}.DenseReluDense.wo.weight"]
+    spec.decoder.projection.weight = w["shared.weight"]
+    spec.decoder.scale_outputs = np.dtype("float32").type(shape["d_model"] ** -0.5)
+    vocabulary = [f"t{i}" for i in range(shape["vocab_size"])]
+    spec.register_source_vocabulary(vocabulary)
+    spec.register_target_vocabulary(vocabulary)
+    spec.config.unk_token, spec.config.eos_token, spec.config.decoder_start_token = "t2", "t1", "t0"
+    spec.config.add_source_eos = False
+    spec.config.layer_norm_epsilon = 1e-6
+    spec.validate()
+    Path(folder).mkdir(parents=True)
+    spec.save(str(folder))

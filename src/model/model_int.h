@@ -18,7 +18,8 @@ struct model {
         struct owned *next;
         tensor        t;
     } * owned;
-    size_t weight_bytes;
+    size_t   weight_bytes;
+    nn_pool *pool; /* keys and values of all caches; NULL: does not generate */
 };
 
 /* What a decoder keeps of the text an encoder read. */

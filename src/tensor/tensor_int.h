@@ -34,6 +34,20 @@ snug_status cpu_ref_run(tensor_dev *d, const tensor_op *op, snug_err *err);
 
 static inline void *cpu_data(const tensor *t) { return (char *)t->mem->host + t->offset; }
 
+static inline size_t tensor_pages(const tensor *t) /* of one row of a paged tensor */
+{
+    return (t->shape[1] + TENSOR_PAGE - 1) / TENSOR_PAGE;
+}
+/* Head h of position i of row b of keys or values [b, s, h, d], paged or not. */
+static inline const float *cpu_position(const tensor *t, size_t b, size_t i, size_t h)
+{
+    if (t->pages == NULL)
+        return (const float *)cpu_data(t) + b * t->stride[0] + i * t->stride[1] + h * t->stride[2];
+    const tensor_page *p = &t->pages[b * tensor_pages(t) + i / TENSOR_PAGE];
+    const float *first = (const float *)(const void *)((const char *)p->mem->host + p->offset);
+    return first + i % TENSOR_PAGE * t->stride[1] + h * t->stride[2];
+}
+
 /* Items per chunk so that a chunk is worth waking a thread for: waking costs some microseconds. */
 enum { CPU_CHUNK_WORK = 1 << 18 };
 static inline size_t cpu_grain(size_t work_per_item)

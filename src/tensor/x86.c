@@ -160,7 +160,7 @@ static void run_block(tensor_dev *d, packed_job *j)
 {
     size_t each = j->kernels->tile_rows, tiles = (j->a.rows + each - 1) / each;
     size_t wanted = PACKED_ITEMS * (size_t)snug_team_size(d->team), chunks = 1;
-    bool   few = j->a.rows < 4;
+    bool   few = j->a.rows <= X86_FEW_ROWS;
     j->a.x = j->from;
     if (!few) {
         snug_team_run(d->team, tiles, cpu_grain(each * j->a.k), pack_x_part, j);
@@ -184,7 +184,7 @@ static snug_status run_packed(tensor_dev *d, const x86_kernels *kernels, const t
     packed_job    j = {.kernels = kernels,
                        .from = cpu_data(x),
                        .panels = (n + kernels->panel - 1) / kernels->panel,
-                       .group = rows < 4 ? PACKED_GROUP_FEW : PACKED_GROUP};
+                       .group = rows <= X86_FEW_ROWS ? PACKED_GROUP_FEW : PACKED_GROUP};
     j.groups = (j.panels + j.group - 1) / j.group;
     j.a = (x86_packed){.b = tensor_present(b) ? cpu_data(b) : NULL,
                        .add = tensor_present(add) ? cpu_data(add) : NULL,
@@ -270,8 +270,8 @@ static void attention_part(void *arg, size_t from, size_t to, unsigned worker)
         size_t        g = item / a->chunks % k->shape[2], b = item / (a->chunks * k->shape[2]);
         size_t        first = item % a->chunks * a->chunk;
         x86_attention j = {.row = rows,
-                           .k = (const float *)cpu_data(k) + b * k->stride[0] + g * k->stride[2],
-                           .v = (const float *)cpu_data(v) + b * v->stride[0] + g * v->stride[2],
+                           .k_in_page = g * k->stride[2] * sizeof(float),
+                           .v_in_page = g * v->stride[2] * sizeof(float),
                            .mask = tensor_present(mask)
                                        ? (const int32_t *)cpu_data(mask) + b * mask->stride[0]
                                        : NULL,
@@ -283,6 +283,14 @@ static void attention_part(void *arg, size_t from, size_t to, unsigned worker)
                            .v_width = v->shape[3],
                            .scale = a->op->u.attention.scale,
                            .cap = a->op->u.attention.cap};
+        if (k->pages != NULL)
+            j.k_pages = k->pages + b * tensor_pages(k);
+        else
+            j.k = cpu_position(k, b, 0, g);
+        if (v->pages != NULL)
+            j.v_pages = v->pages + b * tensor_pages(v);
+        else
+            j.v = cpu_position(v, b, 0, g);
         for (size_t r = 0; r < j.rows; r++) rows[r] = row_of(a->op, b, g, first + r, &sinks[r]);
         a->kernels->attention(&j, a->scratch + worker * a->floats);
     }

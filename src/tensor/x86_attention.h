@@ -10,7 +10,22 @@
  * Truth:   blocks start at multiples of KEYS of the absolute position, and what a row does in one
  *          does not depend on the rows beside it: the same bits alone as in a prompt. */
 
-enum { KEYS = 64 };
+enum { KEYS = TENSOR_PAGE };
+
+/* Positions from `block` on, a multiple of KEYS: keys and values of one block lie together. */
+static inline const float *keys_at(const x86_attention *j, size_t block)
+{
+    if (j->k_pages == NULL) return j->k + block * j->ks;
+    const tensor_page *p = &j->k_pages[block / KEYS];
+    return (const float *)(const void *)((const char *)p->mem->host + p->offset + j->k_in_page);
+}
+
+static inline const float *values_at(const x86_attention *j, size_t block)
+{
+    if (j->v_pages == NULL) return j->v + block * j->vs;
+    const tensor_page *p = &j->v_pages[block / KEYS];
+    return (const float *)(const void *)((const char *)p->mem->host + p->offset + j->v_in_page);
+}
 
 /* What one call keeps, in scratch: rows are rounded up to whole tiles. */
 typedef struct attention_room {
@@ -136,7 +151,8 @@ static void mean_row(const x86_attention *j, float *out)
 {
     for (size_t e = 0; e < j->v_width; e++) {
         float sum = 0.0f;
-        for (size_t s = 0; s < j->count; s++) sum += j->v[s * j->vs + e];
+        for (size_t s = 0; s < j->count; s++)
+            sum += values_at(j, s / KEYS * KEYS)[s % KEYS * j->vs + e];
         out[e] = sum / (float)j->count;
     }
 }
@@ -189,7 +205,7 @@ INLINE void attend_tile(const x86_attention *j, const attention_room *s, size_t 
         share_row(j, row, block, from, to, s->p + r * KEYS, &s->best[t + r], &s->sum[t + r],
                   s->out + (t + r) * j->v_width);
     }
-    value_tile(j, s->out + t * j->v_width, j->v + block * j->vs, s->p, keys, mr);
+    value_tile(j, s->out + t * j->v_width, values_at(j, block), s->p, keys, mr);
 }
 
 static void attend_block(const x86_attention *j, const attention_room *s, size_t block)
@@ -197,7 +213,7 @@ static void attend_block(const x86_attention *j, const attention_room *s, size_t
     size_t keys = j->count - block < KEYS ? j->count - block : KEYS;
     for (size_t c = 0; c < KEYS; c += PANEL) {
         size_t from = c < keys ? c : keys - 1; /* whatever lies there is not looked at */
-        turn_rows(j->k + (block + from) * j->ks, j->ks, keys - from, j->k_width, PANEL,
+        turn_rows(keys_at(j, block) + from * j->ks, j->ks, keys - from, j->k_width, PANEL,
                   s->k + c * j->k_width);
     }
     for (size_t t = 0; t < j->rows; t += PACK_ROWS) {

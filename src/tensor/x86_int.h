@@ -18,10 +18,10 @@ typedef struct x86_linear {
 /* Weights as panels of PANEL = 2 vectors of rows: [panel][k][PANEL], zeros past the last row. Every
  * output is summed over k in blocks of X86_K_BLOCK: in order within one, then the blocks in order.
  */
-enum { X86_K_BLOCK = 512 };
+enum { X86_K_BLOCK = 512, X86_FEW_ROWS = 4 };
 typedef struct x86_packed {
     const float
-        *x; /* rows < tile_rows: as it is; else packed by pack_x: [panel of tile_rows][k][..] */
+        *x; /* rows <= X86_FEW_ROWS: as it is; else packed by pack_x: [panel of tile_rows][k][..] */
     const float *w, *add; /* add NULL: none */
     const void  *b;       /* NULL: none */
     float       *out;
@@ -43,8 +43,10 @@ typedef struct x86_attention_row {
 
 typedef struct x86_attention {
     const x86_attention_row *row;
-    const float             *k, *v;
-    const int32_t           *mask; /* per position; NULL: none */
+    const float             *k, *v;                /* of position 0; not used with pages */
+    const tensor_page       *k_pages, *v_pages;    /* of this row; NULL: not paged */
+    size_t                   k_in_page, v_in_page; /* bytes from a page's start to this head */
+    const int32_t           *mask;                 /* per position; NULL: none */
     size_t                   rows, count, ks, vs, k_width, v_width;
     float                    scale, cap;
 } x86_attention;

@@ -8,7 +8,7 @@
 
 /* ---- linear over packed weights ---- */
 
-enum { PANEL = 2 * VN };
+enum { PANEL = 2 * VN, PACKED_AHEAD = 8192 };
 
 INLINE void turn4(const float *const row[4], size_t i, size_t width, float *out)
 {
@@ -52,8 +52,14 @@ INLINE void packed_tile(const x86_packed *j, const float *x, size_t xr, size_t x
     UNROLL24 for (size_t i = 0; i < mr * np * 2; i++) acc[i] = v_zero();
     for (size_t i = 0; i < kc; i++, w += PANEL, x += xk) {
         V wv[8];
-        UNROLL for (size_t c = 0; c < np * 2; c++) wv[c] =
-            v_load(w + c / 2 * (j->k * PANEL) + c % 2 * VN);
+        UNROLL for (size_t c = 0; c < np * 2; c++)
+        {
+            wv[c] = v_load(w + c / 2 * (j->k * PANEL) + c % 2 * VN);
+            if (np > 1) /* few rows: the weights pass once */
+                _mm_prefetch((const char *)((uintptr_t)(w + c / 2 * (j->k * PANEL) + c % 2 * VN) +
+                                            PACKED_AHEAD),
+                             _MM_HINT_T1);
+        }
         UNROLL24 for (size_t r = 0; r < mr; r++)
         {
             V xv = v_set(x[r * xr]);
@@ -109,6 +115,7 @@ static void packed(const x86_packed *j, size_t from, size_t to, size_t m_from, s
     case 1: packed_few(j, from, to, 1, 4); break;
     case 2: packed_few(j, from, to, 2, 2); break;
     case 3: packed_few(j, from, to, 3, 2); break;
+    case 4: packed_few(j, from, to, 4, VN == 16 ? 2 : 1); break; /* what the registers hold */
     default:
         for (size_t k = 0; k < j->k; k += X86_K_BLOCK) {
             size_t kc = j->k - k < X86_K_BLOCK ? j->k - k : X86_K_BLOCK;

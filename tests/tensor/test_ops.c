@@ -532,6 +532,59 @@ static void attention_steps(tensor_dev *d)
     free(q), free(k), free(v);
     tensor_free(&tq), tensor_free(&tk), tensor_free(&tv), tensor_free(&to), tensor_free(&t1);
 }
+/* Keys and values in pages, two rows sharing one, give the bits of the same in one piece. */
+static void attention_paged(tensor_dev *d)
+{
+    enum { S = 150, T = 5, H = 4, G = 2, D = 20, E = 12, PAGES = 3 };
+    float *q, *k, *v, both[2][2 * T * H * E];
+    tensor tq = make(d, TENSOR_F32, TENSOR_DIMS(2, T, H, D), &q),
+           tk = make(d, TENSOR_F32, TENSOR_DIMS(2, S, G, D), &k),
+           tv = make(d, TENSOR_F32, TENSOR_DIMS(2, S, G, E), &v), to, pool;
+    memcpy(k + S * G * D, k, TENSOR_PAGE * G * D * sizeof *k); /* the first page of both */
+    memcpy(v + S * G * E, v, TENSOR_PAGE * G * E * sizeof *v);
+    assert_int_equal(tensor_put(&tk, k, 2 * S * G * D * sizeof *k, NULL), SNUG_OK);
+    assert_int_equal(tensor_put(&tv, v, 2 * S * G * E * sizeof *v, NULL), SNUG_OK);
+    assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(2, T, H, E), &to, NULL), SNUG_OK);
+    assert_int_equal(
+        tensor_new(d, TENSOR_F32, TENSOR_DIMS(6, TENSOR_PAGE * G * (D + E)), &pool, NULL), SNUG_OK);
+    tensor_page kp[2 * PAGES], vp[2 * PAGES];
+    for (size_t n = 0; n < 2 * PAGES; n++) {
+        size_t b = n / PAGES, at = n % PAGES * TENSOR_PAGE, where = n == PAGES ? 5 : 5 - n;
+        size_t count = S - at < TENSOR_PAGE ? S - at : TENSOR_PAGE;
+        for (int of_v = 0; of_v < 2; of_v++) {
+            size_t width = of_v ? E : D;
+            tensor from = tensor_slice(of_v ? &tv : &tk, 0, b, 1), to_page;
+            tensor row = tensor_slice(&pool, 0, where, 1);
+            from = tensor_slice(&from, 1, at, count);
+            row = tensor_slice(&row, 1, of_v ? TENSOR_PAGE * G * D : 0, count * G * width);
+            to_page = tensor_view(&row, TENSOR_DIMS(1, count, G, width));
+            assert_int_equal(tensor_copy(d, &from, &to_page, NULL), SNUG_OK);
+            (of_v ? vp : kp)[n] = (tensor_page){to_page.mem, to_page.offset};
+        }
+    }
+    for (int paged = 0; paged < 2; paged++) {
+        assert_int_equal(tensor_attention(d, &tq, &tk, &tv, NULL, 0.3f, true, 0, &to, NULL),
+                         SNUG_OK);
+        assert_int_equal(tensor_get(&to, both[paged], sizeof both[0], NULL), SNUG_OK);
+        tk.pages = kp, tv.pages = vp;
+    }
+    assert_memory_equal(both[0], both[1], sizeof both[0]);
+    kp[4].offset = pool.mem->size - 4; /* a page that leaves its memory */
+    assert_int_equal(tensor_attention(d, &tq, &tk, &tv, NULL, 0.3f, true, 0, &to, NULL),
+                     SNUG_EINVAL);
+    kp[4].mem = NULL;
+    assert_int_equal(tensor_attention(d, &tq, &tk, &tv, NULL, 0.3f, true, 0, &to, NULL),
+                     SNUG_EINVAL);
+    assert_int_equal(tensor_copy(d, &tv, &tv, NULL), SNUG_EINVAL); /* pages are for attention */
+    free(q), free(k), free(v);
+    tensor_free(&tq), tensor_free(&tk), tensor_free(&tv), tensor_free(&to), tensor_free(&pool);
+}
+static void test_attention_paged(void **state)
+{
+    (void)state;
+    each_backend(attention_paged);
+}
+
 static void test_attention_steps(void **state)
 {
     (void)state;
@@ -758,6 +811,7 @@ int main(void)
         cmocka_unit_test(test_rope),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_steps),
+        cmocka_unit_test(test_attention_paged),
         cmocka_unit_test(test_attention_more),
         cmocka_unit_test(test_scale_clamp),
         cmocka_unit_test(test_gather),
