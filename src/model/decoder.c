@@ -432,7 +432,7 @@ snug_status decoder_bind(model *m, const weight_map *w, snug_err *err)
         SNUG_TRY(bind_layer(&layer, s, i, &n->layers[i]));
     }
     SNUG_TRY(norm_of(&body, &n->norm, s->hidden, s->decoder.last_norm));
-    SNUG_TRY(decoder_bind_head(&top, n, "lm_head"));
+    SNUG_TRY(decoder_bind_head(&top, n, s->decoder.head == NULL ? "lm_head" : s->decoder.head));
 done:
     return st;
 }

@@ -164,6 +164,6 @@ extern const model_arch arch_llama[], arch_gemma[], arch_olmo[], arch_cohere[], 
     arch_mixed[], arch_moe[], arch_deepseek[], arch_gpt2[], arch_neox[], arch_opt[], arch_bloom[],
     arch_distilbert[], arch_bert[], arch_albert[], arch_mpnet[], arch_deberta[], arch_modernbert[],
     arch_nomic[], arch_t5[], arch_bart[], arch_mamba[], arch_hybrid[], arch_qwen_next[],
-    arch_gemma3n[], arch_gemma4[];
+    arch_gemma3n[], arch_gemma4[], arch_jina[], arch_chatglm[];
 
 #endif
