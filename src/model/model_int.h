@@ -100,6 +100,7 @@ snug_status bind_norm_weight(const binder *b, nn_norm *out, nn_norm_kind kind, s
                              const char *name) SNUG_MUST_USE;
 bool        bind_has(const binder *b, const char *name); /* the full name of a weight */
 bool        bind_is_turned(const binder *b); /* matrices are [n, in] in a file, for every class */
+bool        bind_is_apart(const binder *b);  /* fused projections are not grouped in this file */
 /* A copy of a view that belongs to the model: what a file lays out as no operation reads it. */
 snug_status bind_copy(const binder *b, const tensor *view, tensor_dtype dtype,
                       tensor *out) SNUG_MUST_USE;
