@@ -299,20 +299,25 @@ static const char *const examples[] = {"snug run ada/sentiment-tiny \"What a lov
                                        "an input of several parts",
                                        "snug run model-Q4_K_M.gguf \"Once upon a time\"",
                                        "a quantized model in one file",
+                                       "snug run ada/my-model-GGUF:Q8_0 \"Once upon a time\"",
+                                       "one file of a repository with many",
                                        NULL};
 
 const cli_command cli_cmd_run = {
     .name = "run",
     .args = "MODEL [INPUT]",
     .summary = "run a model on an input",
-    .help = "MODEL is a folder, a GGUF file, or a repository that is fetched into the cache first. "
-            "INPUT is a "
-            "text, a JSON object as the task wants it, or - for standard input.\n\n"
-            "Tasks: text-classification, zero-shot-classification, token-classification, "
-            "question-answering, fill-mask, feature-extraction, sentence-similarity, text-ranking, "
-            "text-generation, text2text-generation, summarization, translation.\n\n"
-            "Generated text appears as it is made. With --json the answer is the one of the "
-            "inference API.",
+    .help =
+        "MODEL is a folder, a GGUF file, or a repository that is fetched into the cache first. Of "
+        "a "
+        "repository with GGUF files in several types, ORG/NAME:TYPE fetches one; without a type it "
+        "is Q4_K_M, else the first. INPUT is a "
+        "text, a JSON object as the task wants it, or - for standard input.\n\n"
+        "Tasks: text-classification, zero-shot-classification, token-classification, "
+        "question-answering, fill-mask, feature-extraction, sentence-similarity, text-ranking, "
+        "text-generation, text2text-generation, summarization, translation.\n\n"
+        "Generated text appears as it is made. With --json the answer is the one of the "
+        "inference API.",
     .flags = flags,
     .groups = CLI_FIND_MODEL_GROUPS,
     .min = 1,

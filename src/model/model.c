@@ -184,6 +184,10 @@ static snug_status check_positions(const model_shape *s, const model_batch *in, 
     if (in->positions == NULL && held + in->times > room)
         return snug_fail(err, SNUG_EINVAL, "%zu tokens; %s reads at most %zu", held + in->times,
                          s->class_name, room);
+    if (s->keys_max > 0 && held + in->times > s->keys_max)
+        return snug_fail(err, SNUG_EUNSUPPORTED,
+                         "%zu tokens; past %zu %s attends to some of them, which is not supported",
+                         held + in->times, s->keys_max, s->class_name);
     for (size_t i = 0; in->positions != NULL && i < in->batch * in->times; i++)
         if (in->positions[i] < 0 || (size_t)in->positions[i] >= limit)
             return snug_fail(err, SNUG_EINVAL, "position %d is outside [0, %zu)",

@@ -104,6 +104,7 @@ typedef struct model_decoder {
     model_mixer mixer;
     bool        attention_gated; /* queries come with a gate per head, which scales what is seen */
     const char *embed, *attention, *shared_gate_up, *shared_down;
+    const char *head; /* logits; NULL: "lm_head" */
     float       mixer_in, mixer_out, attention_in, attention_out, gate_scale, mlp_out; /* 0: one */
 
     size_t latent_q, latent_kv, nope_dim, rope_dim, v_dim; /* latent attention; latent_kv 0: none */
@@ -133,8 +134,9 @@ typedef struct model_shape {
     size_t        buckets, distance_max;                               /* relative positions */
     size_t        taps, period;                                        /* convolution; layers */
     size_t        window;                                              /* of sliding layers */
-    uint64_t      sliding[MODEL_LAYERS_MAX / 64];                      /* a bit per layer */
-    size_t        embed_width;    /* of an encoder's embeddings */
+    size_t        keys_max; /* more would be picked from, which is not computed; 0: no limit */
+    uint64_t      sliding[MODEL_LAYERS_MAX / 64]; /* a bit per layer */
+    size_t        embed_width;                    /* of an encoder's embeddings */
     size_t        position_first; /* ids of learned positions start here: fewer tokens fit */
     size_t        eos;            /* of classifiers that read the end of a text */
     size_t        pad, types;     /* padding id; token types, 0: none */

@@ -21,6 +21,7 @@ struct weight_map {
     weight *items; /* sorted by name */
     size_t  count;
     bool    turned; /* linear weights are [n, in] even where a class's own files turn them over */
+    bool    apart; /* fused projections are all queries, all keys, all values, not group by group */
 };
 
 const weight *weight_find(const weight_map *w, const char *name); /* NULL: none */

@@ -119,7 +119,7 @@ static void test_over(void **state)
 
 static const codec_tensor *find_merged(const char *folder, snug_slice name, snug_slice *bytes)
 {
-    char          *file = NULL;
+    const char    *file = NULL;
     struct dirent *e;
     DIR           *d = opendir(folder);
     while ((e = readdir(d)) != NULL) {
