@@ -116,6 +116,7 @@ static snug_status rewrite_once(hub *h, hub_repo *r, const dropped *d, bool *aga
     st = move_refs(r, v, n, told, &count, &main_moved, err);
     *again = st == SNUG_ESTALE;
     hub_tell_refs(h, &r->info, told, count);
+    hub_left_behind(h, r->info.row);
     if (main_moved) SNUG_TRY(hub_refresh_row_locked(h, r->info.row, r->git, snug_now_ms(), err));
 done:
     free(told);

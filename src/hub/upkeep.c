@@ -23,7 +23,9 @@ snug_status hub_squash_branch(hub *h, const hub_actor *who, hub_repo *r, snug_sl
     snug_slice  ref;
     vcs_who     author;
     bool        locked = false;
+    SNUG_AUTO(hub_hold) hold = {-1};
 
+    SNUG_TRY(hub_hold_begin(h, &hold, err));
     if (r->role < HUB_ROLE_WRITE)
         SNUG_FAIL(err, SNUG_EFORBIDDEN, "This needs the right to write to the repository");
     if (message.len > HUB_MESSAGE_MAX || !snug_utf8_valid(message))
@@ -35,6 +37,7 @@ snug_status hub_squash_branch(hub *h, const hub_actor *who, hub_repo *r, snug_sl
     hub_who_of(who, a, &author);
     SNUG_TRY(vcs_squash(r->git, &tip, message, &author, &one, err));
     SNUG_TRY(vcs_update_ref(r->git, ref, &tip, &one, err));
+    hub_left_behind(h, r->info.row);
     if (hub_pull_number(ref) > 0)
         SNUG_TRY(hub_sync_pull_locked(h, &r->info, r->git, hub_pull_number(ref), err));
     if (snug_eq_str(ref, "refs/heads/main"))

@@ -127,6 +127,26 @@ snug_status vcs_each_lfs(vcs_repo *r, bool (*fn)(void *arg, const vcs_lfs *lfs),
 snug_status vcs_verify_repo(vcs *v, snug_slice key, snug_arena *a, snug_slice *damage,
                             snug_err *err) SNUG_MUST_USE;
 
+/* ---- keeping it small (tidy.c) ----
+ * Packs (but very large ones) and loose objects become one pack; what neither refs nor the `more`
+ * ids reach goes when its file is older than edge_ms (since 1970). Nothing changes before
+ * vcs_tidy_land, which is durable, and after a crash leaves at most what was there before. One
+ * tidying of a repository at a time. */
+typedef struct vcs_tidy vcs_tidy;
+snug_status             vcs_count_files(vcs *v, snug_slice key, uint64_t *packs, uint64_t *loose,
+                                        snug_err *err) SNUG_MUST_USE;
+snug_status vcs_tidy_open(vcs *v, snug_slice key, const vcs_oid *more, size_t n, int64_t edge_ms,
+                          vcs_tidy **out, snug_err *err) SNUG_MUST_USE;
+/* Objects that would go. Not 0: during the landing nobody may write to the repository, and before
+ * it vcs_tidy_same_refs must still be so. */
+size_t      vcs_tidy_dropped(const vcs_tidy *t);
+size_t      vcs_tidy_young(const vcs_tidy *t); /* reached by nothing, but not old enough to go */
+bool        vcs_tidy_worth(const vcs_tidy *t); /* false: landing would change nothing */
+snug_status vcs_tidy_same_refs(const vcs_tidy *t, snug_slice key, bool *same,
+                               snug_err *err) SNUG_MUST_USE;
+snug_status vcs_tidy_land(vcs_tidy *t, snug_err *err) SNUG_MUST_USE;
+void        vcs_tidy_close(vcs_tidy *t); /* NULL is fine */
+
 /* ---- writing ----
  * A draft collects edits on top of a base commit; nothing is visible until vcs_update_ref. */
 typedef struct vcs_draft vcs_draft;
