@@ -82,9 +82,12 @@ static void put_value(cli *c, snug_json_out *j, snug_slice value)
 /* Flags with a name of their own; the last of a kind wins, over --param too. */
 static void put_flags(cli *c, const cli_args *a, snug_json_out *j)
 {
-    static const char *const rows[][2] = {
-        {"max-new-tokens", "max_new_tokens"}, {"temperature", "temperature"}, {"top-p", "top_p"},
-        {"top-k", "top_k"},                   {"num-beams", "num_beams"},     {"seed", "seed"}};
+    static const char *const rows[][2] = {{"max-new-tokens", "max_new_tokens"},
+                                          {"temperature", "temperature"},
+                                          {"top-p", "top_p"},
+                                          {"top-k", "top_k"},
+                                          {"num-beams", "num_beams"},
+                                          {"seed", "seed"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (cli_flag_value(a, rows[i][0]) == NULL) continue;
         snug_jo_key(j, rows[i][1]);
@@ -335,12 +338,11 @@ static snug_status run_input(job *jb, const cli_args *a, snug_slice input, snug_
         return snug_fail(err, SNUG_EINVAL, "run needs an input: snug run %s \"some text\"",
                          cli_pos(a, 0));
     }
-    snug_json  v;
-    bool       request = !chat && snug_starts_with(t, "{") &&
+    snug_json v;
+    bool      request = !chat && snug_starts_with(t, "{") &&
                    snug_json_parse(jb->c->arena, t, NULL, &v, NULL) == SNUG_OK &&
                    !snug_json_is(snug_json_get(v, "inputs"), SNUG_JSON_ABSENT);
-    if (!text || jb->c->json || request || !is_single(jb->params))
-        return run_one(jb, input, err);
+    if (!text || jb->c->json || request || !is_single(jb->params)) return run_one(jb, input, err);
     return cli_talk_show(&talk, input, jb->messages, NULL, err);
 }
 
@@ -353,8 +355,8 @@ static snug_status run(cli *c, const cli_args *a, snug_err *err)
     snug_slice  input = SNUG_EMPTY;
     if (batch != NULL && cli_pos(a, 1) != NULL)
         SNUG_FAIL(err, SNUG_EINVAL, "an INPUT or --batch, not both");
-    if (batch != NULL && (cli_flag_given(a, "chat") || cli_flag_given(a, "messages") ||
-                          cli_flag_given(a, "system")))
+    if (batch != NULL &&
+        (cli_flag_given(a, "chat") || cli_flag_given(a, "messages") || cli_flag_given(a, "system")))
         SNUG_FAIL(err, SNUG_EINVAL, "a conversation or --batch, not both");
     if (batch != NULL) {
         SNUG_TRY(open_batch(batch, &lines, err));

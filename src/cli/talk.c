@@ -33,8 +33,7 @@ static snug_status put_file(cli *c, const char *path, snug_json_out *o, snug_err
         snug_note(err, "%s", path);
         return st;
     }
-    for (snug_json_iter it = snug_json_iter_of(v); snug_json_next(&it);)
-        snug_jo_value(o, it.value);
+    for (snug_json_iter it = snug_json_iter_of(v); snug_json_next(&it);) snug_jo_value(o, it.value);
     return SNUG_OK;
 }
 

@@ -17,7 +17,8 @@ typedef struct cli_talk {
  * together; absent when none of them is given. Lives in the cli's arena. */
 snug_status cli_talk_read(cli *c, const cli_args *a, snug_slice said, snug_json *out,
                           snug_err *err) SNUG_MUST_USE;
-/* Shows what follows a prompt or a conversation (absent: the prompt); kept in `said` unless NULL. */
+/* Shows what follows a prompt or a conversation (absent: the prompt); kept in `said` unless NULL.
+ */
 snug_status cli_talk_show(const cli_talk *t, snug_slice prompt, snug_json messages, snug_buf *said,
                           snug_err *err) SNUG_MUST_USE;
 /* Lines typed by a person, each answered, until the end of input. `messages` may open a

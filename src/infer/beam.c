@@ -6,9 +6,9 @@
  * Owns:    the cache and the rows of one run.
  * Threads: as the model.
  * Truth:   the order of the reference. Per step: log shares, the rules of sample.c, forced ids; the
- * best (1 + ends) * beams continuations, or so many drawn without putting them back; those that end join the finished ones when they are among
- *          the first `beams`, divided by length ^ length_penalty; the others run on. Ties go to the
- *          lower beam, then the lower id. */
+ * best (1 + ends) * beams continuations, or so many drawn without putting them back; those that end
+ * join the finished ones when they are among the first `beams`, divided by length ^ length_penalty;
+ * the others run on. Ties go to the lower beam, then the lower id. */
 #include "infer/infer_int.h"
 
 #include <math.h>
@@ -19,7 +19,7 @@ static const float NEVER = -1e9f; /* worse than any sum of log shares, and still
 /* One continuation of one text. */
 typedef struct branch {
     float   score;
-    double  rank;  /* what is compared: the score, or by chance */
+    double  rank; /* what is compared: the score, or by chance */
     size_t  beam; /* that it grows from */
     int32_t id;
     bool    ends;
@@ -197,8 +197,8 @@ static void offer(branch *best, size_t *count, size_t keep, branch b)
     best[at] = b;
 }
 
-/* Adding noise of Gumbel's distribution to log shares makes "the best n" a draw of n without putting
- * back (Kool, van Hoof, Welling 2019). */
+/* Adding noise of Gumbel's distribution to log shares makes "the best n" a draw of n without
+ * putting back (Kool, van Hoof, Welling 2019). */
 static double noise(search *s) { return -log(-log(sampler_uniform(s->rules) + 0x1p-60)); }
 
 /* What the text of a candidate says, for those whose id does not say it. */
@@ -231,8 +231,7 @@ static void gather(search *s, size_t text)
             double rank = (double)score;
             if (!s->conf->sample.greedy && score > -INFINITY) rank += noise(s);
             offer(s->best, &count, s->keep,
-                  (branch){score, rank, k, (int32_t)i,
-                           last || gen_is_eos(s->conf, (int32_t)i)});
+                  (branch){score, rank, k, (int32_t)i, last || gen_is_eos(s->conf, (int32_t)i)});
         }
     }
     ask_ends(s, text);

@@ -39,11 +39,10 @@ static snug_status find_named(const infer_ctx *c, snug_arena *a, const char *nam
     static const char *const configs[] = {"chat_template.json", "processor_config.json"};
     snug_slice               path =
         strcmp(name, "default") == 0
-            ? snug_arena_printf(a, "%s/chat_template.jinja", c->dir)
-            : snug_arena_printf(a, "%s/additional_chat_templates/%s.jinja", c->dir, name);
+                          ? snug_arena_printf(a, "%s/chat_template.jinja", c->dir)
+                          : snug_arena_printf(a, "%s/additional_chat_templates/%s.jinja", c->dir, name);
     *out = SNUG_EMPTY;
-    if (access(path.ptr, R_OK) == 0)
-        return snug_read_file(a, path.ptr, JINJA_SOURCE_MAX, out, err);
+    if (access(path.ptr, R_OK) == 0) return snug_read_file(a, path.ptr, JINJA_SOURCE_MAX, out, err);
     from_member(snug_json_get(c->tok_config, "chat_template"), name, out);
     for (size_t i = 0; out->ptr == NULL && i < sizeof configs / sizeof *configs; i++) {
         snug_json   config;
@@ -131,8 +130,8 @@ static snug_status make_context(const infer_ctx *c, snug_arena *a, snug_json mes
     snug_jo_end_object(&o);
     snug_status st = snug_buf_check(&b, "the conversation", err);
     if (st == SNUG_OK)
-        st = snug_json_parse(a, snug_buf_slice(&b),
-                             &(snug_json_opts){.flags = SNUG_JSON_NONFINITE}, out, err);
+        st = snug_json_parse(a, snug_buf_slice(&b), &(snug_json_opts){.flags = SNUG_JSON_NONFINITE},
+                             out, err);
     snug_buf_deinit(&b);
     return st;
 }

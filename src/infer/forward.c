@@ -155,9 +155,9 @@ static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_j
         gen_conf_read(a, args, generation, model_config(m), model_shape_of(m)->vocab, &conf, err));
     size_t given = model_shape_of(m)->head == MODEL_HEAD_SEQ2SEQ ? 1 : in->times;
     if (conf.max_new_tokens == SIZE_MAX)
-        conf.max_new_tokens = conf.max_length == SIZE_MAX  ? 20
-                              : conf.max_length > given    ? conf.max_length - given
-                                                           : 0;
+        conf.max_new_tokens = conf.max_length == SIZE_MAX ? 20
+                              : conf.max_length > given   ? conf.max_length - given
+                                                          : 0;
     gen_prompt p = {.batch = in->batch, .times = in->times, .ids = in->ids, .mask = in->mask};
     if (model_shape_of(m)->head == MODEL_HEAD_SEQ2SEQ) {
         model_batch text = {

@@ -25,9 +25,9 @@ typedef struct gen_rows {
     size_t              prompt;
     const gen_prompt   *in;
     const model_memory *memory;
-    gen_share          *top;     /* [conf->top_n] */
-    float              *plain;   /* [vocab]: what the rules have not touched */
-    uint64_t            until;   /* 0: no end */
+    gen_share          *top;   /* [conf->top_n] */
+    float              *plain; /* [vocab]: what the rules have not touched */
+    uint64_t            until; /* 0: no end */
 } gen_rows;
 
 static void rows_close(gen_rows *r)
@@ -57,16 +57,15 @@ static snug_status rows_open(gen_rows *r, model *m, const gen_conf *conf, const 
                              snug_err *err)
 {
     size_t vocab = model_shape_of(m)->vocab, cells;
-    *r = (gen_rows){.m = m,
-                    .conf = conf,
-                    .batch = p->batch,
-                    .length = p->times,
-                    .prompt = p->times,
-                    .in = p,
-                    .until = conf->max_time_s > 0
-                                 ? snug_mono_ns() + (uint64_t)(conf->max_time_s * 1e9)
-                                 : 0,
-                    .memory = p->memory};
+    *r = (gen_rows){
+        .m = m,
+        .conf = conf,
+        .batch = p->batch,
+        .length = p->times,
+        .prompt = p->times,
+        .in = p,
+        .until = conf->max_time_s > 0 ? snug_mono_ns() + (uint64_t)(conf->max_time_s * 1e9) : 0,
+        .memory = p->memory};
     if (p->batch == 0 || p->times == 0) return snug_fail(err, SNUG_EINVAL, "the prompt is empty");
     if (snug_add(p->times, conf->max_new_tokens, &r->room) || snug_mul(p->batch, r->room, &cells) ||
         cells > MODEL_POSITIONS_MAX)
@@ -167,8 +166,7 @@ snug_status gen_read_shares(model *m, size_t top_n, const int32_t *ids, size_t c
     model_out   out;
     bool        more = true;
     gen_share  *top = snug_zalloc((top_n + 1) * sizeof *top);
-    float      *logits =
-        snug_mul(vocab, STEP * sizeof *logits, &bytes) ? NULL : snug_alloc_try(bytes);
+    float *logits = snug_mul(vocab, STEP * sizeof *logits, &bytes) ? NULL : snug_alloc_try(bytes);
     if (logits == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %d rows of shares", STEP);
     SNUG_TRY(model_new_kv(m, 1, count, &kv, err));
     for (size_t at = 0; at + 1 < count && more; at += STEP) {
@@ -184,9 +182,8 @@ snug_status gen_read_shares(model *m, size_t top_n, const int32_t *ids, size_t c
             int32_t      id = ids[at + i + 1];
             double       all = gen_log_total(row, vocab);
             gen_likeliest(row, vocab, all, top, top_n);
-            SNUG_TRY(sink->on_token(sink->arg,
-                                    &(gen_token){0, id, (float)((double)row[id] - all), top}, &more,
-                                    err));
+            SNUG_TRY(sink->on_token(
+                sink->arg, &(gen_token){0, id, (float)((double)row[id] - all), top}, &more, err));
         }
     }
 done:
@@ -214,9 +211,8 @@ static snug_status row_choose(gen_rows *r, size_t b, const gen_sink *sink, snug_
     size_t          vocab = model_shape_of(r->m)->vocab;
     int32_t        *ids = r->ids + b * r->room;
     float          *logits = r->logits + b * vocab;
-    sample_past     past = {ids,       r->length,       r->length - r->prompt,
-                            conf->eos, conf->eos_count, r->room,
-                            {NULL, 0}};
+    sample_past     past = {ids,     r->length, r->length - r->prompt, conf->eos, conf->eos_count,
+                            r->room, {NULL, 0}};
     gen_token       told = {.row = b, .top = r->top};
     bool            more = true;
     if (r->in->source != NULL)

@@ -26,7 +26,8 @@ snug_status infer_generate(infer_ctx *c, snug_slice prompt, snug_json parameters
                            bool (*fn)(void *arg, snug_slice piece), void *arg,
                            snug_err *err) SNUG_MUST_USE;
 
-/* The same with more to say: a prompt, or a conversation that the folder's chat template renders. */
+/* The same with more to say: a prompt, or a conversation that the folder's chat template renders.
+ */
 typedef struct infer_stats {
     size_t prompt_tokens, generated_tokens;
     double prompt_s, generate_s; /* until the first token, and from there on */

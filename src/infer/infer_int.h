@@ -15,7 +15,7 @@ enum {
     INFER_INPUTS_MAX = 4096,         /* texts in one request */
     INFER_EOS_MAX = 64,
     INFER_STOPS_MAX = 16,
-    INFER_TOP_MAX = 128, /* likeliest tokens told per position */
+    INFER_TOP_MAX = 128,    /* likeliest tokens told per position */
     INFER_LISTS_MAX = 4096, /* sequences in one list of a request, and ids in one of them */
     INFER_RETURNS_MAX = 64,
     INFER_NEW_TOKENS_DEFAULT = 1024,
@@ -64,21 +64,21 @@ typedef struct id_place {
 /* Zero or one (penalties, top_p, top_h, typical_p, temperature, decay) switches a rule off. Lists
  * belong to whoever read them. */
 typedef struct sample_conf {
-    bool   greedy; /* the largest logit after the rules of rules.c: nothing from temperature on */
-    bool   remove_invalid, renormalize;
-    double temperature, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff, top_h, top_n_sigma;
-    double xtc_probability, xtc_threshold;
-    double repetition_penalty, presence_penalty, frequency_penalty, encoder_repetition_penalty;
-    double decay; /* of the ends' logits, per step behind the first decay_start */
-    uint64_t       decay_start;
-    uint64_t       top_k, no_repeat_ngram_size, encoder_no_repeat_ngram_size;
-    uint64_t       min_new_tokens, min_length; /* without and with the prompt */
-    uint64_t       keep_min;                   /* the cutting rules leave so many; 0: one */
-    uint64_t       seed;
-    const id_bias *biases, *bad; /* bad: what must not be said; single ends are not among it */
-    size_t         bias_count, bad_count;
-    id_list        suppress, begin_suppress, forced_last;
-    int32_t        forced_first; /* -1: none; the first written by an encoder-decoder */
+    bool     greedy; /* the largest logit after the rules of rules.c: nothing from temperature on */
+    bool     remove_invalid, renormalize;
+    double   temperature, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff, top_h, top_n_sigma;
+    double   xtc_probability, xtc_threshold;
+    double   repetition_penalty, presence_penalty, frequency_penalty, encoder_repetition_penalty;
+    double   decay; /* of the ends' logits, per step behind the first decay_start */
+    uint64_t decay_start;
+    uint64_t top_k, no_repeat_ngram_size, encoder_no_repeat_ngram_size;
+    uint64_t min_new_tokens, min_length; /* without and with the prompt */
+    uint64_t keep_min;                   /* the cutting rules leave so many; 0: one */
+    uint64_t seed;
+    const id_bias  *biases, *bad; /* bad: what must not be said; single ends are not among it */
+    size_t          bias_count, bad_count;
+    id_list         suppress, begin_suppress, forced_last;
+    int32_t         forced_first; /* -1: none; the first written by an encoder-decoder */
     const id_place *forced;
     size_t          forced_count;
 } sample_conf;
@@ -119,12 +119,12 @@ typedef struct gen_conf {
     int32_t     pad;   /* -1: none */
     int32_t     eos[INFER_EOS_MAX];
     size_t      eos_count;
-    int32_t     start; /* first id of what an encoder-decoder writes */
-    uint64_t    beams; /* 1: none */
+    int32_t     start;            /* first id of what an encoder-decoder writes */
+    uint64_t    beams;            /* 1: none */
     uint64_t    returns, best_of; /* texts per prompt; texts of which the likeliest is answered */
     uint64_t    top_n;            /* likeliest ids told with each new one */
     bool        shares;           /* new ids are told with their log shares */
-    double      length_penalty; /* sums of log shares are divided by length to this power */
+    double      length_penalty;   /* sums of log shares are divided by length to this power */
     enum { GEN_STOP_LATE, GEN_STOP_EARLY, GEN_STOP_NEVER } early_stopping;
 } gen_conf;
 

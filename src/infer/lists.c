@@ -119,8 +119,8 @@ snug_status gen_read_biases(snug_arena *a, snug_json sequences, snug_json logit,
     for (size_t i = 0; i < n; i++) {
         snug_json one = snug_json_at(sequences, i);
         SNUG_TRY(read_bias("sequence_bias", snug_json_at(one, 1), &bias, err));
-        SNUG_TRY(read_sequence(a, "sequence_bias", snug_json_at(one, 0), bias, vocab, &list[i],
-                               err));
+        SNUG_TRY(
+            read_sequence(a, "sequence_bias", snug_json_at(one, 0), bias, vocab, &list[i], err));
     }
     SNUG_TRY(read_logit_bias(a, logit, vocab, list + n, err));
     out->biases = list;
@@ -143,8 +143,8 @@ snug_status gen_read_bad(snug_arena *a, snug_json v, const id_list *more, size_t
     for (size_t i = 0; i < n + more_count; i++) {
         id_bias one = {0};
         if (i < n)
-            SNUG_TRY(read_sequence(a, "bad_words_ids", snug_json_at(v, i), -INFINITY, vocab, &one,
-                                   err));
+            SNUG_TRY(
+                read_sequence(a, "bad_words_ids", snug_json_at(v, i), -INFINITY, vocab, &one, err));
         else
             one = (id_bias){more[i - n].ids, more[i - n].count, -INFINITY};
         if (one.count == 1 && gen_is_eos(out, one.ids[0])) continue; /* as the reference */

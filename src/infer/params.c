@@ -110,34 +110,20 @@ static snug_status refuse_unbuilt(snug_json params, snug_err *err)
     static const struct {
         const char *key;
         double      off; /* the number that asks for nothing */
-    } rows[] = {{"num_beam_groups", 1},
-                {"diversity_penalty", 0},
-                {"penalty_alpha", 0},
-                {"guidance_scale", 1},
-                {"negative_prompt", 0},
-                {"negative_prompt_ids", 0},
-                {"grammar", 0},
-                {"response_format", 0},
-                {"json_schema", 0},
-                {"guided_json", 0},
-                {"guided_regex", 0},
-                {"guided_choice", 0},
-                {"guided_grammar", 0},
-                {"structured_outputs", 0},
-                {"watermark", 0},
-                {"watermarking_config", 0},
-                {"adapter_id", 0},
-                {"lora", 0},
-                {"force_words_ids", 0},
-                {"constraints", 0},
-                {"assistant_model", 0},
-                {"prompt_lookup_num_tokens", 0},
-                {"dola_layers", 0},
-                {"samplers", 0},
-                {"dry_multiplier", 0},
-                {"mirostat", 0},
-                {"dynatemp_range", 0},
-                {"token_healing", 0},
+    } rows[] = {{"num_beam_groups", 1}, {"diversity_penalty", 0},
+                {"penalty_alpha", 0},   {"guidance_scale", 1},
+                {"negative_prompt", 0}, {"negative_prompt_ids", 0},
+                {"grammar", 0},         {"response_format", 0},
+                {"json_schema", 0},     {"guided_json", 0},
+                {"guided_regex", 0},    {"guided_choice", 0},
+                {"guided_grammar", 0},  {"structured_outputs", 0},
+                {"watermark", 0},       {"watermarking_config", 0},
+                {"adapter_id", 0},      {"lora", 0},
+                {"force_words_ids", 0}, {"constraints", 0},
+                {"assistant_model", 0}, {"prompt_lookup_num_tokens", 0},
+                {"dola_layers", 0},     {"samplers", 0},
+                {"dry_multiplier", 0},  {"mirostat", 0},
+                {"dynatemp_range", 0},  {"token_healing", 0},
                 {"custom_generate", 0}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         snug_json v = snug_json_get(params, rows[i].key);
@@ -156,7 +142,7 @@ static snug_status choose_mode(snug_json params, snug_json generation, sample_co
                                snug_err *err)
 {
     static const char *const knobs[] = {"temperature", "top_k", "top_p",       "typical_p",
-                                         "min_p",       "top_h", "top_n_sigma", "xtc_probability"};
+                                        "min_p",       "top_h", "top_n_sigma", "xtc_probability"};
     snug_json                v = snug_json_get(params, "do_sample");
     bool                     sample = false;
     if (said(v)) {
@@ -335,8 +321,7 @@ static snug_status read_ends(snug_json params, snug_json generation, snug_json c
     static const char *const ignores[] = {"ignore_eos_token", "ignore_eos"};
     bool                     ignore = false;
     for (size_t i = 0; i < 2; i++) {
-        snug_status st =
-            read_switch(ignores[i], snug_json_get(params, ignores[i]), &ignore, err);
+        snug_status st = read_switch(ignores[i], snug_json_get(params, ignores[i]), &ignore, err);
         if (st != SNUG_OK) return st;
         if (ignore) return SNUG_OK;
     }
@@ -373,8 +358,8 @@ snug_status gen_conf_read(snug_arena *a, snug_json params, snug_json generation,
     s->forced_first = special_id(params, generation, config, "forced_bos_token_id", vocab);
     out->start = special_id(params, generation, config, "decoder_start_token_id", vocab);
     SNUG_TRY(read_switch("remove_invalid_values",
-                         gen_param(params, generation, "remove_invalid_values"),
-                         &s->remove_invalid, err));
+                         gen_param(params, generation, "remove_invalid_values"), &s->remove_invalid,
+                         err));
     SNUG_TRY(read_switch("renormalize_logits", gen_param(params, generation, "renormalize_logits"),
                          &s->renormalize, err));
     SNUG_TRY(read_decay(old_param(params, generation, old ? config : (snug_json){NULL},

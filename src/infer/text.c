@@ -23,14 +23,14 @@ typedef struct grown {
 } grown;
 
 typedef struct text_run {
-    infer_ctx  *c;
-    snug_arena *a;
-    gen_conf    conf;
-    snug_slice  stops[INFER_STOPS_MAX];
-    size_t      stop_count;
-    bool        include_stop, skip_special, details, prefill;
-    grown      *rows;
-    size_t      count;
+    infer_ctx          *c;
+    snug_arena         *a;
+    gen_conf            conf;
+    snug_slice          stops[INFER_STOPS_MAX];
+    size_t              stop_count;
+    bool                include_stop, skip_special, details, prefill;
+    grown              *rows;
+    size_t              count;
     const text_request *rq;
     uint64_t            started, first; /* nanoseconds; first: of the first token */
     text_token         *told;           /* of the prompt */
@@ -306,7 +306,7 @@ static snug_status on_share(void *arg, const gen_token *told, bool *more, snug_e
 
 static snug_status run_beams(text_run *t, const gen_prompt *p, gen_result *rows, snug_err *err)
 {
-    gen_sink    sink = {NULL, t, t->stop_count > 0 ? text_ends : NULL};
+    gen_sink sink = {NULL, t, t->stop_count > 0 ? text_ends : NULL};
     t->first = snug_mono_ns(); /* nothing is told before all is done */
     snug_status st = gen_beam(t->c->model, &t->conf, p, &sink, rows, err);
     for (size_t r = 0; st == SNUG_OK && r < rows->batch; r++) {
@@ -330,7 +330,7 @@ static snug_status keep_told(text_run *t, const gen_token *told, snug_err *err)
     snug_status st = tok_decode(t->c->tok, &id, 1, false, &text, err);
     if (st == SNUG_OK)
         t->told[t->told_count++] = (text_token){told->id, told->log, tok_is_special(t->c->tok, id),
-                                            snug_arena_dup(t->a, snug_buf_slice(&text)), NULL};
+                                                snug_arena_dup(t->a, snug_buf_slice(&text)), NULL};
     return st;
 }
 
@@ -357,7 +357,7 @@ static snug_status tell_prompt(text_run *t, const int32_t *ids, size_t count, sn
 static snug_status encode(const text_run *t, tok_ids *ids, snug_err *err)
 {
     const text_request *rq = t->rq;
-    bool special = snug_json_bool_or(rq->params, "add_special_tokens", true);
+    bool                special = snug_json_bool_or(rq->params, "add_special_tokens", true);
     if (!task_given(rq->messages))
         return tok_encode(t->c->tok, rq->prompt, special ? TOK_ADD_SPECIAL : 0, ids, err);
     SNUG_AUTO(snug_buf) text = snug_buf_init(INFER_TEXT_BYTES_MAX);
@@ -380,8 +380,7 @@ static snug_status encode_prompt(const text_run *t, int32_t **out, size_t *count
         n = (size_t)keep;
     }
     int64_t bos = snug_json_i64_or(model_config(c->model), "bos_token_id", -1);
-    if (n == 0 && (bos < 0 || bos > INT32_MAX))
-        SNUG_FAIL(err, SNUG_EINVAL, "the prompt is empty");
+    if (n == 0 && (bos < 0 || bos > INT32_MAX)) SNUG_FAIL(err, SNUG_EINVAL, "the prompt is empty");
     *count = n > 0 ? n : 1; /* an empty prompt starts a text */
     if (*count > infer_context_max(c))
         SNUG_FAIL(err, SNUG_EINVAL, "the prompt has %zu tokens; this model's context holds %zu",

@@ -25,8 +25,7 @@ static reference open_reference(const char *name)
 {
     reference   r = {.a = snug_arena_new()};
     snug_slice  text;
-    const char *dir =
-        snug_arena_printf(r.a, SNUG_SOURCE_DIR "/tests/golden/infer/%s", name).ptr;
+    const char *dir = snug_arena_printf(r.a, SNUG_SOURCE_DIR "/tests/golden/infer/%s", name).ptr;
     assert_int_equal(snug_read_file(r.a, snug_arena_printf(r.a, "%s/golden.safetensors", dir).ptr,
                                     1u << 20, &r.file, NULL),
                      SNUG_OK);
@@ -55,8 +54,8 @@ static void test_rules(void **state)
         char     name[64];
         snug_err err;
         /* Parameters go the way a request's do. */
-        if (gen_conf_read(r.a, it.value, (snug_json){NULL}, (snug_json){NULL}, VOCAB, &conf, &err) !=
-            SNUG_OK)
+        if (gen_conf_read(r.a, it.value, (snug_json){NULL}, (snug_json){NULL}, VOCAB, &conf,
+                          &err) != SNUG_OK)
             fail_msg("%s", err.msg);
         conf.sample.greedy = false;
         (void)snprintf(name, sizeof name, "out.%.*s", SNUG_SLICE(it.key));
@@ -105,8 +104,13 @@ static void check_case(reference *r, snug_slice name, snug_json one)
         for (size_t i = 0; i < length; i++) /* columns of the file: 14 */
             ids[i] = (int32_t)value(r, "context", row * 14 + i);
         sampler_warp(s,
-                     &(sample_past){ids, length, length - prompt, conf.eos, conf.eos_count,
-                                    (size_t)snug_json_i64_or(one, "limit", 0), {NULL, 0}},
+                     &(sample_past){ids,
+                                    length,
+                                    length - prompt,
+                                    conf.eos,
+                                    conf.eos_count,
+                                    (size_t)snug_json_i64_or(one, "limit", 0),
+                                    {NULL, 0}},
                      logits);
         for (size_t i = 0; i < VOCAB; i++) {
             double want = value(r, key, row * VOCAB + i), got = (double)logits[i];

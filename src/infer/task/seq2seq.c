@@ -222,8 +222,8 @@ static snug_status write_ids(const job *j, const int32_t *ids, size_t count, gen
     int32_t      *starts = NULL;
     model_batch   text = {.batch = 1, .times = count, .ids = ids};
     gen_conf      conf;
-    SNUG_TRY(gen_conf_read(j->a, j->params, j->c->generation, model_config(m), model_shape_of(m)->vocab,
-                           &conf, err));
+    SNUG_TRY(gen_conf_read(j->a, j->params, j->c->generation, model_config(m),
+                           model_shape_of(m)->vocab, &conf, err));
     if (conf.best_of > 1 || conf.top_n > 0)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED, "`%s` is only supported by text-generation",
                   conf.best_of > 1 ? "best_of" : "top_n_tokens");

@@ -124,7 +124,7 @@ static void put_talk(snug_json_out *out, snug_json messages, snug_slice said)
     size_t     n = snug_json_count(messages);
     snug_slice before = SNUG_EMPTY;
     bool       continues = snug_eq_str(
-        snug_json_str_or(snug_json_at(messages, n - 1), "role", SNUG_EMPTY), "assistant");
+              snug_json_str_or(snug_json_at(messages, n - 1), "role", SNUG_EMPTY), "assistant");
     if (continues) before = snug_json_str_or(snug_json_at(messages, n - 1), "content", SNUG_EMPTY);
     SNUG_AUTO(snug_buf) text = snug_buf_init(2 * (size_t)INFER_TEXT_BYTES_MAX);
     snug_buf_put_slice(&text, before);
