@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: measures this build and its peers in one run and prints one JSON object.
 
-    bench/run.py [part...]     parts: hub, xet, or the name of a bench_* program; default all
+    bench/run.py [part...]     parts: hub, xet, engine, variants, or the name of a bench_* program; default all
 
 Every figure is a median of several rounds, ours and the peer's taken in turn; ratios are what counts."""
 
@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import statistics
@@ -180,6 +181,7 @@ def hub():
     peer = None
     try:
         result["start_to_first_answer_ms"] = round(start_to_first_answer(folder), 1)
+        os.environ["SNUG_DEDUP"] = "false"  # the file it serves stays whole
         server = Server(folder / "hub")
         server.add_user("ada", admin=True)
         token = server.add_token("ada")
@@ -320,6 +322,7 @@ def xet(python):
         ours, theirs = statistics.median(x["mb_per_s"] for x in ours), statistics.median(theirs)
         result["chunk_and_hash"] = {"mb_per_s": round(ours), "hf_xet_mb_per_s": round(theirs),
                                     "ratio": round(ours / theirs, 3), "threads": 1}
+        os.environ["SNUG_DEDUP"] = "false"  # what is compared with stays whole
         server = Server(folder / "hub")
         server.add_user("ada", admin=True)
         token = server.add_token("ada")
@@ -348,6 +351,56 @@ def xet(python):
             server.kill()
         shutil.rmtree(folder, ignore_errors=True)
     return result
+
+
+def put_lfs(server, token, repo, path, data):
+    """By LFS and a commit."""
+    oid = hashlib.sha256(data).hexdigest()
+    media = {"Content-Type": "application/vnd.git-lfs+json", "Accept": "application/vnd.git-lfs+json"}
+    body = {"operation": "upload", "transfers": ["basic"], "objects": [{"oid": oid, "size": len(data)}]}
+    reply = json.loads(server.request("POST", f"/{repo}.git/info/lfs/objects/batch", body, token, media)[2])
+    href = reply["objects"][0]["actions"]["upload"]["href"]
+    assert server.request("PUT", href[len(server.url):], data)[0] == 200
+    lines = [{"key": "header", "value": {"summary": path}},
+             {"key": "lfsFile", "value": {"path": path, "algo": "sha256", "oid": oid, "size": len(data)}}]
+    status, _, reply = server.request("POST", f"/api/models/{repo}/commit/main", "\n".join(map(json.dumps, lines)).encode(),
+                                      token, {"Content-Type": "application/x-ndjson"})
+    assert status == 200, reply
+
+
+def variants():
+    """Ten fine-tuned variants of one checkpoint, a tenth of each its own, sent whole by LFS: what they take once the
+    background has cut them; how fast it cuts; how fast one is served from its chunks."""
+    global SIZE
+    folder = Path(tempfile.mkdtemp(prefix="snug-bench-"))
+    each, whole = SIZE // 10, SIZE
+    os.environ["SNUG_DEDUP"] = "false"
+    server = Server(folder / "hub")
+    try:
+        server.add_user("ada", admin=True)
+        token = server.add_token("ada")
+        rng = random.Random(1)
+        base = rng.randbytes(each)
+        for i in range(10):
+            assert server.request("POST", "/api/repos/create", {"name": f"v{i}"}, token)[0] == 200
+            at = each // 20 + i * (each * 8 // 100)
+            put_lfs(server, token, f"ada/v{i}", "model.safetensors",
+                    base[:at] + rng.randbytes(each // 10) + base[at + each // 10:])
+        SIZE = each
+        sendfile = median(lambda: fetch(server.port, "/ada/v9/resolve/main/model.safetensors", token), 3)
+        start = time.perf_counter()
+        server.snug("dedup")
+        seconds = time.perf_counter() - start
+        packed = median(lambda: fetch(server.port, "/ada/v9/resolve/main/model.safetensors", token), 3)
+        sums = json.loads(server.snug("storage", "--json"))
+        distinct = each + 10 * (each // 10)
+        return {"logical_mb": round(sums["logical_bytes"] / MB), "stored_mb": round(sums["stored_bytes"] / MB),
+                "of_distinct_bytes": round(sums["stored_bytes"] / distinct, 3), "chunking_mb_per_s": round(whole / MB / seconds),
+                "served_mb_per_s": round(each / MB / packed), "of_sendfile": round(sendfile / packed, 3)}
+    finally:
+        SIZE = whole
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def peers():
@@ -383,8 +436,16 @@ def main():
             out[name] = json.loads(p.stdout)
         except ValueError:
             out[name] = {"error": (p.stderr or p.stdout)[-400:]}
+    if python and (not wanted or "engine" in wanted):
+        p = subprocess.run([python, ROOT / "bench" / "engine.py", BUILD], capture_output=True, text=True)
+        try:
+            out["engine"] = json.loads(p.stdout)
+        except ValueError:
+            out["engine"] = {"error": p.stderr[-400:]}
     if not wanted or "hub" in wanted:
         out["hub"] = hub()
+    if not wanted or "variants" in wanted:
+        out["variants"] = variants()
     if python and (not wanted or "xet" in wanted):
         out["xet"] = xet(python)
     json.dump(out, sys.stdout, indent=2)

@@ -19,8 +19,9 @@ static void check(const model_shape *s)
                 s->act < TENSOR_ACT_COUNT);
     SNUG_ASSERT(s->eps >= 0 && s->eps <= 1);
     if (s->rope.width == 0) return;
-    float freqs[MODEL_HEAD_DIM_MAX / 2];
-    SNUG_ASSERT(s->rope.width <= s->head_dim && s->rope.width % 2 == 0);
+    float  freqs[MODEL_HEAD_DIM_MAX / 2];
+    size_t widest = s->head_dim > s->gemma.wide_head ? s->head_dim : s->gemma.wide_head;
+    SNUG_ASSERT(s->rope.width <= widest && widest <= MODEL_HEAD_DIM_MAX && s->rope.width % 2 == 0);
     float scale = nn_rope_freqs(&s->rope, s->positions_max * 2, freqs);
     SNUG_ASSERT(scale == scale);
 }
@@ -37,7 +38,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                           "Llama4ForCausalLM",
                                           "DebertaV2Model",
                                           "ModernBertModel",
-                                          "T5ForConditionalGeneration"};
+                                          "T5ForConditionalGeneration",
+                                          "MambaForCausalLM",
+                                          "Mamba2ForCausalLM",
+                                          "JambaForCausalLM",
+                                          "FalconH1ForCausalLM",
+                                          "GraniteMoeHybridForCausalLM",
+                                          "Lfm2MoeForCausalLM",
+                                          "NemotronHForCausalLM",
+                                          "Qwen3NextForCausalLM",
+                                          "Gemma3nForCausalLM",
+                                          "Gemma4ForCausalLM",
+                                          "MiniMaxM2ForCausalLM"};
     snug_arena              *a = snug_arena_new();
     snug_json                config;
     model_shape              s;

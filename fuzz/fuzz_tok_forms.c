@@ -7,8 +7,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static tok_form_fn *const forms[] = {tok_form_spm, tok_form_tiktoken, tok_form_tekken,
-                                         tok_form_vocab_txt, tok_form_vocab_json};
+    static tok_form_fn *const forms[] = {tok_form_spm,       tok_form_tiktoken,   tok_form_tekken,
+                                         tok_form_vocab_txt, tok_form_vocab_json, tok_form_gguf};
     if (size == 0) return 0;
     snug_buf    out = snug_buf_init(1 << 22);
     tok_beside  b = {.arena = snug_arena_new(), .merges = SNUG_LIT("#version: 0.2\na b\n")};

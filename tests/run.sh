@@ -4,6 +4,7 @@
 #   tests/run.sh            all: unit tests, fuzz replays, lint, stock clients, pages, torture
 #   tests/run.sh tok        one module's unit tests and fuzz replays
 #   tests/run.sh clients|pages|torture|lint
+#   tests/run.sh llama      GGUF files against llama.cpp, which is compiled first (minutes, once)
 #   SANITIZE=address,undefined BUILD=build-asan tests/run.sh    the same under sanitizers
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -85,8 +86,12 @@ python_part() { # python_part name folder...
   rm -f "$xml"
   SNUG_BIN=$PWD/$build/snug SNUG_SANITIZE=$sanitize .venv/bin/python -m pytest -q -rs -p no:cacheprovider \
     --junitxml="$xml" "${@:2}"
-  local counts
-  counts=$(.venv/bin/python - "$xml" <<'PY'
+  # shellcheck disable=SC2046
+  add $(counts_of "$xml")
+}
+
+counts_of() { # counts_of file.xml: passed, failed, skipped
+  python3 - "$1" <<'PY'
 import sys, xml.etree.ElementTree as E
 try:
     s = E.parse(sys.argv[1]).getroot().find("testsuite")
@@ -95,14 +100,36 @@ try:
 except Exception:
     print(0, 1, 0)
 PY
-)
-  # shellcheck disable=SC2086
-  add $counts
 }
 
 clients() { # as installed, then with Xet switched off
   python_part "stock clients" tests/clients
   SNUG_TEST_TRANSFER=lfs python_part "stock clients without Xet" tests/clients/test_huggingface_hub.py
+}
+
+llama() { # llama [build]: llama.cpp in a virtual environment of its own, compiled from its source package
+  say "GGUF files against llama.cpp"
+  local stamp xml=$build/llama.xml
+  stamp=.venv-llama/ready-$(sha256sum tests/llama/requirements.txt | cut -c1-16)
+  if [ ! -e "$stamp" ] && [ "${1:-}" != build ]; then
+    echo "skipped: llama.cpp is not compiled yet; make test M=llama does that and keeps it"
+    add 0 0 1; return
+  fi
+  if [ ! -e "$stamp" ]; then
+    python3 -m venv .venv-llama >/dev/null 2>&1 &&
+      CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_LLAMAFILE=OFF" CMAKE_BUILD_PARALLEL_LEVEL=2 \
+        .venv-llama/bin/pip install -q --disable-pip-version-check -r tests/llama/requirements.txt >"$build/pip-llama.log" 2>&1 &&
+      touch "$stamp"
+  fi
+  if [ ! -e "$stamp" ]; then
+    tail -3 "$build/pip-llama.log" 2>/dev/null
+    echo "failed: the Python packages of tests/llama/requirements.txt could not be installed"
+    add 0 1 0; return
+  fi
+  rm -f "$xml"
+  SNUG_BIN=$PWD/$build/snug .venv-llama/bin/python -m pytest -q -rs -p no:cacheprovider --junitxml="$xml" tests/llama
+  # shellcheck disable=SC2046
+  add $(counts_of "$xml")
 }
 
 lint() {
@@ -116,7 +143,9 @@ case "$what" in
     clients
     [ -z "$sanitize" ] && python_part "pages in a browser" tests/pages
     python_part "torture" tests/torture
+    [ -z "$sanitize" ] && llama
     ;;
+  llama) llama build ;;
   clients) clients ;;
   pages) python_part "pages in a browser" tests/pages ;;
   torture) python_part "torture" tests/torture ;;

@@ -10,7 +10,7 @@ build=(gcc libc6-dev cmake ninja-build pkg-config git ca-certificates
   libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libgit2-dev libsqlite3-dev libsodium-dev
   libzstd-dev liblz4-dev zlib1g-dev libutf8proc-dev libyaml-dev libpcre2-dev librust-blake3-dev
   libseccomp-dev bubblewrap libpng-dev libjpeg62-turbo-dev libwebp-dev libsndfile1-dev)
-test=(libcmocka-dev libjansson-dev chromium git-lfs iproute2)
+test=(libcmocka-dev libjansson-dev chromium git-lfs openssh-server openssh-client curl iproute2)
 lint=(clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev)
 bench=(nginx-light wrk openssl libjansson-dev)
 

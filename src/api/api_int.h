@@ -38,6 +38,7 @@ typedef struct api_call {
     hub                 *hub;
     snug_arena          *a;
     hub_actor            who;
+    int64_t              only_row; /* logged in by SSH for this repository; 0: for all */
     hub_repo_id          id;
     hub_repo            *repo; /* api_done() closes it */
     const hub_repo_info *info; /* in the request's arena: survives api_close_repo */
@@ -141,7 +142,8 @@ enum {
     API_SHAPE_LIST = 2u,
     API_SHAPE_FULL = 4u,
     API_SHAPE_CARD = 8u,
-    API_SHAPE_CONFIG = 16u
+    API_SHAPE_CONFIG = 16u,
+    API_SHAPE_LINKED = 32u
 };
 
 typedef struct api_render {
@@ -215,7 +217,7 @@ typedef struct api_table {
     const http_route *rows; /* NULL: the end */
     size_t            count;
 } api_table;
-extern const api_table api_community_tables[];
+extern const api_table api_community_tables[], api_more_tables[];
 
 http_handler api_list_discussions, api_open_discussion, api_get_discussion, api_comment;
 http_handler api_rename_discussion, api_discussion_status, api_merge_pull;
@@ -227,9 +229,14 @@ http_handler api_list_access, api_handle_access, api_grant_access, api_ask_acces
 
 http_handler api_super_squash, api_duplicate, api_lfs_files, api_lfs_files_batch;
 http_handler api_lfs_files_share, api_own_repos, api_tags_by_type;
+http_handler api_repo_storage, api_server_storage;
 
 http_handler api_list_collections, api_create_collection, api_get_collection, api_edit_collection;
 http_handler api_drop_collection, api_collection_group, api_add_item, api_edit_item, api_drop_item;
+
+/* ---- ssh_keys.c ---- */
+enum { API_SSH_ROUTES = 3 };
+extern const http_route api_ssh_routes[API_SSH_ROUTES];
 
 /* ---- repos.c ---- */
 /* "ns/name" of a body. */
@@ -249,6 +256,9 @@ void api_put_avatar(api_call *c, snug_json_out *o, snug_slice name);
 http_handler api_whoami, api_auth_check, api_auth_check_write;
 http_handler api_create_repo, api_delete_repo, api_move_repo, api_put_settings;
 http_handler api_info, api_info_fast, api_info_rev, api_list;
+http_handler api_list_hooks, api_create_hook, api_get_hook, api_edit_hook, api_drop_hook;
+http_handler api_enable_hook, api_disable_hook, api_list_deliveries, api_replay_delivery;
+http_handler api_quick_search, api_text_search, api_space_search;
 http_handler api_tree, api_paths_info, api_refs, api_commits;
 http_handler api_create_branch, api_delete_branch, api_create_tag, api_delete_tag;
 http_handler api_preupload, api_commit, api_validate_yaml;

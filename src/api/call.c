@@ -50,6 +50,14 @@ static snug_status read_token(http_req *rq, snug_arena *a, snug_slice *token, sn
     return snug_fail(err, SNUG_EUNAUTH, "Invalid credentials in Authorization header");
 }
 
+/* What was logged in by SSH speaks git and LFS, to one repository, and nothing else. */
+static bool is_git_or_lfs(http_req *rq)
+{
+    snug_slice name = http_req_param(rq, "name");
+    return name.len > 0 && !snug_starts_with(http_req_path(rq), "/api/") &&
+           (api_is_git(rq) || snug_find(http_req_path(rq), SNUG_LIT("/info/lfs/")) != SIZE_MAX);
+}
+
 snug_status api_begin(api_call *c, http_req *rq, http_res *rs, snug_err *err)
 {
     snug_status st = SNUG_OK;
@@ -57,7 +65,10 @@ snug_status api_begin(api_call *c, http_req *rq, http_res *rs, snug_err *err)
     *c = (api_call){.rq = rq, .rs = rs, .app = http_req_app(rq), .a = http_req_arena(rq)};
     c->hub = c->app->hub;
     SNUG_TRY(read_token(rq, c->a, &token, err));
-    SNUG_TRY(hub_identify(c->hub, token, c->a, &c->who, err));
+    if (hub_is_ssh_ticket(token) && is_git_or_lfs(rq))
+        SNUG_TRY(hub_ssh_ticket_read(c->hub, token, c->a, &c->who, &c->only_row, err));
+    else
+        SNUG_TRY(hub_identify(c->hub, token, c->a, &c->who, err));
 done:
     return st;
 }
@@ -150,6 +161,7 @@ snug_status api_open(api_call *c, http_req *rq, http_res *rs, hub_role need, boo
     SNUG_TRY(find_or_redirect(c, need, here, err));
     if (!*here) goto done;
     c->info = hub_repo_get_info(c->repo);
+    if (c->only_row != 0 && c->only_row != c->info->row) SNUG_TRY(api_fail_absent(c, err));
     c->git = hub_repo_vcs(c->repo);
     hub_repo_info *kept = SNUG_NEW(c->a, hub_repo_info);
     *kept = *c->info; /* its slices live in the arena already */

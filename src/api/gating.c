@@ -28,7 +28,11 @@ static void put_request(api_call *c, snug_json_out *o, const hub_access_request 
     snug_jo_kstr(o, "fullname", q->fullname);
     api_put_avatar(c, o, q->user);
     snug_jo_kbool(o, "isPro", false);
-    if (!q->granted && q->email.len > 0) snug_jo_kstr(o, "email", q->email);
+    snug_jo_key(o, "email"); /* clients of 2024 insist on the key */
+    if (!q->granted && q->email.len > 0)
+        snug_jo_str(o, q->email);
+    else
+        snug_jo_null(o);
     snug_jo_end_object(o);
     snug_jo_key(o, "requestId");
     snug_jo_strf(o, "%lld", (long long)q->key);

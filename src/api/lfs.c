@@ -220,6 +220,7 @@ static snug_status put_upload(api_call *c, batch *b, const blob_id *oid, uint64_
 
     if (hub_find_object(c->hub, g.row, oid, c->a, &have, NULL) == SNUG_OK) {
         if (have.size != size) put_object_error(o, 422, "the object is stored with another size");
+        SNUG_TRY(hub_keep_lfs(c->hub, g.row, oid, err));
         goto done; /* no actions at all: it is here */
     }
     if (b->xet) return put_xet_upload(c, b, o, err);
@@ -243,6 +244,12 @@ static snug_status put_upload(api_call *c, batch *b, const blob_id *oid, uint64_
     snug_jo_begin_object(o);
     snug_jo_key(o, "href");
     snug_jo_strf(o, "%.*s.git/info/lfs/objects/verify", SNUG_SLICE(api_repo_url(c, &c->info->id)));
+    if (c->only_row != 0) { /* who came by SSH has no password of his own to send along */
+        snug_jo_key(o, "header");
+        snug_jo_begin_object(o);
+        snug_jo_kstr(o, "Authorization", http_req_header(c->rq, "Authorization"));
+        snug_jo_end_object(o);
+    }
     snug_jo_end_object(o);
     snug_jo_end_object(o);
 done:
@@ -382,6 +389,7 @@ snug_status api_lfs_verify(http_req *rq, http_res *rs, snug_err *err)
         SNUG_FAIL(err, SNUG_EPAYLOAD, "\"oid\" must be 64 lowercase hexadecimal digits");
     if (hub_find_object(c.hub, c.info->row, &oid, c.a, &have, NULL) != SNUG_OK)
         SNUG_FAIL(err, SNUG_ENOTFOUND, "Object does not exist on this server");
+    SNUG_TRY(hub_keep_lfs(c.hub, c.info->row, &oid, err));
     if (have.size != size)
         SNUG_FAIL(err, SNUG_EPAYLOAD, "the object has %" PRIu64 " bytes, not %" PRIu64, have.size,
                   size);
@@ -406,21 +414,21 @@ static snug_status check_length(http_req *rq, uint64_t want, snug_err *err)
                      length, want);
 }
 
-static snug_status store_body(http_req *rq, blob_store *s, const grant *g, snug_err *err)
+static snug_status store_body(http_req *rq, hub *h, const grant *g, snug_err *err)
 {
     snug_status  st = SNUG_OK;
     blob_writer *w = NULL;
     char        *piece = snug_alloc(READ_BYTES);
     size_t       got = 0;
 
-    SNUG_TRY(blob_put_begin(s, &w, err));
+    SNUG_TRY(blob_put_begin(hub_blobs(h), &w, err));
     do {
         SNUG_TRY(http_req_read(rq, piece, READ_BYTES, &got, err));
         SNUG_TRY(blob_put_write(w, piece, got, err));
         if (blob_put_size(w) > g->size)
             SNUG_FAIL(err, SNUG_EPAYLOAD, "more than the %" PRIu64 " bytes announced", g->size);
     } while (got > 0);
-    st = blob_put_commit(w, &g->oid, g->size, NULL, err);
+    st = hub_finish_lfs(h, g->row, w, &g->oid, g->size, err);
     w = NULL;
 done:
     blob_put_abort(w);
@@ -437,8 +445,7 @@ snug_status api_lfs_put(http_req *rq, http_res *rs, snug_err *err)
 
     SNUG_TRY(read_grant(rq, "put", &g, err));
     SNUG_TRY(check_length(rq, g.size, err));
-    SNUG_TRY(store_body(rq, hub_blobs(h), &g, err));
-    SNUG_TRY(hub_link_lfs(h, g.row, &g.oid, g.size, err));
+    SNUG_TRY(store_body(rq, h, &g, err));
     blob_id_hex(&g.oid, hex);
     http_set_headerf(rs, "ETag", "\"%s\"", hex);
     http_reply_empty(rs, 200);
@@ -501,8 +508,7 @@ snug_status api_lfs_complete(http_req *rq, http_res *rs, snug_err *err)
     parts = (g.size + g.part_size - 1) / g.part_size;
     if (snug_json_count(snug_json_get(body, "parts")) != parts)
         SNUG_FAIL(err, SNUG_EINVAL, "\"parts\" must list all %" PRIu64 " parts", parts);
-    SNUG_TRY(blob_part_finish(hub_blobs(h), session_token(c.a, &g), &g.oid, g.size, err));
-    SNUG_TRY(hub_link_lfs(h, g.row, &g.oid, g.size, err));
+    SNUG_TRY(hub_finish_lfs_parts(h, g.row, session_token(c.a, &g), &g.oid, g.size, err));
     http_reply_static(rs, SNUG_LIT("application/json; charset=utf-8"),
                       SNUG_LIT("{\"success\":true}"));
 done:
@@ -524,8 +530,7 @@ snug_status api_lfs_get(http_req *rq, http_res *rs, snug_err *err)
     http_set_header(rs, "X-Content-Type-Options", SNUG_LIT("nosniff"));
     http_set_header(rs, "Content-Security-Policy", SNUG_LIT("default-src 'none'; sandbox"));
     SNUG_TRY(api_send_object(app, rq, rs, &o, SNUG_LIT("application/octet-stream"), err));
-    if (http_req_header(rq, "Range").ptr == NULL && !http_req_is_head(rq))
-        hub_count_download(app->hub, g.row);
+    hub_count_object(app->hub, g.row, http_req_remote(rq), snug_now_ms());
 done:
     return st;
 }

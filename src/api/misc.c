@@ -20,6 +20,7 @@ void api_app_init(api_app *app, hub *h)
                      .commit_line_max = API_COMMIT_LINE_MAX,
                      .fetches = snug_pool_new("git", API_FETCHES_MAX, API_FETCHES_WAIT_MAX)};
     api_tables(&app->tables, &app->table_sizes);
+    SNUG_ASSERT(http_guard_new(SNUG_LIT(""), &app->guard, &(snug_err){0}) == SNUG_OK);
 }
 
 void api_app_deinit(api_app *app)
@@ -30,6 +31,8 @@ void api_app_deinit(api_app *app)
     app->fetches = NULL;
     api_cache_free(app->cache);
     app->cache = NULL;
+    http_guard_free(app->guard);
+    app->guard = NULL;
 }
 
 /* ---- handlers ---- */

@@ -14,7 +14,7 @@
 
 #include "codec/codec.h"
 
-enum { SMALL_JSON_MAX = 1 << 20, ST_HEADER_MAX = 16 << 20, SIBLINGS_STEP = 1000 };
+enum { SMALL_JSON_MAX = 1 << 20, SIBLINGS_STEP = 1000 };
 
 enum { M = 1u << HUB_MODEL, D = 1u << HUB_DATASET, S = 1u << HUB_SPACE, ALL = M | D | S };
 enum {
@@ -22,7 +22,8 @@ enum {
     LIST = API_SHAPE_LIST,
     FULL = API_SHAPE_FULL,
     CARD = API_SHAPE_CARD,
-    CONFIG = API_SHAPE_CONFIG
+    CONFIG = API_SHAPE_CONFIG,
+    LINKED = API_SHAPE_LINKED
 };
 
 typedef snug_status put_fn(api_render *r, snug_json_out *o, snug_err *err);
@@ -397,57 +398,13 @@ static snug_status put_transformers(api_render *r, snug_json_out *o, snug_err *e
     return SNUG_OK;
 }
 
-/* ---- safetensors: parameters by type, from the header alone ---- */
-
-static bool read_range(api_render *r, const vcs_entry *e, snug_slice whole, uint64_t off, size_t n,
-                       char *out)
-{
-    if (e->lfs.is_lfs) {
-        blob_id    id = {e->lfs.oid};
-        hub_object o;
-        return hub_find_object(r->hub, r->info->row, &id, r->a, &o, NULL) == SNUG_OK &&
-               hub_read_object(r->hub, &o, off, out, n, NULL) == SNUG_OK;
-    }
-    if (off > whole.len || n > whole.len - off) return false;
-    memcpy(out, whole.ptr + off, n);
-    return true;
-}
-
-static bool read_st_header(api_render *r, const vcs_entry *e, codec_safetensors *out)
-{
-    char       first[8];
-    uint64_t   size;
-    snug_slice whole = SNUG_EMPTY;
-    if (!e->lfs.is_lfs &&
-        vcs_read_blob(r->git, &e->oid, ST_HEADER_MAX, r->a, &whole, NULL) != SNUG_OK)
-        return false;
-    if (e->size < 8 || !read_range(r, e, whole, 0, 8, first)) return false;
-    if (codec_safetensors_header_size(snug_slice_of(first, 8), e->size, &size, NULL) != SNUG_OK)
-        return false;
-    if (size > ST_HEADER_MAX || size + 8 > e->size) return false;
-    char *head = snug_arena_alloc_try(r->a, (size_t)size + 8);
-    return head != NULL && read_range(r, e, whole, 0, (size_t)size + 8, head) &&
-           codec_safetensors_parse(r->a, snug_slice_of(head, (size_t)size + 8), e->size, out,
-                                   NULL) == SNUG_OK;
-}
-
 static snug_status put_safetensors(api_render *r, snug_json_out *o, snug_err *err)
 {
     (void)err;
-    vcs_entry         e;
-    codec_safetensors st;
-    uint64_t          counts[CODEC_DTYPE_COUNT] = {0}, total = 0;
-    if (r->git == NULL) return SNUG_OK;
-    if (vcs_find_entry(r->git, &r->commit, SNUG_LIT("model.safetensors"), r->a, &e, NULL) !=
-            SNUG_OK ||
-        e.kind != VCS_FILE || !read_st_header(r, &e, &st))
+    uint64_t counts[HUB_DTYPES_MAX], total;
+    if (r->git == NULL ||
+        !hub_count_params(r->hub, r->info->row, r->git, &r->commit, r->a, counts, &total))
         return SNUG_OK;
-    for (size_t i = 0; i < st.count; i++) {
-        unsigned bits = codec_dtype_bits(st.tensors[i].dtype);
-        uint64_t n = st.tensors[i].size * 8 / (bits == 0 ? 8 : bits);
-        counts[st.tensors[i].dtype] += n;
-        total += n;
-    }
     snug_jo_key(o, "safetensors");
     snug_jo_begin_object(o);
     snug_jo_key(o, "parameters");
@@ -487,7 +444,7 @@ static const key_row rows[] = {
     {"citation", D, 0, false, put_nothing},
     {"config", M, INFO | CONFIG, true, put_config},
     {"createdAt", ALL, INFO | LIST, false, put_created},
-    {"datasets", S, 0, false, put_datasets},
+    {"datasets", S, INFO | LINKED, false, put_datasets},
     {"description", D, 0, false, put_nothing},
     {"disabled", ALL, INFO | FULL, false, put_disabled},
     {"downloads", M | D, INFO | LIST, false, put_downloads},
@@ -504,7 +461,7 @@ static const key_row rows[] = {
     {"mainSize", D, 0, false, put_nothing},
     {"mask_token", M, 0, false, put_nothing},
     {"model-index", M, INFO, false, put_model_index},
-    {"models", S, 0, false, put_models},
+    {"models", S, INFO | LINKED, false, put_models},
     {"paperswithcode_id", D, 0, false, put_nothing},
     {"pipeline_tag", M, INFO | LIST, false, put_pipeline},
     {"private", ALL, INFO | LIST, false, put_private},

@@ -107,14 +107,33 @@ static snug_status read_type(snug_json body, hub_type *out, snug_err *err)
 }
 
 /* `visibility` wins over the older `private`; neither given: the default. */
+static bool is_unset(snug_json v)
+{
+    return snug_json_is(v, SNUG_JSON_ABSENT) || snug_json_is(v, SNUG_JSON_NULL);
+}
+
+/* A value of another kind is told, not ignored: `"private": "yes"` must not become public. */
+static snug_status take_str(snug_json body, const char *key, snug_slice *out, snug_err *err)
+{
+    snug_json v = snug_json_get(body, key);
+    *out = SNUG_EMPTY;
+    if (is_unset(v) || snug_json_to_str(v, out)) return SNUG_OK;
+    return snug_fail(err, SNUG_EINVAL, "\"%s\" must be a string", key);
+}
+
 snug_status api_read_visibility(snug_json body, hub_visibility dflt, hub_visibility *out,
                                 snug_err *err)
 {
-    bool       is_private;
-    snug_slice text = snug_json_str_or(body, "visibility", SNUG_EMPTY);
+    bool        is_private;
+    snug_slice  text;
+    snug_json   given = snug_json_get(body, "private");
+    snug_status st = take_str(body, "visibility", &text, err);
+    if (st != SNUG_OK) return st;
     *out = dflt;
-    if (snug_json_to_bool(snug_json_get(body, "private"), &is_private))
+    if (snug_json_to_bool(given, &is_private))
         *out = is_private ? HUB_PRIVATE : HUB_PUBLIC;
+    else if (!is_unset(given))
+        return snug_fail(err, SNUG_EINVAL, "\"private\" must be true or false");
     if (text.len == 0) return SNUG_OK;
     if (snug_eq_str(text, "public"))
         *out = HUB_PUBLIC;
@@ -135,8 +154,9 @@ snug_status api_read_visibility(snug_json body, hub_visibility dflt, hub_visibil
 static snug_status read_name(api_call *c, snug_json body, hub_type type, hub_repo_id *out,
                              snug_err *err)
 {
-    snug_slice  name, ns = snug_json_str_or(body, "organization", SNUG_EMPTY);
+    snug_slice  name, ns;
     snug_status st = snug_json_need_str(body, "name", &name, err);
+    if (st == SNUG_OK) st = take_str(body, "organization", &ns, err);
     if (st != SNUG_OK) return st;
     size_t slash = snug_index(name, '/');
     if (slash != SIZE_MAX) {

@@ -144,13 +144,6 @@ snug_status api_need_open_gate(api_call *c, snug_err *err)
                           SNUG_SLICE(api_repo_url(c, id)));
 }
 
-/* A probe of one byte and the middle of a file are no downloads. */
-static bool is_download(http_req *rq)
-{
-    snug_slice range = http_req_header(rq, "Range");
-    return !http_req_is_head(rq) && (range.ptr == NULL || snug_eq_str(range, "bytes=0-"));
-}
-
 /* A client that fetches chunks itself asks for the name of the file in place of its bytes. */
 static bool wants_file_info(http_req *rq)
 {
@@ -251,7 +244,7 @@ static snug_status serve(http_req *rq, http_res *rs, bool raw, snug_err *err)
     else
         SNUG_TRY(reply_git_blob(&c, &e,
                                 raw ? SNUG_LIT("text/plain; charset=utf-8") : media_of(path), err));
-    if (!raw && is_download(rq)) hub_count_download(c.hub, c.info->row);
+    if (!raw) hub_count_file(c.hub, c.info, path, http_req_remote(rq), snug_now_ms());
 done:
     api_done(&c);
     return st;

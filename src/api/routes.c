@@ -40,11 +40,21 @@ static const http_param p_info_rev[] = {
 static const http_param p_list[] = {
     P_TYPE,
     {"author", "query", "string", "owner", false, false},
-    {"search", "query", "string", "part of the name; repeated: all of them", false, true},
+    {"search", "query", "string", "part of the id, or word of tags or card; repeated: all of them",
+     false, true},
     {"filter", "query", "string", "tag; repeated: all of them", false, true},
     {"pipeline_tag", "query", "string", "task of a model", false, false},
-    {"sort", "query", "string", "createdAt, lastModified, downloads, likes, trendingScore or id",
+    {"sort", "query", "string",
+     "createdAt, lastModified, downloads, likes, trendingScore, num_parameters or id",
      false, false},
+    {"num_parameters", "query", "string", "models: min:6B,max:128B, either part", false, false},
+    {"apps", "query", "string", "models: a program that can open them", false, true},
+    {"inference", "query", "string", "models: warm (none here) or cold", false, false},
+    {"inference_provider", "query", "string", "models: a provider (none here)", false, true},
+    {"trained_dataset", "query", "string", "models: a data set they were trained on", false, true},
+    {"models", "query", "string", "spaces: a model they use", false, true},
+    {"datasets", "query", "string", "spaces: a data set they use", false, true},
+    {"linked", "query", "boolean", "spaces: also which models and data sets they use", false, false},
     {"full", "query", "boolean", "also sha, siblings, author", false, false},
     {"cardData", "query", "boolean", "also the card's metadata", false, false},
     {"config", "query", "boolean", "also parts of config.json", false, false},
@@ -222,7 +232,7 @@ static const http_doc d_info_rev = {
     "", p_info_rev, NULL, s_object, NULL, 0, "400 401 404"};
 static const http_doc d_list = {
     "listRepos", "repos", "Repositories the caller may read, page by page.",
-    "", p_list, NULL, s_array, NULL, 0, "400 501"};
+    "", p_list, NULL, s_array, NULL, 0, "400"};
 
 static const http_doc d_tree = {
     "listTree", "files", "Files and folders of a revision, page by page.",
@@ -561,7 +571,6 @@ NOT_HERE(n_jobs, "jobs");
 NOT_HERE(n_buckets, "buckets");
 NOT_HERE(n_kernels, "kernel repositories");
 NOT_HERE(n_papers, "papers");
-NOT_HERE(n_tags, "searching Spaces by meaning");
 NOT_HERE(n_oauth, "OAuth");
 
 #define NO(verb, pattern, doc) {verb, pattern, api_not_here, ROUTE_INLINE | ROUTE_HIDDEN, &doc, \
@@ -585,6 +594,7 @@ static const http_route not_here_routes[] = {
     NO_ALL(R "runtime/{rest...}", n_space),
     NO_ALL(R "volumes/{rest...}", n_space),
     NO_ALL(R "logs/{rest...}", n_space),
+    NO_ALL(R "dev-mode/{rest...}", n_space),
     NO_ALL(R "leaderboard/{rest...}", n_boards),
     NO_ALL("/api/users/{rest...}", n_people),
     NO_ALL("/api/organizations/{rest...}", n_people),
@@ -596,7 +606,9 @@ static const http_route not_here_routes[] = {
     NO_ALL("/api/papers/{rest...}", n_papers),
     NO_ALL("/api/daily_papers/{rest...}", n_papers),
     NO_ALL("/oauth/{rest...}", n_oauth),
-    NO(HTTP_GET, "/api/spaces/semantic-search", n_tags),
+    NO(HTTP_GET, "/.well-known/openid-configuration", n_oauth),
+    NO(HTTP_GET, "/api/spaces/hardware", n_space),
+    NO(HTTP_GET, "/api/spaces/templates", n_space),
 };
 
 /* clang-format on */
@@ -629,6 +641,11 @@ void api_tables(const http_route *const **tables, const size_t **sizes)
         counts[n] = t->count;
     }
     for (const api_table *t = api_community_tables; t->rows != NULL; t++, n++) {
+        SNUG_ASSERT(n < TABLES_MAX);
+        all[n] = t->rows;
+        counts[n] = t->count;
+    }
+    for (const api_table *t = api_more_tables; t->rows != NULL; t++, n++) {
         SNUG_ASSERT(n < TABLES_MAX);
         all[n] = t->rows;
         counts[n] = t->count;

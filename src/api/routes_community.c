@@ -223,6 +223,12 @@ static const http_doc d_squash = {
 static const http_doc d_duplicate = {
     "duplicateRepo", "repos", "Makes a repository with the files of another.",
     "write", p_repo, s_duplicate, s_object, NULL, 0, "400 401 403 404 409"};
+static const http_doc d_storage = {
+    "getRepoStorage", "lfs", "What large objects take, and which repositories share their chunks.",
+    "read", p_repo, NULL, s_object, NULL, 0, "401 403 404"};
+static const http_doc d_server_storage = {
+    "getServerStorage", "lfs", "What all large objects take; for administrators.",
+    "read", p_none, NULL, s_object, NULL, 0, "401 403"};
 static const http_doc d_lfs_files = {
     "listLfsFiles", "lfs", "Large objects of a repository, page by page.",
     "write", p_repo_page, NULL, s_array, NULL, 0, "400 401 403 404"};
@@ -317,6 +323,8 @@ static const http_route gating_routes[] = {
 static const http_route upkeep_routes[] = {
     {HTTP_POST, R "super-squash/{rest...}", api_super_squash, ROUTE_WRITE, &d_squash, NULL},
     {HTTP_POST, R "duplicate", api_duplicate, ROUTE_WRITE, &d_duplicate, NULL},
+    {HTTP_GET, R "storage", api_repo_storage, 0, &d_storage, NULL},
+    {HTTP_GET, "/api/admin/storage", api_server_storage, 0, &d_server_storage, NULL},
     {HTTP_GET, R "lfs-files", api_lfs_files, 0, &d_lfs_files, NULL},
     {HTTP_POST, R "lfs-files/batch",
      api_lfs_files_batch, ROUTE_WRITE, &d_lfs_files_batch, NULL},
@@ -351,5 +359,6 @@ const api_table api_community_tables[] = {
     {gating_routes, COUNT(gating_routes)},
     {upkeep_routes, COUNT(upkeep_routes)},
     {collection_routes, COUNT(collection_routes)},
+    {api_ssh_routes, API_SSH_ROUTES},
     {NULL, 0},
 };

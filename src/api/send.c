@@ -122,10 +122,10 @@ snug_status api_send_object(api_app *app, http_req *rq, http_res *rs, const hub_
             http_reply_content(rq, rs, media, etag, fd, NULL, o->size);
             return SNUG_OK;
         }
-        if (!o->is_xet) return snug_fail(err, SNUG_EIO, "The object %s cannot be opened", hex);
     }
-    hub_object packed = *o;
-    packed.is_blob = false;
+    hub_object packed =
+        *o; /* of a whole copy that went a moment ago, the reader finds the chunks */
+    packed.is_blob = packed.is_blob && !packed.is_xet;
     http_stream *stream =
         http_reply_content_stream(rq, rs, media, etag, o->size, RING, &first, &len);
     if (stream == NULL) return SNUG_OK;

@@ -174,7 +174,7 @@ static snug_status reconstruct(http_req *rq, http_res *rs, unsigned version, snu
     SNUG_TRY(snug_buf_check(&b, "the reconstruction", err));
     http_set_header(rs, "Cache-Control", SNUG_LIT("no-store"));
     http_reply_json(rs, &b);
-    if (first == 0 && size > 0) hub_count_download(p.h, t.repo_row);
+    hub_count_object(p.h, t.repo_row, http_req_remote(rq), snug_now_ms());
 done:
     snug_buf_deinit(&b);
     return st;

@@ -38,6 +38,11 @@ snug_status blob_put_write(blob_writer *w, const void *p, size_t n, snug_err *er
 
 uint64_t blob_put_size(const blob_writer *w) { return w->driver->put_size(w); }
 
+snug_status blob_put_seal(blob_writer *w, blob_id *out, snug_err *err)
+{
+    return w->driver->put_seal(w, out, err);
+}
+
 snug_status blob_put_commit(blob_writer *w, const blob_id *expect, uint64_t size, blob_id *out,
                             snug_err *err)
 {
@@ -145,4 +150,7 @@ void blob_part_drop(blob_store *s, snug_slice token)
     if (check_token(token, NULL) == SNUG_OK) s->driver->part_drop(s, token);
 }
 
-size_t blob_sweep_tmp(blob_store *s, uint64_t age_ms) { return s->driver->sweep_tmp(s, age_ms); }
+size_t blob_sweep_tmp(blob_store *s, uint64_t age_ms, bool dry, uint64_t *bytes)
+{
+    return s->driver->sweep_tmp(s, age_ms, dry, bytes);
+}

@@ -26,6 +26,7 @@ typedef struct blob_driver {
     snug_status (*put_begin)(blob_store *s, blob_writer **out, snug_err *err);
     snug_status (*put_write)(blob_writer *w, const void *p, size_t n, snug_err *err); /* hashes as it goes */
     uint64_t    (*put_size)(const blob_writer *w);
+    snug_status (*put_seal)(blob_writer *w, blob_id *out, snug_err *err);
     snug_status (*put_commit)(blob_writer *w, const blob_id *expect, uint64_t size, blob_id *out,
                               snug_err *err);
     void        (*put_abort)(blob_writer *w);
@@ -41,7 +42,7 @@ typedef struct blob_driver {
     snug_status (*part_finish)(blob_store *s, snug_slice token, const blob_id *expect, uint64_t size,
                                snug_err *err);
     void        (*part_drop)(blob_store *s, snug_slice token);
-    size_t      (*sweep_tmp)(blob_store *s, uint64_t age_ms);
+    size_t      (*sweep_tmp)(blob_store *s, uint64_t age_ms, bool dry, uint64_t *bytes);
     void        (*close)(blob_store *s);
 } blob_driver;
 
@@ -54,6 +55,8 @@ void        blob_close(blob_store *s); /* NULL is fine; no writer may be open */
 snug_status blob_put_begin(blob_store *s, blob_writer **out, snug_err *err) SNUG_MUST_USE;
 snug_status blob_put_write(blob_writer *w, const void *p, size_t n, snug_err *err) SNUG_MUST_USE;
 uint64_t    blob_put_size(const blob_writer *w); /* bytes so far */
+/* The id of what was written; nothing may be written after. It has no name before the commit. */
+snug_status blob_put_seal(blob_writer *w, blob_id *out, snug_err *err) SNUG_MUST_USE;
 /* Verifies against `expect` (NULL: any) and `size` (UINT64_MAX: any), makes it durable, names it;
  * *out (may be NULL) is its id. SNUG_ECORRUPT when the bytes are not what was promised. Frees the
  * writer in every case. Bytes stored already are stored once: the fresh copy takes their place. */
@@ -82,7 +85,8 @@ snug_status blob_part_put(blob_store *s, snug_slice token, unsigned part, uint64
 snug_status blob_part_finish(blob_store *s, snug_slice token, const blob_id *expect, uint64_t size,
                              snug_err *err) SNUG_MUST_USE;
 void        blob_part_drop(blob_store *s, snug_slice token);
-/* Removes temporary files and sessions untouched for age_ms and in nobody's hands; how many. */
-size_t      blob_sweep_tmp(blob_store *s, uint64_t age_ms);
+/* Removes temporary files and sessions untouched for age_ms and in nobody's hands; how many, and
+ * (NULL: not asked) the bytes they held. `dry`: only counts. */
+size_t      blob_sweep_tmp(blob_store *s, uint64_t age_ms, bool dry, uint64_t *bytes);
 
 #endif

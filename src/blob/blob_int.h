@@ -52,8 +52,9 @@ snug_status fs_part_put(blob_store *s, snug_slice token, unsigned part, uint64_t
 snug_status fs_part_finish(blob_store *s, snug_slice token, const blob_id *expect, uint64_t size,
                            snug_err *err);
 void        fs_part_drop(blob_store *s, snug_slice token);
-/* Removes a session folder that nobody holds and nobody touched for age_ms. True: removed. */
-bool fs_part_sweep(fs_store *s, const char *name, uint64_t age_ms);
+/* Removes a session folder that nobody holds and nobody touched for age_ms (dry: would). True:
+ * removed. *bytes grows by what it held. */
+bool fs_part_sweep(fs_store *s, const char *name, uint64_t age_ms, bool dry, uint64_t *bytes);
 /* SHA-256 and length of an open file from its start. */
 snug_status fs_hash_fd(int fd, snug_sha256 *out, uint64_t *size, snug_err *err);
 

@@ -28,6 +28,8 @@ typedef struct fs_writer {
     fs_store          *s;
     sink              *k;
     int                fd;
+    bool               sealed;
+    blob_id            id; /* once sealed */
     char               path[BLOB_PATH_MAX];
 } fs_writer;
 
@@ -174,6 +176,16 @@ static uint64_t put_size(const blob_writer *handle)
     return sink_size(((const fs_writer *)handle)->k);
 }
 
+static snug_status put_seal(blob_writer *handle, blob_id *out, snug_err *err)
+{
+    fs_writer  *w = (fs_writer *)handle;
+    snug_status st = SNUG_OK;
+    if (!w->sealed) st = sink_finish(w->k, &w->id.sha256, err);
+    w->sealed = st == SNUG_OK;
+    *out = w->id;
+    return st;
+}
+
 static void free_writer(fs_writer *w, bool unlink_too)
 {
     sink_free(w->k);
@@ -204,7 +216,7 @@ static snug_status put_commit(blob_writer *handle, const blob_id *expect, uint64
     fs_writer  *w = (fs_writer *)handle;
     bool        named = false;
 
-    SNUG_TRY(sink_finish(w->k, &out->sha256, err));
+    SNUG_TRY(put_seal(handle, out, err));
     SNUG_TRY(check_promise(out, sink_size(w->k), expect, size, err));
     if (fchmod(w->fd, 0444) != 0) SNUG_TRY(snug_fail_sys(err, errno, "chmod %s", w->path));
     if (SNUG_FAULT("blob.fsync")) SNUG_TRY(snug_fail_sys(err, errno, "blob.fsync"));
@@ -348,8 +360,9 @@ static snug_status each_blob(blob_store *handle, blob_visit *fn, void *arg, snug
 typedef struct sweep {
     fs_store *s;
     uint64_t  age_ms;
-    bool      sessions;
+    bool      sessions, dry;
     size_t    removed;
+    uint64_t  bytes;
 } sweep;
 
 static bool sweep_one(void *arg, const char *name)
@@ -359,7 +372,7 @@ static bool sweep_one(void *arg, const char *name)
     struct stat sb;
 
     if (strncmp(name, "mp-", 3) == 0) {
-        if (w->sessions && fs_part_sweep(w->s, name, w->age_ms)) w->removed++;
+        if (w->sessions && fs_part_sweep(w->s, name, w->age_ms, w->dry, &w->bytes)) w->removed++;
         return true;
     }
     if (strncmp(name, "put-", 4) != 0 || fs_path(w->s, path, NULL, "tmp/%s", name) != SNUG_OK)
@@ -368,21 +381,24 @@ static bool sweep_one(void *arg, const char *name)
     if (f.fd < 0 || flock(f.fd, LOCK_EX | LOCK_NB) != 0 || fstat(f.fd, &sb) != 0) return true;
     int64_t age = snug_now_ms() - (int64_t)sb.st_mtim.tv_sec * 1000;
     if (age >= 0 && (uint64_t)age < w->age_ms) return true;
-    if (unlink(path) == 0) w->removed++;
+    w->bytes += (uint64_t)sb.st_size;
+    if (w->dry || unlink(path) == 0) w->removed++;
     return true;
 }
 
-static size_t sweep_all(fs_store *s, uint64_t age_ms, bool sessions)
+static size_t sweep_all(sweep *w)
 {
-    sweep w = {.s = s, .age_ms = age_ms, .sessions = sessions};
-    char  path[BLOB_PATH_MAX];
-    if (fs_path(s, path, NULL, "tmp") == SNUG_OK) (void)each_name(path, sweep_one, &w);
-    return w.removed;
+    char path[BLOB_PATH_MAX];
+    if (fs_path(w->s, path, NULL, "tmp") == SNUG_OK) (void)each_name(path, sweep_one, w);
+    return w->removed;
 }
 
-static size_t sweep_tmp(blob_store *handle, uint64_t age_ms)
+static size_t sweep_tmp(blob_store *handle, uint64_t age_ms, bool dry, uint64_t *bytes)
 {
-    return sweep_all((fs_store *)handle, age_ms, true);
+    sweep  w = {.s = (fs_store *)handle, .age_ms = age_ms, .sessions = true, .dry = dry};
+    size_t n = sweep_all(&w);
+    if (bytes != NULL) *bytes = w.bytes;
+    return n;
 }
 
 /* ---- opening ---- */
@@ -413,7 +429,7 @@ snug_status blob_open_fs(const char *dir, blob_store **out, snug_err *err)
     SNUG_TRY(snug_mkdirs(path, 0755, err));
     SNUG_TRY(snug_fsync_dir(s->dir, err));
     s->pool = snug_pool_new("blob", 4, 64);
-    (void)sweep_all(s, 0, false);
+    (void)sweep_all(&(sweep){.s = s});
     *out = &s->base;
     s = NULL;
 done:
@@ -425,6 +441,7 @@ static const blob_driver fs_driver = {
     .put_begin = put_begin,
     .put_write = put_write,
     .put_size = put_size,
+    .put_seal = put_seal,
     .put_commit = put_commit,
     .put_abort = put_abort,
     .stat = stat_blob,

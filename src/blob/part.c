@@ -278,7 +278,7 @@ void fs_part_drop(blob_store *s, snug_slice token)
     free(m);
 }
 
-bool fs_part_sweep(fs_store *s, const char *name, uint64_t age_ms)
+bool fs_part_sweep(fs_store *s, const char *name, uint64_t age_ms, bool dry, uint64_t *bytes)
 {
     session    *m = snug_zalloc(sizeof *m);
     struct stat sb;
@@ -291,7 +291,9 @@ bool fs_part_sweep(fs_store *s, const char *name, uint64_t age_ms)
     if (held || (m->journal >= 0 ? fstat(m->journal, &sb) : stat(m->dir, &sb)) != 0) goto done;
     int64_t age = snug_now_ms() - (int64_t)sb.st_mtim.tv_sec * 1000;
     if (age >= 0 && (uint64_t)age < age_ms) goto done;
-    remove_session(m);
+    if (stat(m->data_path, &sb) == 0)
+        *bytes += (uint64_t)sb.st_blocks * 512; /* parts leave holes */
+    if (!dry) remove_session(m);
     removed = true;
 done:
     close_session(m);

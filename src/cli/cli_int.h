@@ -47,16 +47,31 @@ void cli_help_man(FILE *f);
 /* ---- stop.c: Ctrl-C sets a flag; the second one ends the process ---- */
 const atomic_bool *cli_watch_interrupt(void);
 
+/* ---- cmd_tokenize.c: a flag that names a tokenizer file, a folder, or a repository ---- */
+#ifdef SNUG_HAVE_HUB
+#define CLI_TOKENIZER_GROUPS CLI_REMOTE
+#else
+#define CLI_TOKENIZER_GROUPS 0
+#endif
+snug_status cli_find_tokenizer(cli *c, const cli_args *a, const char *flag, const char **path,
+                               snug_err *err) SNUG_MUST_USE;
+
 /* ---- commands ---- */
 #define CLI_COMMANDS_CORE(X)                                                                       \
-    X(run) X(forward) X(tokenize) X(template) X(scan) X(convert) X(version) X(help)
+    X(run)                                                                                         \
+    X(forward) X(quantize) X(merge_adapter) X(tokenize_train) X(tokenize) X(template) X(scan)      \
+        X(convert) X(version) X(help)
 #define CLI_COMMANDS_HUB(X)                                                                        \
     X(serve)                                                                                       \
     X(config)                                                                                      \
-    X(openapi) X(user_add) X(user_password) X(user_list) X(org_add) X(org_member) X(org_list)      \
-        X(token_create) X(token_list) X(token_revoke) X(login) X(logout) X(whoami) X(repo_create)  \
-            X(repo_delete) X(repo_list) X(repo_move) X(upload) X(download) X(jobs_list)            \
-                X(jobs_retry) X(media)
+    X(openapi)                                                                                     \
+    X(user_add)                                                                                    \
+    X(user_password)                                                                               \
+    X(user_list) X(org_add) X(org_member) X(org_list) X(token_create) X(token_list)                \
+        X(token_revoke) X(key_add) X(key_list) X(key_remove) X(login) X(logout) X(whoami)          \
+            X(repo_create) X(repo_delete) X(repo_list) X(repo_move) X(upload) X(download)          \
+                X(jobs_list) X(jobs_retry) X(media) X(gc) X(fsck) X(storage) X(dedup) X(ssh_keys)  \
+                    X(ssh_serve)
 #define X(id) extern const cli_command cli_cmd_##id;
 CLI_COMMANDS_CORE(X)
 CLI_COMMANDS_HUB(X)

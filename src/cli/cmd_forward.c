@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cli/cmd_forward.c - snug forward: one pass of a model over tensors in a file, for comparing. */
-#include "cli/cli_int.h"
+#include "cli/find_model.h"
 #include "infer/infer.h"
 
 enum { OPTIONS_MAX = 1024 * 1024, IDS_MAX = 64 * 1024 * 1024 };
@@ -31,8 +31,10 @@ static snug_status run(cli *c, const cli_args *a, snug_err *err)
             goto done;
         }
     }
-    SNUG_TRY(infer_forward_files(cli_pos(a, 0), cli_flag_value(a, "class"), in, out, options, &ids,
-                                 err));
+    const char *adapter = cli_flag_value(a, "adapter");
+    if (adapter != NULL) SNUG_TRY(cli_find_named(c, a, adapter, &adapter, err));
+    SNUG_TRY(infer_forward_adapted(cli_pos(a, 0), adapter, cli_flag_value(a, "class"), in, out,
+                                   options, &ids, err));
     SNUG_TRY(snug_buf_check(&ids, "the list of ids", err));
     if (ids.len > 0) cli_print_json(&ids);
 done:
@@ -43,6 +45,7 @@ done:
 static const cli_flag flags[] = {
     {"in", "FILE", "safetensors file with the inputs: in.input_ids, in.attention_mask, ..."},
     {"out", "FILE", "safetensors file to write: out.logits, ..."},
+    {"adapter", "ADAPTER", "a LoRA, rsLoRA or DoRA over the weights: a folder or a repository"},
     {"class", "CLASS", "model class (default: the first of architectures in config.json)"},
     {"generate", "JSON", "also generate with these settings and print the ids as JSON"},
     {NULL, NULL, NULL}};
@@ -54,11 +57,13 @@ static const char *const examples[] = {
 
 const cli_command cli_cmd_forward = {
     .name = "forward",
-    .args = "DIR",
+    .args = "MODEL",
     .summary = "compute a model's outputs for given tensors",
-    .help = "Reads the tensors named in.* from a file, runs the model once in float32 and writes "
+    .help = "MODEL is a folder or a GGUF file. Reads the tensors named in.* from a file, runs the "
+            "model once in float32 and writes "
             "out.* to another file. Meant for comparing with other implementations.",
     .flags = flags,
+    .groups = CLI_FIND_MODEL_GROUPS,
     .min = 1,
     .max = 1,
     .examples = examples,

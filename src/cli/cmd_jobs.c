@@ -99,7 +99,9 @@ done:
     return st;
 }
 
-static const char *const retry_examples[] = {"snug jobs retry 42", "run a failed job again", NULL};
+static const char *const retry_examples[] = {"snug jobs retry 42", "run a failed job again",
+                                             "snug jobs retry 42 --data /srv/snug",
+                                             "of the hub in that folder", NULL};
 
 const cli_command cli_cmd_jobs_retry = {
     .name = "jobs retry",

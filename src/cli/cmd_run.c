@@ -6,19 +6,11 @@
  * Threads: the main thread; the model uses threads of its own. */
 #include <ctype.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "infer/infer.h"
-#ifdef SNUG_HAVE_HUB
-#include "cli/bar.h"
-#include "cli/net.h"
-#define RUN_GROUPS CLI_REMOTE
-#else
-#include "cli/cli_int.h"
-#define RUN_GROUPS 0
-#endif
+#include "cli/find_model.h"
 #include "cli/talk.h"
+#include "infer/infer.h"
 
 enum { INPUT_MAX = 64 * 1024 * 1024, ANSWER_MAX = 256 * 1024 * 1024, PARAMS_MAX = 1024 * 1024 };
 
@@ -28,44 +20,6 @@ typedef struct job {
     const infer_task *task;
     snug_json         params, messages; /* messages: a conversation instead of an input */
 } job;
-
-/* ---- the model: a folder, or a repository through the cache ---- */
-
-static bool is_folder(const char *path)
-{
-    struct stat sb;
-    return stat(path, &sb) == 0 && S_ISDIR(sb.st_mode);
-}
-
-static snug_status find_model(cli *c, const cli_args *a, const char **dir, snug_err *err)
-{
-    const char *name = cli_pos(a, 0);
-    *dir = name;
-    if (is_folder(name)) return SNUG_OK;
-#ifdef SNUG_HAVE_HUB
-    snug_status       st = SNUG_OK;
-    remote           *r = NULL;
-    cli_bar           bar = cli_bar_new(c);
-    remote_downloaded got;
-    remote_download   d = {.revision = cli_flag_value(a, "revision"),
-                           .progress = cli_bar_show,
-                           .progress_arg = &bar,
-                           .cancel = cli_watch_interrupt()};
-    SNUG_TRY(remote_parse_repo(snug_str(name), "model", &d.repo, err));
-    SNUG_TRY(cli_open_remote(a, &r, err));
-    SNUG_TRY(remote_do_download(r, &d, c->arena, &got, err));
-    *dir = snug_arena_cstr(c->arena, got.path);
-done:
-    cli_bar_end(&bar);
-    if (st != SNUG_OK) snug_note(err, "%s", name);
-    remote_close(r);
-    return st;
-#else
-    (void)c;
-    return snug_fail(err, SNUG_ENOTFOUND,
-                     "there is no folder %s (this program was built without the hub)", name);
-#endif
-}
 
 /* ---- parameters: --param k=v, where v is JSON if it parses as JSON, else a string ---- */
 
@@ -365,8 +319,10 @@ static snug_status run(cli *c, const cli_args *a, snug_err *err)
         SNUG_TRY(cli_talk_read(c, a, input, &jb.messages, err));
     }
     SNUG_TRY(read_params(c, a, &jb.params, err));
-    SNUG_TRY(find_model(c, a, &dir, err));
-    SNUG_TRY(infer_open(dir, &jb.model, err));
+    SNUG_TRY(cli_find_model(c, a, &dir, err));
+    const char *adapter = cli_flag_value(a, "adapter");
+    if (adapter != NULL) SNUG_TRY(cli_find_named(c, a, adapter, &adapter, err));
+    SNUG_TRY(infer_open_adapted(dir, adapter, &jb.model, err));
     SNUG_TRY(pick_task(&jb, a, err));
     st = lines != NULL ? run_batch(&jb, lines, err) : run_input(&jb, a, input, err);
 done:
@@ -390,6 +346,7 @@ static const cli_flag flags[] = {
     {"top-p", "X", "by chance among the likeliest tokens that make up this share"},
     {"num-beams", "N", "the best of N continuations that are followed together"},
     {"stats", NULL, "tokens and seconds of a generated text, on standard error"},
+    {"adapter", "ADAPTER", "a LoRA, rsLoRA or DoRA over the weights: a folder or a repository"},
     {"revision", "REV", "of a repository: branch, tag or commit (default main)"},
     {NULL, NULL, NULL}};
 static const char *const examples[] = {"snug run ada/sentiment-tiny \"What a lovely film.\"",
@@ -406,13 +363,16 @@ static const char *const examples[] = {"snug run ada/sentiment-tiny \"What a lov
                                        "snug run ./chat-model --system \"Be brief.\" \"Who wrote "
                                        "Emma?\" --max-new-tokens 64",
                                        "ask a chat model",
+                                       "snug run model-Q4_K_M.gguf \"Once upon a time\"",
+                                       "a quantized model in one file",
                                        NULL};
 
 const cli_command cli_cmd_run = {
     .name = "run",
     .args = "MODEL [INPUT]",
     .summary = "run a model on an input",
-    .help = "MODEL is a folder, or a repository that is fetched into the cache first. INPUT is a "
+    .help = "MODEL is a folder, a GGUF file, or a repository that is fetched into the cache first. "
+            "INPUT is a "
             "text, a JSON object as the task wants it, or - for standard input.\n\n"
             "Tasks: text-classification, zero-shot-classification, token-classification, "
             "question-answering, fill-mask, feature-extraction, sentence-similarity, text-ranking, "
@@ -422,7 +382,7 @@ const cli_command cli_cmd_run = {
             "With --json the answer is the one of the "
             "inference API.",
     .flags = flags,
-    .groups = RUN_GROUPS,
+    .groups = CLI_FIND_MODEL_GROUPS,
     .min = 1,
     .max = 2,
     .examples = examples,

@@ -12,11 +12,8 @@
 #ifdef SNUG_HAVE_HUB
 #include "cli/bar.h"
 #include "cli/net.h"
-#define TOKENIZE_GROUPS CLI_REMOTE
-#else
-#include "cli/cli_int.h"
-#define TOKENIZE_GROUPS 0
 #endif
+#include "cli/cli_int.h"
 
 enum { LINE_MAX_BYTES = 64 * 1024 * 1024, ANSWER_MAX = 1024 * 1024 * 1024, READ_SIZE = 64 * 1024 };
 
@@ -64,22 +61,27 @@ done:
 }
 #endif
 
+snug_status cli_find_tokenizer(cli *c, const cli_args *a, const char *flag, const char **path,
+                               snug_err *err)
+{
+    struct stat sb;
+    *path = cli_flag_value(a, flag);
+    if (*path == NULL) return snug_fail(err, SNUG_EINVAL, "tokenize needs --%s PATH_OR_REPO", flag);
+    if (stat(*path, &sb) == 0) return SNUG_OK;
+#ifdef SNUG_HAVE_HUB
+    return fetch(c, a, *path, path, err);
+#else
+    (void)c;
+    return snug_fail(err, SNUG_ENOTFOUND,
+                     "there is no file %s (this program was built without the hub)", *path);
+#endif
+}
+
 static snug_status open_tokenizer(cli *c, const cli_args *a, tok **out, snug_err *err)
 {
-    const char *path = cli_flag_value(a, "tokenizer");
-    struct stat sb;
-    if (path == NULL) return snug_fail(err, SNUG_EINVAL, "tokenize needs --tokenizer PATH_OR_REPO");
-    if (stat(path, &sb) != 0) {
-#ifdef SNUG_HAVE_HUB
-        snug_status st = fetch(c, a, path, &path, err);
-        if (st != SNUG_OK) return st;
-#else
-        (void)c;
-        return snug_fail(err, SNUG_ENOTFOUND,
-                         "there is no file %s (this program was built without the hub)", path);
-#endif
-    }
-    return tok_open(path, out, err);
+    const char *path;
+    snug_status st = cli_find_tokenizer(c, a, "tokenizer", &path, err);
+    return st == SNUG_OK ? tok_open(path, out, err) : st;
 }
 
 /* ---- one line ---- */
@@ -248,7 +250,7 @@ const cli_command cli_cmd_tokenize = {
         "special_mask, and the decoded text without and with special tokens.\n\n"
         "Truncation and padding that a tokenizer file may ask for are not applied.",
     .flags = flags,
-    .groups = TOKENIZE_GROUPS,
+    .groups = CLI_TOKENIZER_GROUPS,
     .min = 0,
     .max = 0,
     .examples = examples,

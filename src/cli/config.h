@@ -29,7 +29,13 @@ typedef enum config_type {
       "threads that copy bytes; 0: one per CPU, at most 4")                                        \
     X(workers, "workers", COUNT, "0", "N", "threads that answer requests; 0: 8")                   \
     X(stream_workers, "stream-workers", COUNT, "0", "N", "threads that read uploads; 0: 32")       \
-    X(job_threads, "job-threads", COUNT, "0", "N", "threads for work in the background; 0: 2")     \
+    X(job_threads, "job-threads", COUNT, "0", "N", "threads for work in the background; 0: 4")     \
+    X(webhook_allow, "webhook-allow", TEXT, "", "LIST",                                            \
+      "private networks that webhooks may reach, such as 10.0.0.0/8,127.0.0.1")                    \
+    X(webhook_pause, "webhook-pause", SECONDS, "0", "S",                                           \
+      "pause after a webhook's first failure, doubled each time; 0: 10")                           \
+    X(webhook_attempts, "webhook-attempts", COUNT, "0", "N",                                       \
+      "attempts before a delivery is given up; 0: 6")                                              \
     X(queue_max, "queue-max", COUNT, "0", "N",                                                     \
       "requests that may wait for a worker before clients get 503; 0: 1024")                       \
     X(connections_max, "connections-max", COUNT, "0", "N", "open connections; 0: 4096")            \
@@ -42,6 +48,14 @@ typedef enum config_type {
     X(raw_file_max, "raw-file-max", SIZE, "0", "SIZE",                                             \
       "largest file kept in git itself, larger ones go through LFS; 0: 10MiB")                     \
     X(lfs_file_max, "lfs-file-max", SIZE, "0", "SIZE", "largest LFS object; 0: 500GB")             \
+    X(dedup, "dedup", SWITCH, "true", NULL,                                                        \
+      "cut large files that arrive whole into chunks in the background, each stored once")         \
+    X(dedup_min, "dedup-min", SIZE, "1MiB", "SIZE", "smaller files stay as they came")             \
+    X(gc, "gc", SWITCH, "true", NULL, "remove what nobody uses, every six hours")                  \
+    X(gc_grace, "gc-grace", SECONDS, "86400", "S",                                                 \
+      "seconds that something must have been unused before it is removed, at least 3600")          \
+    X(lfs_parts_from, "lfs-parts-from", SIZE, "0", "SIZE",                                         \
+      "LFS objects of this size and more may be sent in parts; 0: 2GiB")                           \
     X(read_only, "read-only", SWITCH, "false", NULL, "serve, but refuse every change")             \
     X(db, "db", TEXT, "", "URL", "database (default: sqlite in the data folder)")                  \
     X(grace, "grace", SECONDS, "10", "S", "seconds running requests get when the server stops")    \

@@ -22,7 +22,7 @@
 #include "web/web.h"
 #endif
 
-enum { TABLES_MAX = 64, URL_MAX = 512 };
+enum { TABLES_MAX = 64, URL_MAX = 512, GRACE_MIN_S = 3600 };
 
 struct house {
     int     lock;
@@ -34,6 +34,7 @@ struct house {
 #endif
     work_app     work;
     jobs        *jobs;
+    http_client *client;
     void        *apps[TABLES_MAX]; /* one for each route table */
     http_server *server;
     char         url[URL_MAX];
@@ -135,6 +136,12 @@ static void bind_apps(house *h)
 #endif
 }
 
+static bool is_public(const config *conf)
+{
+    const char *url = config_text(conf, CONFIG_ID_public_url);
+    return url != NULL && url[0] != '\0';
+}
+
 static snug_status start_server(house *h, cli *c, const config *conf, snug_err *err)
 {
     const char *listen = config_text(conf, CONFIG_ID_listen);
@@ -160,8 +167,20 @@ static snug_status start_server(house *h, cli *c, const config *conf, snug_err *
         .on_reply = api_on_reply,
     };
     snug_status st = http_server_start(&o, &h->server, err);
-    if (st == SNUG_OK) make_url(h, listen);
+    if (st != SNUG_OK) return st;
+    make_url(h, listen);
+    if (snug_ends_with(snug_str(listen), ":0") && !is_public(conf))
+        hub_set_public_url(h->hub, h->url); /* only now there is one */
     return st;
+}
+
+/* A part is no larger than what is sent in parts, and no smaller than a mebibyte. */
+static void set_parts(api_app *app, uint64_t from)
+{
+    if (from == 0) return;
+    app->lfs_multipart_min = from;
+    if (app->lfs_part_size > from) app->lfs_part_size = from;
+    if (app->lfs_part_size < 1 << 20) app->lfs_part_size = 1 << 20;
 }
 
 /* ---- background work ---- */
@@ -177,12 +196,35 @@ static snug_status start_jobs(house *h, const config *conf, snug_err *err)
                      .threads = (unsigned)config_number(conf, CONFIG_ID_job_threads),
                      .alone = url == NULL || strncmp(url, "sqlite", 6) == 0};
     if (config_switch(conf, CONFIG_ID_read_only)) return SNUG_OK;
-    h->work = (work_app){h->hub};
+    uint64_t grace = config_number(conf, CONFIG_ID_gc_grace),
+             least = config_number(conf, CONFIG_ID_dedup_min);
+    h->work =
+        (work_app){.hub = h->hub,
+                   .gc = config_switch(conf, CONFIG_ID_gc),
+                   .gc_grace_ms = 1000 * (grace > GRACE_MIN_S ? grace : GRACE_MIN_S),
+                   .client = h->client,
+                   .guard = h->app.guard,
+                   .webhook_pause_s = (unsigned)config_number(conf, CONFIG_ID_webhook_pause),
+                   .webhook_attempts = (unsigned)config_number(conf, CONFIG_ID_webhook_attempts)};
+    if (config_switch(conf, CONFIG_ID_dedup)) hub_set_chunk_min(h->hub, least > 0 ? least : 1);
     o.kinds = work_kinds(&o.kind_count);
     SNUG_TRY(jobs_open(&o, &h->jobs, err));
     hub_on_jobs(h->hub, wake_jobs, h->jobs);
 done:
     return st;
+}
+
+/* Letters are written before the first request as well, when a crash is healed. */
+static snug_status start_webhooks(house *h, const config *conf, snug_err *err)
+{
+    const char *nets = config_text(conf, CONFIG_ID_webhook_allow);
+    char        url[300];
+    (void)snprintf(url, sizeof url, "http://%s", config_text(conf, CONFIG_ID_listen));
+    hub_set_public_url(h->hub, is_public(conf) ? config_text(conf, CONFIG_ID_public_url) : url);
+    h->client = http_client_new(NULL);
+    http_guard_free(h->app.guard);
+    h->app.guard = NULL;
+    return http_guard_new(snug_str(nets != NULL ? nets : ""), &h->app.guard, err);
 }
 
 snug_status house_open(cli *c, const config *conf, house **out, snug_err *err)
@@ -205,6 +247,8 @@ snug_status house_open(cli *c, const config *conf, house **out, snug_err *err)
     SNUG_TRY(hub_open(&o, &h->hub, err));
     api_app_init(&h->app, h->hub);
     h->app_ready = true;
+    SNUG_TRY(start_webhooks(h, conf, err));
+    set_parts(&h->app, config_number(conf, CONFIG_ID_lfs_parts_from));
     SNUG_TRY(start_jobs(h, conf, err));
     SNUG_TRY(start_server(h, c, conf, err));
     *out = h;
@@ -224,6 +268,7 @@ void house_close(house *h, unsigned grace_ms)
     if (h->server != NULL) http_server_stop(h->server, grace_ms);
     jobs_close(h->jobs); /* after the last request could add to them */
     h->jobs = NULL;
+    http_client_free(h->client);
     if (h->app_ready) api_app_deinit(&h->app);
     if (h->hub != NULL) hub_close(h->hub);
     if (h->lock >= 0) (void)close(h->lock); /* last: the folder is free only now */

@@ -135,7 +135,7 @@ static snug_status open_conn(sqlite_db *d, conn *c, bool writes, snug_err *err)
     (void)sqlite3_db_config(c->sq, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
     SNUG_TRY(run_plain(c,
                        "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8192;"
-                       "PRAGMA mmap_size=134217728",
+                       "PRAGMA mmap_size=17179869184",
                        err));
     if (!writes) {
         SNUG_TRY(run_plain(c, "PRAGMA query_only=ON", err));

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "http/http_int.h"
 
@@ -59,8 +60,8 @@ typedef struct call {
     snug_err        *err;
     handle          *h;
     target           to;
-    snug_status      failed; /* by a callback of the caller's */
-    bool             follows, follows_known;
+    snug_status      failed;                          /* by a callback of the caller's */
+    bool             follows, follows_known, guarded; /* guarded: an address was refused */
     int              status;
     size_t           header_bytes;
     uint64_t         moved_ms; /* when a byte last moved */
@@ -298,6 +299,17 @@ static size_t on_pull(char *p, size_t size, size_t n, void *arg)
     return k->failed == SNUG_OK ? got : CURL_READFUNC_ABORT;
 }
 
+/* The address is the one that will be connected to: no later answer of a name server changes it. */
+static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    call *k = arg;
+    if (purpose != CURLSOCKTYPE_IPCXN || !http_guard_allows(k->ask->guard, &to->addr)) {
+        k->guarded = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 static int on_progress(void *arg, curl_off_t dl_total, curl_off_t dl, curl_off_t ul_total,
                        curl_off_t ul)
 {
@@ -400,7 +412,14 @@ static void set_options(http_client *c, call *k, const char *method, struct curl
     SET(CURLOPT_CONNECTTIMEOUT_MS,
         (long)(ask->connect_timeout_ms != 0 ? ask->connect_timeout_ms
                                             : CONNECT_TIMEOUT_DEFAULT_MS));
-    if (is_loopback(&k->to)) SET(CURLOPT_PROXY, ""); /* whatever the environment says */
+    if (is_loopback(&k->to) || ask->guard != NULL)
+        SET(CURLOPT_PROXY, ""); /* whatever the environment says */
+    if (ask->guard != NULL) {
+        SET(CURLOPT_OPENSOCKETFUNCTION, on_socket);
+        SET(CURLOPT_OPENSOCKETDATA, k);
+        SET(CURLOPT_FRESH_CONNECT, 1L); /* each call is looked at */
+        SET(CURLOPT_FORBID_REUSE, 1L);
+    }
     set_body(e, k, method);
 }
 
@@ -468,6 +487,8 @@ static snug_status fail_transfer(call *k, CURLcode rc)
     const char *host = k->to.host, *port = k->to.port;
     char        size[16];
     snug_size_human(k->out->body_bytes, size);
+    if (k->guarded && k->status == 0)
+        return snug_fail(k->err, SNUG_EFORBIDDEN, "%s leads to a private address", host);
     switch (rc) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return snug_fail(k->err, SNUG_EREMOTE, "could not find the host %s", host);

@@ -123,6 +123,12 @@ void *http_on_uri(void *cls, const char *uri, struct MHD_Connection *mc)
     rq->started_ns = snug_mono_ns();
     /* One byte more than allowed shows that it was too long. */
     rq->target = snug_arena_dup(rq->arena, snug_slice_of(uri, strnlen(uri, HTTP_URI_MAX + 1)));
+    /* The library would split the query into its own list next, 60 bytes for each '&', and when
+     * that fills its pool there is no room left for an answer and the client waits in vain. We
+     * split it ourselves, so to it the query is empty. The buffer is the connection's, not
+     * constant. */
+    char *query = strchr(uri, '?');
+    if (query != NULL && query[1] != '\0') query[1] = '\0';
     rq->path = rq->query = rq->base_url = SNUG_EMPTY;
     rq->route = NULL;
     rq->streaming = rq->expects_continue = rq->body_late = rq->on_io = false;

@@ -153,9 +153,11 @@ snug_status http_head_parse(http_req *rq, const char *method, const char *versio
     rq->expects_continue = snug_eq_nocase(http_req_header(rq, "Expect"), SNUG_LIT("100-continue"));
     rq->res.close = false;
     SNUG_TRY(parse_target(rq, status, err));
-    if (!known) {
-        *status = 501;
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "the method is not known here");
+    if (!known) { /* 501 is for words that are none; these are, and nothing here takes them */
+        bool is_word = strcmp(method, "TRACE") == 0 || strcmp(method, "CONNECT") == 0;
+        *status = is_word ? 405 : 501;
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "the method is not %s here",
+                  is_word ? "served" : "known");
     }
 done:
     return st;

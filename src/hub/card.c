@@ -193,6 +193,41 @@ static snug_json parse_card(snug_slice readme, snug_arena *a, snug_slice *body)
     return snug_json_is(card, SNUG_JSON_OBJECT) ? card : (snug_json){NULL};
 }
 
+/* What a search for words looks at beside the id. */
+static snug_slice search_words(snug_arena *a, snug_json card, const tagset *tags)
+{
+    SNUG_AUTO(snug_buf) b = snug_buf_init(HUB_TAGS_MAX * (HUB_TAG_MAX + 2) + 8192);
+    static const char *const titles[] = {"pretty_name", "title", "model_name", "short_description"};
+    snug_slice               text;
+    for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++) {
+        if (!snug_json_to_str(snug_json_get(card, titles[i]), &text)) continue;
+        if (text.len > 1000 || !snug_utf8_valid(text)) continue;
+        snug_buf_put_slice(&b, text);
+        snug_buf_putc(&b, '\n');
+    }
+    for (size_t i = 0; i < tags->count; i++) {
+        if (snug_eq_str(tags->tag[i], "region:us")) continue;
+        snug_buf_put_slice(&b, tags->tag[i]);
+        snug_buf_putc(&b, '\n');
+    }
+    return snug_arena_dup(a, snug_buf_slice(&b));
+}
+
+/* The beginning of the text; cut between characters, and only what is text. */
+static snug_slice search_body(snug_arena *a, snug_slice body)
+{
+    size_t n = body.len < HUB_BODY_MAX ? body.len : HUB_BODY_MAX;
+    while (n > 0 && n < body.len && ((unsigned char)body.ptr[n] & 0xc0) == 0x80) n--;
+    body = snug_sub(body, 0, n);
+    if (!snug_utf8_valid(body)) return SNUG_LIT("");
+    char *copy = snug_arena_alloc(a, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)body.ptr[i];
+        copy[i] = c < 0x20 && c != '\n' && c != '\t' ? ' ' : (char)c;
+    }
+    return (snug_slice){copy, n};
+}
+
 void hub_card_content(snug_slice readme, hub_type type, snug_slice sdk, snug_arena *a,
                       const hub_found *files, hub_content *out)
 {
@@ -221,6 +256,8 @@ void hub_card_content(snug_slice readme, hub_type type, snug_slice sdk, snug_are
     add_keys(keys, card, out, type);
     out->tags_json = tags_json(tags);
     out->card_json = card_json(a, card);
+    out->words = search_words(a, card, tags);
+    out->body = search_body(a, body);
     out->keys = keys->tag;
     out->key_count = keys->count;
 }

@@ -371,7 +371,7 @@ static snug_status land(landing *l, hub_commit_result *out, snug_err *err)
 }
 
 /* The ref moved: the commit is made, whatever happens here. */
-static void follow(landing *l)
+static void follow(landing *l, const vcs_oid *made)
 {
     snug_status st = SNUG_OK;
     snug_err    err = {0};
@@ -380,10 +380,12 @@ static void follow(landing *l)
     if (l->pull > 0) {
         SNUG_TRY(hub_sync_pull_locked(l->h, &l->info, l->git, l->pull, &err));
         hub_touch(l->h, &l->info.id);
-    } else if (snug_eq_str(l->ref, "refs/heads/main"))
+    } else if (snug_eq_str(l->ref, "refs/heads/main")) {
         SNUG_TRY(hub_refresh_row_locked(l->h, l->info.row, l->git, snug_now_ms(), &err));
-    else
+    } else {
         hub_touch(l->h, &l->info.id);
+        hub_tell_ref(l->h, &l->info, l->ref, &l->tip, made);
+    }
 done:
     if (st == SNUG_OK) return;
     snug_log_err(SNUG_ERROR, "hub.commit.row", &err);
@@ -458,7 +460,7 @@ static snug_status apply(landing *l, const hub_repo_id *id, hub_commit_result *o
         SNUG_TRY(land(l, out, err));
     if (out->unchanged && !l->proposes) goto done;
     snug_metric_add(SNUG_M_COMMITS, 1);
-    if (!l->proposes) follow(l);
+    if (!l->proposes) follow(l, &out->oid);
 done:
     if (locked) hub_unlock_repo(l->h, l->info.row);
     hub_close_repo(repo);
@@ -471,14 +473,18 @@ snug_status hub_apply_draft(hub *h, const hub_actor *who, const hub_repo_id *id,
                             hub_draft *d, hub_commit_result *out, snug_err *err)
 {
     landing l = {.h = h, .who = who, .d = d, .rev = rev};
-    return apply(&l, id, out, err);
+    SNUG_AUTO(hub_hold) hold = {-1};
+    snug_status st = hub_hold_begin(h, &hold, err);
+    return st == SNUG_OK ? apply(&l, id, out, err) : st;
 }
 
 snug_status hub_propose_draft(hub *h, const hub_actor *who, const hub_repo_id *id, snug_slice rev,
                               hub_draft *d, int64_t *num, hub_commit_result *out, snug_err *err)
 {
-    landing     l = {.h = h, .who = who, .d = d, .rev = rev, .proposes = true};
-    snug_status st = apply(&l, id, out, err);
+    landing l = {.h = h, .who = who, .d = d, .rev = rev, .proposes = true};
+    SNUG_AUTO(hub_hold) hold = {-1};
+    snug_status st = hub_hold_begin(h, &hold, err);
+    if (st == SNUG_OK) st = apply(&l, id, out, err);
     if (st == SNUG_OK) *num = l.fresh.num;
     return st;
 }

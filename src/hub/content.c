@@ -156,13 +156,17 @@ static void look_around(vcs_repo *git, const vcs_oid *commit, hub_type type, snu
         out->pipeline_tag = SNUG_LIT("sentence-similarity");
 }
 
-void hub_read_content(vcs_repo *git, const vcs_oid *commit, const hub_repo_info *repo,
+void hub_read_content(hub *h, vcs_repo *git, const vcs_oid *commit, const hub_repo_info *repo,
                       snug_arena *a, hub_content *out)
 {
     hub_found  files = {.format_count = 0};
     snug_slice readme = read_small(git, commit, "README.md", HUB_README_MAX, a);
+    uint64_t   by_type[HUB_DTYPES_MAX], total;
     look_around(git, commit, repo->id.type, a, &files);
     hub_card_content(readme, repo->id.type, repo->sdk, a, &files, out);
+    if (repo->id.type == HUB_MODEL &&
+        hub_count_params(h, repo->row, git, commit, a, by_type, &total))
+        out->params = (int64_t)total;
 }
 
 /* ---- the row follows the refs ---- */
@@ -184,7 +188,7 @@ snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t n
     if (!found) goto done; /* deleted meanwhile */
     st = vcs_resolve_rev(git, SNUG_LIT("refs/heads/main"), &head, err);
     if (st == SNUG_OK) {
-        hub_read_content(git, &head, &info, a, &c);
+        hub_read_content(h, git, &head, &info, a, &c);
         vcs_oid_hex(&head, hex);
         moved = !vcs_oid_eq(&head, &info.head);
     } else if (st == SNUG_ENOTFOUND) { /* a push may have left other branches only */
@@ -194,18 +198,30 @@ snug_status hub_refresh_row_locked(hub *h, int64_t row, vcs_repo *git, int64_t n
     }
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
     SNUG_TRY(store_lfs_bytes(tx, a, row, &bytes, err));
-    store_repo fresh = {.id = row,
-                        .type = (int)info.id.type,
-                        .head = snug_str(hex),
-                        .modified_ms =
+    store_repo    fresh = {.id = row,
+                           .type = (int)info.id.type,
+                           .head = snug_str(hex),
+                           .modified_ms =
                             moved && now_ms > info.modified_ms ? now_ms : info.modified_ms,
-                        .used_storage = (int64_t)bytes,
-                        .tags_json = c.tags_json,
-                        .card_json = c.card_json,
-                        .pipeline_tag = c.pipeline_tag,
-                        .library_name = c.library_name,
-                        .sdk = c.sdk};
-    SNUG_TRY(store_set_content(tx, &fresh, c.keys, c.key_count, err));
+                           .used_storage = (int64_t)bytes,
+                           .tags_json = c.tags_json,
+                           .card_json = c.card_json,
+                           .pipeline_tag = c.pipeline_tag,
+                           .library_name = c.library_name,
+                           .sdk = c.sdk,
+                           .params = c.params};
+    store_text_of text = {c.words, c.body};
+    SNUG_TRY(store_set_content(tx, &fresh, c.keys, c.key_count, &text, err));
+    if (moved && hex[0] != '\0') {
+        hub_ref_move move = {SNUG_LIT("refs/heads/main"), &info.head, &head};
+        hub_news     news = {.action = "update",
+                             .scope = "repo.content",
+                             .repo = &info,
+                             .head = &head,
+                             .moves = &move,
+                             .move_count = 1};
+        SNUG_TRY(hub_tell(h, tx, &news, err));
+    }
     st = db_end(tx, true, err);
     tx = NULL;
     if (st == SNUG_OK) hub_touch(h, &info.id);

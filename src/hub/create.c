@@ -129,16 +129,20 @@ static snug_status make_live(hub *h, const store_repo *made, const char *key, sn
     SNUG_TRY(vcs_acquire(h->vcs, snug_str(key), &git, err));
     SNUG_TRY(vcs_resolve_rev(git, SNUG_LIT("refs/heads/main"), &head, err));
     hub_info_of_row(&row, &info);
-    hub_read_content(git, &head, &info, a, &content);
+    hub_read_content(h, git, &head, &info, a, &content);
     vcs_oid_hex(&head, hex);
     row.head = snug_str(hex);
     row.tags_json = content.tags_json;
     row.card_json = content.card_json;
     row.pipeline_tag = content.pipeline_tag;
     row.library_name = content.library_name;
+    row.params = content.params;
+    store_text_of text = {content.words, content.body};
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
-    SNUG_TRY(store_set_content(tx, &row, content.keys, content.key_count, err));
+    SNUG_TRY(store_set_content(tx, &row, content.keys, content.key_count, &text, err));
     SNUG_TRY(store_set_live(tx, row.id, err));
+    hub_news news = {.action = "create", .scope = "repo", .repo = &info, .head = &head};
+    SNUG_TRY(hub_tell(h, tx, &news, err));
     st = db_end(tx, true, err);
     tx = NULL;
 done:
@@ -174,8 +178,10 @@ snug_status hub_create_repo(hub *h, const hub_actor *who, const hub_new_repo *wa
     char         key[33], oid24[25];
     bool         reserved = false, found;
     store_repo   row = {0};
+    SNUG_AUTO(hub_hold) hold = {-1}; /* a duplicate begins with objects of others */
 
     SNUG_TRY(hub_need_writer(h, who, err));
+    SNUG_TRY(hub_hold_begin(h, &hold, err));
     SNUG_TRY(hub_claim_ns(h, who, &mine.id, err));
     if (mine.id.type != HUB_SPACE) mine.sdk = SNUG_EMPTY;
     SNUG_TRY(check_new(&mine, err));
@@ -244,6 +250,8 @@ snug_status hub_delete_repo(hub *h, const hub_actor *who, const hub_repo_id *id,
         st = hub_fail_absent(who, err);
         goto done;
     }
+    hub_news news = {.action = "delete", .scope = "repo", .repo = &info};
+    SNUG_TRY(hub_tell(h, tx, &news, err));
     SNUG_TRY(store_mark_deleting(tx, info.row, snug_str(info.key), err));
     st = db_end(tx, true, err);
     tx = NULL;

@@ -248,7 +248,8 @@ snug_status hub_put_event(db_txn *tx, const hub_actor *who, int64_t discussion,
         SNUG_TRY(store_add_text(tx, &e, text, who->name, e.created_ms, err));
     if (out != NULL) {
         *out = e;
-        out->key = SNUG_EMPTY; /* it ends with this call; hub_event has a copy */
+        (void)snprintf(out->key_text, sizeof out->key_text, "%s", key);
+        out->key = snug_str(out->key_text);
     }
 done:
     return st;
@@ -292,6 +293,24 @@ done:
     return st;
 }
 
+static snug_status tell_comment(change *c, const char *action, const store_event *e,
+                                snug_slice text, snug_err *err)
+{
+    hub_news news = {.action = action,
+                     .scope = "discussion.comment",
+                     .repo = &c->r->info,
+                     .talk = &c->d,
+                     .comment = e,
+                     .text = text};
+    return hub_tell(c->h, c->tx, &news, err);
+}
+
+static snug_status tell_talk(change *c, snug_err *err)
+{
+    hub_news news = {.action = "update", .scope = "discussion", .repo = &c->r->info, .talk = &c->d};
+    return hub_tell(c->h, c->tx, &news, err);
+}
+
 /* Adds an event and gives it back as it will be seen. */
 static snug_status add_event(change *c, store_event_kind kind, snug_slice first, snug_slice second,
                              snug_slice text, snug_err *err)
@@ -301,6 +320,7 @@ static snug_status add_event(change *c, store_event_kind kind, snug_slice first,
     size_t      count;
 
     SNUG_TRY(hub_put_event(c->tx, c->who, c->d.id, kind, first, second, text, &e, err));
+    if (kind == STORE_EVENT_COMMENT) SNUG_TRY(tell_comment(c, "create", &e, text, err));
     if (c->out == NULL) goto done;
     SNUG_TRY(store_list_events(c->tx, c->a, c->d.id, &all, &count, err));
     SNUG_ASSERT(count > 0);
@@ -343,6 +363,7 @@ static snug_status step_edit(change *c, snug_err *err)
         SNUG_FAIL(err, SNUG_EFORBIDDEN, "Only its author can edit a comment");
     if (e.hidden) SNUG_FAIL(err, SNUG_EFORBIDDEN, "This comment was hidden");
     SNUG_TRY(store_add_text(c->tx, &e, c->text, c->who->name, snug_now_ms(), err));
+    SNUG_TRY(tell_comment(c, "update", &e, c->text, err));
     SNUG_TRY(show_event(c->tx, &e, c->a, c->out, err));
 done:
     return st;
@@ -366,6 +387,7 @@ static snug_status step_hide(change *c, snug_err *err)
         SNUG_FAIL(err, SNUG_EFORBIDDEN, "Only its author and writers can hide a comment");
     SNUG_TRY(store_hide_event(c->tx, e.id, err));
     e.hidden = true;
+    SNUG_TRY(tell_comment(c, "update", &e, SNUG_EMPTY, err));
     SNUG_TRY(show_event(c->tx, &e, c->a, c->out, err));
 done:
     return st;
@@ -393,6 +415,7 @@ static snug_status step_rename(change *c, snug_err *err)
     SNUG_TRY(need_say(c, err));
     c->d.title = c->text;
     SNUG_TRY(store_set_discussion(c->tx, &c->d, err));
+    SNUG_TRY(tell_talk(c, err));
     SNUG_TRY(add_event(c, STORE_EVENT_TITLE, old, c->text, SNUG_EMPTY, err));
 done:
     return st;
@@ -421,6 +444,7 @@ static snug_status step_status(change *c, snug_err *err)
     SNUG_TRY(store_set_discussion(c->tx, &c->d, err));
     if (snug_trim(c->text).len > 0)
         SNUG_TRY(add_event(c, STORE_EVENT_COMMENT, SNUG_EMPTY, SNUG_EMPTY, c->text, err));
+    SNUG_TRY(tell_talk(c, err));
     SNUG_TRY(add_event(c, STORE_EVENT_STATUS, snug_str(name), SNUG_EMPTY, SNUG_EMPTY, err));
 done:
     return st;

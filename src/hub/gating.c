@@ -29,6 +29,13 @@ snug_status hub_set_gate(hub *h, const hub_actor *who, const hub_repo_id *id, hu
         SNUG_FAIL(err, SNUG_EINVAL, "Spaces cannot be gated");
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
     SNUG_TRY(store_set_gate(tx, info.row, (int)gate, err));
+    if (info.gated != gate) {
+        hub_news news = {.action = "update", .scope = "repo.config", .repo = &info};
+        news.config = gate == HUB_GATE_NONE   ? SNUG_LIT("{\"gated\":false}")
+                      : gate == HUB_GATE_AUTO ? SNUG_LIT("{\"gated\":\"auto\"}")
+                                              : SNUG_LIT("{\"gated\":\"manual\"}");
+        SNUG_TRY(hub_tell(h, tx, &news, err));
+    }
     st = db_end(tx, true, err);
     tx = NULL;
     if (st == SNUG_OK) hub_touch(h, &info.id);

@@ -20,6 +20,15 @@
 
 #include "hub/hub_int.h"
 
+static snug_status is_indexed(hub *h, int64_t row, bool *yes, snug_err *err)
+{
+    db_txn     *tx = NULL;
+    snug_status st = db_begin(h->db, DB_READ, &tx, err);
+    if (st == SNUG_OK) st = store_is_indexed(tx, row, yes, err);
+    db_rollback(tx);
+    return st;
+}
+
 snug_status hub_reconcile_repo(hub *h, int64_t row, snug_err *err)
 {
     snug_status   st = SNUG_OK;
@@ -27,7 +36,7 @@ snug_status hub_reconcile_repo(hub *h, int64_t row, snug_err *err)
     vcs_repo     *git = NULL;
     hub_repo_info info;
     vcs_oid       head;
-    bool          found, locked = false;
+    bool          found, indexed, locked = false;
 
     SNUG_TRY(hub_lock_repo(h, row, err));
     locked = true;
@@ -36,7 +45,9 @@ snug_status hub_reconcile_repo(hub *h, int64_t row, snug_err *err)
     SNUG_TRY(vcs_acquire(h->vcs, snug_str(info.key), &git, err));
     st = vcs_resolve_rev(git, SNUG_LIT("refs/heads/main"), &head, err);
     if (st != SNUG_OK && st != SNUG_ENOTFOUND) goto done;
-    if (st == SNUG_OK && vcs_oid_eq(&head, &info.head)) goto done;
+    bool same = st == SNUG_OK && vcs_oid_eq(&head, &info.head);
+    SNUG_TRY(is_indexed(h, row, &indexed, err));
+    if (same && indexed) goto done;
     SNUG_TRY(hub_refresh_row_locked(h, row, git, snug_now_ms(), err));
     snug_metric_add(SNUG_M_RECONCILED, 1);
     snug_log(SNUG_INFO, "hub.reconciled", "repo=%s/%s", info.id.ns, info.id.name);

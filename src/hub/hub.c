@@ -114,6 +114,7 @@ static void make_parts(hub *h)
     h->tokens = hub_tokens_new();
     h->locks = hub_locks_new();
     h->stats = hub_stats_new();
+    h->visits = hub_visits_new();
     h->argon = hub_argon_new();
     h->xorbs = hub_xorbs_new();
 }
@@ -130,6 +131,7 @@ snug_status hub_open(const hub_opts *o, hub **out, snug_err *err)
     if (o->data_dir == NULL || strlen(o->data_dir) > 4000)
         SNUG_FAIL(err, SNUG_EINVAL, "the data directory is not named, or its path is too long");
     h->data_dir = snug_strdup(snug_str(o->data_dir));
+    hub_set_public_url(h, "http://localhost");
     h->git_dir = join(o->data_dir, "git");
     h->draft_dir = join(o->data_dir, "drafts");
     h->raw_file_max = o->raw_file_max > 0 ? o->raw_file_max : RAW_FILE_MAX;
@@ -156,6 +158,7 @@ void hub_close(hub *h)
     hub_cache_free(h->cache);
     hub_tokens_free(h->tokens);
     hub_stats_free(h->stats);
+    hub_visits_free(h->visits);
     hub_argon_free(h->argon);
     hub_xorbs_free(h->xorbs);
     if (h->vcs != NULL) vcs_close(h->vcs);

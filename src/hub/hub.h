@@ -122,6 +122,27 @@ snug_status hub_revoke_token(hub *h, snug_slice user, snug_slice name, snug_err 
 snug_status hub_identify(hub *h, snug_slice token, snug_arena *a, hub_actor *out,
                          snug_err *err) SNUG_MUST_USE;
 
+/* ---- SSH keys: sshd proves that a key is held, this says whose it is ---- */
+enum { HUB_SSH_KEYS_MAX = 100, HUB_SSH_LINE_MAX = 16 << 10, HUB_SSH_HOURS = 1 };
+typedef struct hub_ssh_key {
+    int64_t    id;
+    snug_slice title, kind, blob, fingerprint, owner;
+    int64_t    created_ms, last_used_ms;
+} hub_ssh_key;
+/* A line of a .pub file: "ssh-ed25519 AAAA... comment". Slices of `line`. SNUG_EINVAL names what is
+ * wrong: an unknown kind, a short RSA key, a private key. */
+snug_status hub_parse_ssh_key(snug_slice line, snug_slice *kind, snug_slice *blob,
+                              snug_slice *comment, snug_err *err) SNUG_MUST_USE;
+/* Title empty: the line's comment. SNUG_ECONFLICT when the key is in use, by whomever. */
+snug_status hub_add_ssh_key(hub *h, int64_t user_id, snug_slice title, snug_slice line,
+                            snug_arena *a, hub_ssh_key *out, snug_err *err) SNUG_MUST_USE;
+snug_status hub_list_ssh_keys(hub *h, int64_t user_id, snug_arena *a, hub_ssh_key **out,
+                              size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status hub_remove_ssh_key(hub *h, int64_t user_id, int64_t id, snug_err *err) SNUG_MUST_USE;
+/* Whose key it is; *found false: nobody's. */
+snug_status hub_find_ssh_key(hub *h, snug_slice blob, snug_arena *a, hub_ssh_key *out, bool *found,
+                             snug_err *err) SNUG_MUST_USE;
+
 /* ---- repositories ---- */
 typedef enum hub_visibility {
     HUB_PUBLIC,
@@ -162,6 +183,15 @@ vcs_repo            *hub_repo_vcs(hub_repo *r);
 snug_status hub_find_moved(hub *h, const hub_actor *who, const hub_repo_id *id, hub_repo_id *now,
                            bool *moved, snug_err *err) SNUG_MUST_USE;
 bool        hub_can_write(const hub_actor *who, const hub_repo_info *repo);
+/* A signed text by which the owner of a key uses git and LFS on one repository, for HUB_SSH_HOURS or
+ * until the key is removed. *now: where the repository lives. Works beside a running server. */
+snug_status hub_ssh_ticket_new(hub *h, int64_t key, const hub_repo_id *id, hub_role scope,
+                               snug_arena *a, snug_slice *text, hub_repo_id *now,
+                               snug_err *err) SNUG_MUST_USE;
+bool        hub_is_ssh_ticket(snug_slice token);
+/* SNUG_EUNAUTH when it is forged, expired or the key is gone. *row: the repository it is for. */
+snug_status hub_ssh_ticket_read(hub *h, snug_slice text, snug_arena *a, hub_actor *who,
+                                int64_t *row, snug_err *err) SNUG_MUST_USE;
 
 typedef struct hub_new_repo {
     hub_repo_id    id;
@@ -180,25 +210,66 @@ snug_status hub_move_repo(hub *h, const hub_actor *who, const hub_repo_id *from,
 snug_status hub_set_visibility(hub *h, const hub_actor *who, const hub_repo_id *id,
                                hub_visibility v, snug_err *err) SNUG_MUST_USE;
 
+typedef enum hub_gate_filter { HUB_GATES_ANY, HUB_GATES_OPEN, HUB_GATES_GATED } hub_gate_filter;
+enum { HUB_FILTERS_MAX = 32, HUB_SEARCH_MAX = 512 };
 typedef struct hub_list_query {
     hub_type          type;
-    snug_slice        author, search; /* may be empty */
-    const snug_slice *filters;
-    size_t            filter_count; /* tags, AND */
-    snug_slice        sort;   /* "", createdAt, lastModified, downloads, likes, trendingScore, id */
-    snug_slice        cursor; /* opaque, from the page before */
-    size_t            limit;  /* 1..1000 */
+    snug_slice        author;  /* may be empty */
+    snug_slice        search;  /* words, each a part of the id or a word of tags or card */
+    const snug_slice *filters; /* tags, AND */
+    size_t            filter_count;
+    hub_gate_filter   gate;
+    int64_t           params_min, params_max; /* inclusive; params_max 0: any */
+    snug_slice        sort; /* "", createdAt, lastModified, downloads, likes, trendingScore,
+                               num_parameters, id */
+    snug_slice cursor;      /* opaque, from the page before */
+    size_t     limit;       /* 1..1000 */
 } hub_list_query;
+/* Makes one filter of several tags of which one is enough. */
+snug_slice hub_any_of(snug_arena *a, const char *const *tags, size_t n);
 /* Only what `who` may read. *next is empty on the last page. Keyset paging. */
 snug_status hub_list_repos(hub *h, const hub_actor *who, const hub_list_query *q, snug_arena *a,
                            hub_repo_info **out, size_t *count, snug_slice *next,
                            snug_err *err) SNUG_MUST_USE;
+
+/* Searches by relevance: the id first, then tags, then the card's text. */
+typedef struct hub_search_query {
+    hub_type          type;
+    snug_slice        words; /* "two words" is a phrase */
+    const snug_slice *filters;
+    size_t            filter_count;
+    bool              names_only; /* the id alone */
+    bool              any_word;   /* one of the words is enough: more of them rank higher */
+    bool              snippets;
+    size_t            skip, limit; /* together at most HUB_HITS_MAX */
+} hub_search_query;
+enum { HUB_HITS_MAX = 500 };
+typedef struct hub_hit {
+    hub_repo_info info;
+    double        score;   /* 0..1 */
+    snug_slice    snippet; /* of the card; what was found stands between \x02 and \x03 */
+} hub_hit;
+/* *total: how many there are, or HUB_HITS_MAX when there are more. */
+snug_status hub_search(hub *h, const hub_actor *who, const hub_search_query *q, snug_arena *a,
+                       hub_hit **out, size_t *count, size_t *total, snug_err *err) SNUG_MUST_USE;
+
+/* Parameters of the safetensors files of a commit, by codec_dtype; false: not known. */
+enum { HUB_DTYPES_MAX = 64 };
+bool hub_count_params(hub *h, int64_t row, vcs_repo *git, const vcs_oid *commit, snug_arena *a,
+                      uint64_t by_type[HUB_DTYPES_MAX], uint64_t *total);
 
 /* Bumped by every change a reader of this repository could notice; for caches of rendered answers.
  * hub_epoch is the sum over all: one atomic load. */
 uint64_t hub_epoch(const hub *h);
 /* Counts one download of a file (statistics; batched, may lose the last seconds in a crash). */
 void hub_count_download(hub *h, int64_t repo_row);
+/* A file was asked for, by GET or HEAD, from this address: counts what is a download. */
+void hub_count_file(hub *h, const hub_repo_info *info, snug_slice path, snug_slice address,
+                    int64_t now_ms);
+/* The same for an object without a name: only data sets count those. */
+void hub_count_object(hub *h, int64_t row, snug_slice address, int64_t now_ms);
+/* Is this the file whose requests count, for a model of that library? */
+bool hub_is_query_file(snug_slice library, snug_slice path);
 
 /* ---- commits ---- */
 typedef struct hub_draft hub_draft; /* operations of one commit; big contents spill to disk */
@@ -259,6 +330,14 @@ snug_status hub_preupload(hub_repo *r, snug_slice rev, snug_slice git_attributes
 snug_status hub_link_lfs(hub *h, int64_t repo_row, const blob_id *id, uint64_t size,
                          snug_err *err) SNUG_MUST_USE;
 bool        hub_has_lfs(hub *h, int64_t repo_row, const blob_id *id, uint64_t *size);
+/* Whoever was told that the object is here may count on it: its grace period begins anew. */
+snug_status hub_keep_lfs(hub *h, int64_t repo_row, const blob_id *id, snug_err *err) SNUG_MUST_USE;
+/* The end of an upload: the written bytes, or the parts of a session, become the object `id` and
+ * the repository gets its right to it. Errors as blob_put_commit and blob_part_finish. */
+snug_status hub_finish_lfs(hub *h, int64_t repo_row, blob_writer *w_owned, const blob_id *id,
+                           uint64_t size, snug_err *err) SNUG_MUST_USE;
+snug_status hub_finish_lfs_parts(hub *h, int64_t repo_row, snug_slice token, const blob_id *id,
+                                 uint64_t size, snug_err *err) SNUG_MUST_USE;
 /* Signed, expiring capability for one object and one action; verified without the database. */
 snug_status hub_sign(hub *h, snug_slice what, int64_t expires_ms, char sig[65],
                      snug_err *err) SNUG_MUST_USE;
@@ -268,9 +347,9 @@ bool        hub_sign_ok(hub *h, snug_slice what, int64_t expires_ms, snug_slice 
 typedef struct hub_object {
     blob_id   oid;
     uint64_t  size;
-    bool      is_blob;    /* stored whole: blob_open_fd gives it */
-    bool      is_xet;     /* deduplicated: made of these terms */
-    bool      is_named;   /* ... and readers of this repository may be told so: */
+    bool      is_blob;  /* stored whole: blob_open_fd gives it */
+    bool      is_xet;   /* deduplicated: made of these terms */
+    bool      is_named; /* ... and readers of this repository may be told so: */
     xet_hash  file;
     xet_term *terms;      /* in the arena */
     size_t    term_count; /* 0 for an empty file */
@@ -380,6 +459,8 @@ snug_status hub_delete_tag(hub *h, hub_repo *r, snug_slice name, snug_err *err) 
 void hub_check_card(snug_slice readme, hub_type                                   type,
                     void (*fn)(void *arg, bool is_error, const char *text), void *arg);
 
+#include "hub/care.h"
 #include "hub/community.h"
+#include "hub/hooks.h"
 
 #endif

@@ -19,6 +19,7 @@ enum {
     HUB_MESSAGE_MAX = 64 << 10,      /* bytes of a commit message */
     HUB_CARD_MAX = 1 << 20,          /* bytes of front matter, and of the card as JSON */
     HUB_README_MAX = 4 << 20,        /* longer ones have no card */
+    HUB_BODY_MAX = 32 << 10,         /* bytes of a card's text that are searched */
     HUB_TAGS_MAX = 512,              /* per repository */
     HUB_TAG_MAX = 200,               /* bytes of one tag */
     HUB_PASSWORD_MIN = 8,
@@ -31,7 +32,8 @@ enum {
     HUB_RANK_STATS = 44,
     HUB_RANK_ARGON = 45,
     HUB_RANK_FLUSH = 46,
-    HUB_RANK_XORBS = 47
+    HUB_RANK_XORBS = 47,
+    HUB_RANK_VISITS = 48
 };
 #define HUB_DRAFT_BYTES_MAX (UINT64_C(2) << 30) /* regular contents of one commit */
 
@@ -51,10 +53,12 @@ typedef struct hub_stats   hub_stats;
 typedef struct hub_flusher hub_flusher;
 typedef struct hub_argon   hub_argon;
 typedef struct hub_xorbs   hub_xorbs;
+typedef struct hub_visits  hub_visits;
 
 struct hub {
     char         *data_dir, *git_dir, *draft_dir;
     uint64_t      raw_file_max, lfs_file_max;
+    uint64_t      chunk_min; /* 0: objects stay as they came */
     bool          read_only;
     int           lock_fd; /* of <data>/lock */
     db           *db;
@@ -69,10 +73,12 @@ struct hub {
     hub_stats       *stats;
     hub_argon       *argon;
     hub_xorbs       *xorbs;
+    hub_visits      *visits;
     hub_flusher     *flusher;
 
     void (*wake_jobs)(void *arg); /* NULL: nobody runs them here */
     void *wake_arg;
+    char  public_url[512]; /* what addresses in letters begin with */
 };
 
 struct hub_repo {
@@ -134,10 +140,12 @@ void        hub_tokens_free(hub_tokens *t);
 void        hub_tokens_forget(hub *h); /* after any change of users or tokens */
 void        hub_tokens_flush(hub *h);  /* writes last-used times */
 
-/* ---- statistics (stats.c) ---- */
-hub_stats *hub_stats_new(void);
-void       hub_stats_free(hub_stats *s);
-void       hub_stats_flush(hub *h);
+/* ---- statistics (stats.c, counting.c) ---- */
+hub_visits *hub_visits_new(void);
+void        hub_visits_free(hub_visits *v);
+hub_stats  *hub_stats_new(void);
+void        hub_stats_free(hub_stats *s);
+void        hub_stats_flush(hub *h);
 /* The row is behind its refs: the flusher will reconcile it soon. */
 void hub_mark_stale(hub *h, int64_t row);
 void hub_start_flusher(hub *h);
@@ -148,9 +156,11 @@ typedef struct hub_content {
     snug_slice  tags_json, card_json, pipeline_tag, library_name, sdk;
     snug_slice *keys; /* for filters */
     size_t      key_count;
+    snug_slice  words, body; /* for searches: title and tags; the card's text. Valid UTF-8. */
+    int64_t     params;      /* of a model; 0: not known */
 } hub_content;
 /* Reads README.md of a commit; never fails for what is written in it. */
-void hub_read_content(vcs_repo *git, const vcs_oid *commit, const hub_repo_info *repo,
+void hub_read_content(hub *h, vcs_repo *git, const vcs_oid *commit, const hub_repo_info *repo,
                       snug_arena *a, hub_content *out);
 /* What the files say where the card is silent. */
 enum { HUB_FORMATS_MAX = 8 };
@@ -184,7 +194,44 @@ snug_status hub_put_file(vcs_repo *git, vcs_draft *d, snug_slice path, snug_slic
 snug_status hub_borrow_lfs(hub *h, const hub_actor *who, int64_t row, const blob_id *id,
                            uint64_t *size, bool *ok, snug_err *err) SNUG_MUST_USE;
 
+/* ---- holds and marks (hold.c) ----
+ * What an upload or a commit relies on is not collected while its hold lasts, when it takes the
+ * marks away from what it uses after the hold began. */
+typedef struct hub_hold {
+    int fd;
+} hub_hold; /* SNUG_AUTO(hub_hold) x = {-1}; */
+snug_status hub_hold_begin(hub *h, hub_hold *out, snug_err *err) SNUG_MUST_USE;
+void        hub_hold_deinit(hub_hold *hold);
+/* One collector at a time; *fd ends it when closed. SNUG_EBUSY. */
+snug_status hub_collector_begin(hub *h, int *fd, snug_err *err) SNUG_MUST_USE;
+/* Waits for all holds that began before. SNUG_EBUSY after wait_ms. */
+snug_status hub_collector_turn(int fd, unsigned wait_ms, snug_err *err) SNUG_MUST_USE;
+snug_status hub_unmark(hub *h, store_mark kind, snug_slice name, snug_err *err) SNUG_MUST_USE;
+snug_status hub_keep_xorb(hub *h, const xet_hash *name, snug_err *err) SNUG_MUST_USE;
+/* blob_put_commit for a blob whose row is about to be written, under a hold. */
+snug_status hub_name_blob(hub *h, blob_writer *w_owned, const blob_id *expect, uint64_t size,
+                          blob_id *out, snug_err *err) SNUG_MUST_USE;
+
+/* ---- sets of 32-byte names (set.c) ---- */
+typedef struct hub_set hub_set;
+hub_set *hub_set_new(void);
+void     hub_set_free(hub_set *s);
+size_t   hub_set_count(const hub_set *s);
+uint32_t hub_set_add(hub_set *s, const void *name32, bool *fresh); /* its number, from 0 */
+bool     hub_set_has(const hub_set *s, const void *name32, uint32_t *number); /* may be NULL */
+
 /* ---- Xet ---- */
+/* The row of a xorb whose bytes are stored and sound; one whose bytes were lost is mended. */
+snug_status hub_put_xorb_row(hub *h, db_txn *tx, const store_xorb *row, int64_t *id,
+                             snug_err *err) SNUG_MUST_USE;
+/* By its row and its bytes, not by what is remembered. */
+snug_status hub_xorb_is_stored(hub *h, const xet_hash *name, bool *yes,
+                               snug_err *err) SNUG_MUST_USE;
+/* Removes the whole copy of an object that is packed. *gone false: not now. */
+snug_status hub_drop_whole(hub *h, const blob_id *oid, bool *gone, snug_err *err) SNUG_MUST_USE;
+/* Adds the job that packs it, if it is for that. */
+snug_status hub_queue_chunking(hub *h, db_txn *tx, snug_slice oid, uint64_t size, bool *added,
+                               snug_err *err) SNUG_MUST_USE;
 /* What a xorb holds and where its records lie; counted, and never changed. */
 typedef struct hub_xorb {
     atomic_uint refs;
@@ -196,12 +243,15 @@ void       hub_xorbs_free(hub_xorbs *c);
 /* From memory or the database; whether the caller may know of it is not asked here. */
 snug_status hub_xorb_get(hub *h, const xet_hash *name, hub_xorb **out, snug_err *err) SNUG_MUST_USE;
 void        hub_xorb_unref(hub_xorb *x); /* NULL is fine */
+void        hub_xorb_forget(hub *h, const xet_hash *name);
 /* The byte columns of xorbs and files (xet_index.c). */
 snug_slice   hub_pack_chunks(snug_arena *a, const xet_xorb *x);
 snug_slice   hub_pack_terms(snug_arena *a, const xet_term *terms, size_t n);
 snug_status  hub_unpack_terms(snug_arena *a, snug_slice packed, xet_term **out, size_t *n,
                               snug_err *err) SNUG_MUST_USE;
 store_reader hub_reader_of(const hub_actor *who);
+/* In our own index, for files that are cut here: every 16th chunk. */
+static inline bool hub_chunk_is_indexed(const xet_hash *h) { return xet_hash_mod(h, 16) == 0; }
 int64_t      hub_chunk_key(const xet_hash *h); /* the 64 bits store_add_lookup takes */
 
 /* ---- pull requests (pulls.c) ---- */
@@ -241,6 +291,33 @@ snug_status hub_put_event(db_txn *tx, const hub_actor *who, int64_t discussion,
 snug_status hub_load_talk(hub *h, int64_t repo, int64_t num, snug_arena *a, store_discussion *out,
                           snug_err *err) SNUG_MUST_USE;
 void        hub_random_id(char out[25]); /* like an object id of the platform */
+
+/* ---- news (news.c) ---- */
+typedef struct hub_ref_move {
+    snug_slice     ref;
+    const vcs_oid *old, *now; /* NULL: there was none, there is none any more */
+} hub_ref_move;
+typedef struct hub_news {
+    const char             *action, *scope; /* "update", "repo.content" */
+    const hub_repo_info    *repo;
+    const vcs_oid          *head; /* of main now; NULL: what `repo` says */
+    const store_discussion *talk;
+    const store_event      *comment;
+    snug_slice              text; /* of the comment */
+    const hub_ref_move     *moves;
+    size_t                  move_count;
+    snug_slice              config; /* JSON object of what changed */
+    const hub_repo_id      *moved_to;
+} hub_news;
+/* Writes to every webhook that watches and whose owner may know, in this transaction. */
+snug_status hub_tell(hub *h, db_txn *tx, const hub_news *n, snug_err *err) SNUG_MUST_USE;
+/* For refs whose movement changes no row: a transaction of its own; failures are logged. */
+void hub_tell_refs(hub *h, const hub_repo_info *info, const hub_ref_move *moves, size_t n);
+void hub_tell_ref(hub *h, const hub_repo_info *info, snug_slice ref, const vcs_oid *old,
+                  const vcs_oid *now);
+/* A letter and the job that sends it. */
+snug_status hub_add_letter(db_txn *tx, const store_hook *w, snug_slice event, snug_slice body,
+                           int64_t *id, snug_err *err) SNUG_MUST_USE;
 
 /* ---- people (people.c) ---- */
 /* The text behind hub_actor.orgs. */

@@ -13,14 +13,79 @@ snug_status hub_link_lfs(hub *h, int64_t repo_row, const blob_id *id, uint64_t s
     snug_status st = SNUG_OK;
     db_txn     *tx = NULL;
     char        hex[65];
+    bool        queued;
 
     blob_id_hex(id, hex);
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
     SNUG_TRY(store_link_lfs(tx, repo_row, snug_str(hex), size, snug_now_ms(), err));
+    SNUG_TRY(hub_queue_chunking(h, tx, snug_str(hex), size, &queued, err));
     st = db_end(tx, true, err);
     tx = NULL;
+    if (st == SNUG_OK && queued) hub_wake_jobs(h);
 done:
     db_rollback(tx);
+    return st;
+}
+
+snug_status hub_finish_lfs(hub *h, int64_t repo_row, blob_writer *w_owned, const blob_id *id,
+                           uint64_t size, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    blob_id     got;
+    SNUG_AUTO(hub_hold) hold = {-1};
+
+    st = hub_hold_begin(h, &hold, err);
+    if (st != SNUG_OK) {
+        blob_put_abort(w_owned);
+        goto done;
+    }
+    SNUG_TRY(hub_name_blob(h, w_owned, id, size, &got, err));
+    SNUG_TRY(hub_link_lfs(h, repo_row, id, size, err));
+done:
+    return st;
+}
+
+/* Is it in the store, in any form? */
+static snug_status is_here(hub *h, const blob_id *id, uint64_t *size, bool *here, snug_err *err)
+{
+    snug_status    st = SNUG_OK;
+    snug_arena    *a = snug_arena_new();
+    db_txn        *tx = NULL;
+    store_xet_file packed;
+    char           hex[65];
+
+    *here = blob_exists(h->blobs, id, size);
+    if (*here) goto done;
+    blob_id_hex(id, hex);
+    SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
+    SNUG_TRY(store_find_content(tx, a, snug_str(hex), &packed, here, err));
+    if (*here) *size = packed.size;
+done:
+    db_rollback(tx);
+    snug_arena_free(a);
+    return st;
+}
+
+snug_status hub_finish_lfs_parts(hub *h, int64_t repo_row, snug_slice token, const blob_id *id,
+                                 uint64_t size, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    char        hex[65];
+    uint64_t    stored;
+    bool        here = false;
+    SNUG_AUTO(hub_hold) hold = {-1};
+
+    blob_id_hex(id, hex);
+    SNUG_TRY(hub_hold_begin(h, &hold, err));
+    SNUG_TRY(hub_unmark(h, STORE_MARK_BLOB, snug_str(hex), err));
+    st = blob_part_finish(h->blobs, token, id, size, err);
+    /* Said twice, and packed meanwhile: only who finished it before has the right. */
+    if (st == SNUG_ENOTFOUND && hub_has_lfs(h, repo_row, id, NULL)) {
+        SNUG_TRY(is_here(h, id, &stored, &here, err));
+        if (here && stored == size) st = SNUG_OK;
+    }
+    if (st == SNUG_OK) st = hub_link_lfs(h, repo_row, id, size, err);
+done:
     return st;
 }
 
@@ -66,28 +131,27 @@ done:
 snug_status hub_borrow_lfs(hub *h, const hub_actor *who, int64_t row, const blob_id *id,
                            uint64_t *size, bool *ok, snug_err *err)
 {
-    snug_status    st = SNUG_OK;
-    snug_arena    *a = snug_arena_new();
-    db_txn        *tx = NULL;
-    char           hex[65];
-    bool           linked, readable = false, found, shown;
-    uint64_t       recorded;
-    store_xet_file packed;
+    snug_status st = SNUG_OK;
+    snug_arena *a = snug_arena_new();
+    db_txn     *tx = NULL;
+    char        hex[65];
+    bool        linked, readable = false, found;
+    uint64_t    recorded;
 
     *ok = false;
     blob_id_hex(id, hex);
     SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
-    if (!blob_exists(h->blobs, id, size)) {
-        SNUG_TRY(store_find_xet_sha256(tx, a, row, snug_str(hex), &packed, &found, &shown, err));
-        if (!found) goto done;
-        *size = packed.size;
-    }
     SNUG_TRY(store_has_lfs(tx, a, row, snug_str(hex), &recorded, &linked, err));
     if (!linked)
         SNUG_TRY(store_lfs_readable(tx, a, snug_str(hex), hub_sees(who), hub_own_ns(who), &readable,
                                     err));
     db_rollback(tx);
     tx = NULL;
+    if (!linked && !readable) goto done;
+    if (linked) SNUG_TRY(hub_keep_lfs(h, row, id, err));
+    /* Asked last: what is here now stays, since the mark is off or the link is about to be. */
+    SNUG_TRY(is_here(h, id, size, &found, err));
+    if (!found) goto done;
     if (!linked && readable) SNUG_TRY(borrow(h, who, row, snug_str(hex), *size, err));
     *ok = linked || readable;
 done:

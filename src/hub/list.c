@@ -18,6 +18,7 @@ static const struct {
     {"lastModified", STORE_BY_MODIFIED},
     {"downloads", STORE_BY_DOWNLOADS},
     {"likes", STORE_BY_LIKES},
+    {"num_parameters", STORE_BY_PARAMS},
     {"id", STORE_BY_ID},
 };
 
@@ -30,7 +31,7 @@ static snug_status parse_sort(snug_slice name, store_sort *out, snug_err *err)
     }
     return snug_fail(err, SNUG_EINVAL,
                      "\"sort\" must be one of [createdAt, lastModified, downloads, likes, "
-                     "trendingScore, id]");
+                     "trendingScore, num_parameters, id]");
 }
 
 /* Hex, since it travels in a URL. Inside: "sort value id" or
@@ -90,15 +91,27 @@ static snug_status check_query(const hub_list_query *q, snug_err *err)
 {
     if (q->limit < 1 || q->limit > HUB_LIST_MAX)
         return snug_fail(err, SNUG_EINVAL, "\"limit\" must be 1 to %d", HUB_LIST_MAX);
-    if (q->filter_count > STORE_FILTERS_MAX)
-        return snug_fail(err, SNUG_EINVAL, "at most %d filters at a time", STORE_FILTERS_MAX);
+    _Static_assert((int)HUB_FILTERS_MAX == (int)STORE_FILTERS_MAX, "one limit");
+    if (q->filter_count > HUB_FILTERS_MAX)
+        return snug_fail(err, SNUG_EINVAL, "at most %d filters at a time", HUB_FILTERS_MAX);
     for (size_t i = 0; i < q->filter_count; i++) {
         if (q->filters[i].len == 0 || !plain(q->filters[i], HUB_TAG_MAX))
             return snug_fail(err, SNUG_EINVAL, "a filter has 1 to %d bytes of text", HUB_TAG_MAX);
     }
-    if (!plain(q->author, HUB_NAME_MAX) || !plain(q->search, 2 * HUB_NAME_MAX + 1))
+    if (!plain(q->author, HUB_NAME_MAX) || !plain(q->search, HUB_SEARCH_MAX))
         return snug_fail(err, SNUG_EINVAL, "\"author\" or \"search\" is too long or not text");
     return SNUG_OK;
+}
+
+snug_slice hub_any_of(snug_arena *a, const char *const *tags, size_t n)
+{
+    SNUG_AUTO(snug_buf) b = snug_buf_init(HUB_TAG_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0) snug_buf_putc(&b, STORE_ANY_OF);
+        snug_buf_put_slice(&b, snug_str(tags[i]));
+    }
+    SNUG_ASSERT(!b.full);
+    return snug_arena_dup(a, snug_buf_slice(&b));
 }
 
 snug_status hub_list_repos(hub *h, const hub_actor *who, const hub_list_query *q, snug_arena *a,
@@ -114,6 +127,10 @@ snug_status hub_list_repos(hub *h, const hub_actor *who, const hub_list_query *q
                         .me = hub_own_ns(who),
                         .author = q->author,
                         .search = q->search,
+                        .with_text = true,
+                        .gate = (store_gate)q->gate,
+                        .params_min = q->params_min,
+                        .params_max = q->params_max,
                         .filters = q->filters,
                         .filter_count = q->filter_count,
                         .limit = q->limit};

@@ -94,6 +94,19 @@ done:
     return st;
 }
 
+static snug_status tell_opened(hub *h, db_txn *tx, const hub_repo_info *info,
+                               const store_discussion *d, const store_event *e, snug_slice text,
+                               snug_err *err)
+{
+    hub_news news = {.action = "create",
+                     .scope = "discussion",
+                     .repo = info,
+                     .talk = d,
+                     .comment = e,
+                     .text = text};
+    return hub_tell(h, tx, &news, err);
+}
+
 snug_status hub_publish_pull(hub *h, const hub_actor *who, const hub_repo_info *info, vcs_repo *git,
                              const hub_new_pull *p, snug_slice description, bool draft,
                              snug_err *err)
@@ -102,6 +115,7 @@ snug_status hub_publish_pull(hub *h, const hub_actor *who, const hub_repo_info *
     snug_arena      *a = snug_arena_new();
     db_txn          *tx = NULL;
     store_discussion d;
+    store_event      e;
     bool             found;
 
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
@@ -110,7 +124,8 @@ snug_status hub_publish_pull(hub *h, const hub_actor *who, const hub_repo_info *
     d.status = draft ? STORE_TALK_DRAFT : STORE_TALK_OPEN;
     SNUG_TRY(store_set_discussion(tx, &d, err));
     SNUG_TRY(hub_put_event(tx, who, d.id, STORE_EVENT_COMMENT, SNUG_EMPTY, SNUG_EMPTY, description,
-                           NULL, err));
+                           &e, err));
+    SNUG_TRY(tell_opened(h, tx, info, &d, &e, description, err));
     st = db_end(tx, true, err);
     tx = NULL;
     if (st == SNUG_OK && hub_sync_pull_locked(h, info, git, p->num, NULL) != SNUG_OK)
@@ -153,6 +168,7 @@ static snug_status open_discussion(hub *h, const hub_actor *who, hub_repo *r, sn
     snug_status      st = SNUG_OK;
     db_txn          *tx = NULL;
     int64_t          row;
+    store_event      e;
     store_discussion d = {.repo_id = r->info.row,
                           .status = STORE_TALK_OPEN,
                           .author_id = who->user_id,
@@ -163,7 +179,10 @@ static snug_status open_discussion(hub *h, const hub_actor *who, hub_repo *r, sn
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
     SNUG_TRY(store_add_discussion(tx, &d, &row, num, err));
     SNUG_TRY(hub_put_event(tx, who, row, STORE_EVENT_COMMENT, SNUG_EMPTY, SNUG_EMPTY, description,
-                           NULL, err));
+                           &e, err));
+    d.id = row;
+    d.num = *num;
+    SNUG_TRY(tell_opened(h, tx, &r->info, &d, &e, description, err));
     st = db_end(tx, true, err);
     tx = NULL;
 done:
@@ -249,7 +268,7 @@ snug_status hub_sync_pull_locked(hub *h, const hub_repo_info *info, vcs_repo *gi
     snug_arena      *a = snug_arena_new();
     db_txn          *tx = NULL;
     store_discussion d;
-    vcs_oid          tip, target, fork;
+    vcs_oid          tip, target, fork, was;
     char             hex[41], fork_hex[41];
     bool             found, related = false;
 
@@ -259,6 +278,7 @@ snug_status hub_sync_pull_locked(hub *h, const hub_repo_info *info, vcs_repo *gi
     vcs_oid_hex(&tip, hex);
     if (!found || !is_open(d.status) || snug_eq_str(d.head, hex)) goto done;
     SNUG_TRY(add_commits(tx, git, &d, &tip, a, err));
+    bool had = vcs_oid_parse(d.head, &was);
     d.head = snug_str(hex);
     if (vcs_resolve_rev(git, d.base, &target, NULL) == SNUG_OK)
         SNUG_TRY(vcs_merge_base(git, &target, &tip, &fork, &related, err));
@@ -267,6 +287,11 @@ snug_status hub_sync_pull_locked(hub *h, const hub_repo_info *info, vcs_repo *gi
         d.fork = snug_str(fork_hex);
     }
     SNUG_TRY(store_set_discussion(tx, &d, err));
+    hub_ref_move move = {snug_arena_printf(a, "refs/pr/%lld", (long long)num), had ? &was : NULL,
+                         &tip};
+    hub_news     news = {
+            .action = "update", .scope = "repo.content", .repo = info, .moves = &move, .move_count = 1};
+    SNUG_TRY(hub_tell(h, tx, &news, err));
     st = db_end(tx, true, err);
     tx = NULL;
 done:
@@ -342,8 +367,8 @@ static snug_status write_row(merging *g, snug_err *err)
 }
 
 /* The branch has the commit: the row says so, and the timeline. */
-static snug_status finish_merge(hub *h, const hub_actor *who, store_discussion *d,
-                                snug_slice comment, snug_err *err)
+static snug_status finish_merge(hub *h, const hub_actor *who, const hub_repo_info *info,
+                                store_discussion *d, snug_slice comment, snug_err *err)
 {
     snug_status st = SNUG_OK;
     db_txn     *tx = NULL;
@@ -356,6 +381,8 @@ static snug_status finish_merge(hub *h, const hub_actor *who, store_discussion *
                                NULL, err));
     SNUG_TRY(hub_put_event(tx, who, d->id, STORE_EVENT_STATUS, SNUG_LIT("merged"), SNUG_EMPTY,
                            SNUG_EMPTY, NULL, err));
+    hub_news news = {.action = "update", .scope = "discussion", .repo = info, .talk = d};
+    SNUG_TRY(hub_tell(h, tx, &news, err));
     st = db_end(tx, true, err);
     tx = NULL;
 done:
@@ -452,7 +479,7 @@ snug_status hub_merge_pull(hub *h, const hub_actor *who, hub_repo *r, int64_t nu
     *merged = g.m.commit;
     /* The branch moved: the merge is made, whatever happens below. */
     HUB_FAULT("hub.merge.after_ref", &later, st);
-    SNUG_TRY(finish_merge(h, who, &g.d, comment, &later));
+    SNUG_TRY(finish_merge(h, who, &r->info, &g.d, comment, &later));
     if (snug_eq_str(g.d.base, "refs/heads/main"))
         SNUG_TRY(hub_refresh_row_locked(h, r->info.row, r->git, snug_now_ms(), &later));
 done:
@@ -500,7 +527,7 @@ static snug_status heal_pull(hub *h, store_discussion *d, snug_arena *a, snug_er
     if (vcs_oid_parse(d->merge, &merge) && vcs_resolve_rev(git, d->base, &target, NULL) == SNUG_OK)
         SNUG_TRY(vcs_merge_base(git, &target, &merge, &base, &merged, err));
     if (merged && vcs_oid_eq(&base, &merge)) {
-        SNUG_TRY(finish_merge(h, &author, d, SNUG_EMPTY, err));
+        SNUG_TRY(finish_merge(h, &author, &info, d, SNUG_EMPTY, err));
     } else {
         merging g = {.h = h, .d = *d};
         g.d.merge = SNUG_EMPTY;

@@ -306,6 +306,9 @@ static void follow(hub *h, const hub_repo_info *info, vcs_repo *git, vcs_push *p
             st = hub_sync_pull_locked(h, info, git, num, &err);
         else if (snug_eq_str(refs[i].ref, "refs/heads/main"))
             st = hub_refresh_row_locked(h, info->row, git, snug_now_ms(), &err);
+        else
+            hub_tell_ref(h, info, refs[i].ref, refs[i].has_old ? &refs[i].old : NULL,
+                         refs[i].has_new ? &refs[i].to : NULL);
         if (st != SNUG_OK) snug_log_err(SNUG_ERROR, "hub.push.row", &err);
         behind = behind || st != SNUG_OK;
     }
@@ -345,7 +348,9 @@ snug_status hub_apply_push(hub *h, const hub_actor *who, const hub_repo_id *id, 
     inspection       in = {.h = h, .who = who, .a = snug_arena_new()};
     hub_repo_info    info;
     vcs_push_visitor visit = {.blob = see_blob, .bad_path = see_bad_path, .arg = &in};
+    SNUG_AUTO(hub_hold) hold = {-1};
 
+    SNUG_TRY(hub_hold_begin(h, &hold, err));
     SNUG_TRY(hub_find_repo(h, who, id, HUB_ROLE_READ, in.a, &info, err));
     SNUG_TRY(hub_need_writer(h, who, err));
     in.row = info.row;

@@ -60,6 +60,7 @@ snug_status hub_create_branch(hub *h, hub_repo *r, snug_slice name, snug_slice s
     if (st == SNUG_ESTALE && !exists) /* somebody made it a moment ago */
         SNUG_FAIL(err, SNUG_ECONFLICT, "Reference %.*s already exists", SNUG_SLICE(ref));
     if (st != SNUG_OK) goto done;
+    if (!snug_eq_str(name, "main")) hub_tell_ref(h, &r->info, ref, exists ? &tip : NULL, &from);
     SNUG_TRY(after(h, r, snug_eq_str(name, "main"), err));
 done:
     snug_arena_free(a);
@@ -84,10 +85,16 @@ snug_status hub_delete_branch(hub *h, hub_repo *r, snug_slice name, snug_err *er
         goto done;
     }
     SNUG_TRY(vcs_update_ref(r->git, ref, &tip, NULL, err));
+    hub_tell_ref(h, &r->info, ref, &tip, NULL);
     SNUG_TRY(after(h, r, false, err));
 done:
     snug_arena_free(a);
     return st;
+}
+
+static snug_slice tag_ref(snug_arena *a, snug_slice name)
+{
+    return snug_arena_printf(a, "refs/tags/%.*s", SNUG_SLICE(name));
 }
 
 snug_status hub_create_tag(hub *h, const hub_actor *who, hub_repo *r, snug_slice rev,
@@ -109,6 +116,7 @@ snug_status hub_create_tag(hub *h, const hub_actor *who, hub_repo *r, snug_slice
     if (st == SNUG_ECONFLICT)
         SNUG_FAIL(err, SNUG_ECONFLICT, "Reference refs/tags/%.*s already exists", SNUG_SLICE(name));
     if (st != SNUG_OK) goto done;
+    hub_tell_ref(h, &r->info, tag_ref(a, name), NULL, &target);
     SNUG_TRY(after(h, r, false, err));
 done:
     snug_arena_free(a);
@@ -118,14 +126,22 @@ done:
 snug_status hub_delete_tag(hub *h, hub_repo *r, snug_slice name, snug_err *err)
 {
     snug_status st = SNUG_OK;
+    snug_arena *a = snug_arena_new();
+    vcs_oid     was;
+    bool        known;
     SNUG_TRY(need_write(r, err));
+    known = vcs_branch_name_ok(name) &&
+            vcs_resolve_rev(r->git, tag_ref(a, name), &was, NULL) == SNUG_OK;
     st = vcs_delete_tag(r->git, name, err);
     if (st == SNUG_ENOTFOUND || st == SNUG_EINVAL) {
         st = snug_fail_code(err, SNUG_ENOTFOUND, "RevisionNotFound", "Invalid rev id: %.*s",
                             SNUG_SLICE(snug_sub(name, 0, 200)));
         goto done;
     }
-    if (st == SNUG_OK) SNUG_TRY(after(h, r, false, err));
+    if (st != SNUG_OK) goto done;
+    if (known) hub_tell_ref(h, &r->info, tag_ref(a, name), &was, NULL);
+    SNUG_TRY(after(h, r, false, err));
 done:
+    snug_arena_free(a);
     return st;
 }

@@ -275,6 +275,8 @@ snug_status hub_move_repo(hub *h, const hub_actor *who, const hub_repo_id *from,
         SNUG_FAIL(err, SNUG_ECONFLICT, "A %s repository called %s already exists",
                   hub_type_name(want.type), hub_id_text(&want, text));
     if (st != SNUG_OK) goto done;
+    hub_news news = {.action = "move", .scope = "repo", .repo = &info, .moved_to = &want};
+    SNUG_TRY(hub_tell(h, tx, &news, err));
     st = db_end(tx, true, err);
     tx = NULL;
     if (st != SNUG_OK) goto done;
@@ -297,6 +299,16 @@ snug_status hub_set_visibility(hub *h, const hub_actor *who, const hub_repo_id *
     SNUG_TRY(hub_find_repo(h, who, id, HUB_ROLE_WRITE, a, &info, err));
     SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
     SNUG_TRY(store_set_visibility(tx, info.row, (int)v, err));
+    if (info.visibility != v) { /* told to those who see it now */
+        hub_news news = {.action = "update", .scope = "repo.config", .repo = &info};
+        news.config = snug_arena_printf(a, "{\"private\":%s,\"visibility\":\"%s\"}",
+                                        v == HUB_PUBLIC ? "false" : "true",
+                                        v == HUB_PUBLIC    ? "public"
+                                        : v == HUB_PRIVATE ? "private"
+                                                           : "internal");
+        info.visibility = v;
+        SNUG_TRY(hub_tell(h, tx, &news, err));
+    }
     st = db_end(tx, true, err);
     tx = NULL;
     if (st == SNUG_OK) hub_touch(h, &info.id);

@@ -10,7 +10,7 @@
 
 #include "hub/hub_int.h"
 
-enum { PAGE = 1000, TAGS_MAX = 5000, DROP_MAX = 1000, NAMES_MAX = 200000 };
+enum { PAGE = 1000, TAGS_MAX = 5000, NAMES_MAX = 200000 };
 
 /* ---- one commit instead of many ---- */
 
@@ -39,6 +39,8 @@ snug_status hub_squash_branch(hub *h, const hub_actor *who, hub_repo *r, snug_sl
         SNUG_TRY(hub_sync_pull_locked(h, &r->info, r->git, hub_pull_number(ref), err));
     if (snug_eq_str(ref, "refs/heads/main"))
         SNUG_TRY(hub_refresh_row_locked(h, r->info.row, r->git, snug_now_ms(), err));
+    else if (hub_pull_number(ref) == 0)
+        hub_tell_ref(h, &r->info, ref, &tip, &one);
     hub_touch(h, &r->info.id);
 done:
     if (locked) hub_unlock_repo(h, r->info.row);
@@ -188,29 +190,6 @@ done:
     return st;
 }
 
-snug_status hub_drop_lfs(hub *h, const hub_actor *who, hub_repo *r, const blob_id *oids, size_t n,
-                         snug_err *err)
-{
-    snug_status st = SNUG_OK;
-    db_txn     *tx = NULL;
-    bool        found;
-    char        hex[65];
-
-    SNUG_TRY(need_keeper(h, who, r, err));
-    if (n > DROP_MAX) SNUG_FAIL(err, SNUG_EINVAL, "at most %d files at once", (int)DROP_MAX);
-    SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
-    for (size_t i = 0; i < n; i++) {
-        blob_id_hex(&oids[i], hex);
-        SNUG_TRY(store_unlink_lfs(tx, r->info.row, snug_str(hex), &found, err));
-    }
-    st = db_end(tx, true, err);
-    tx = NULL;
-    if (st == SNUG_OK) hub_touch(h, &r->info.id);
-done:
-    db_rollback(tx);
-    return st;
-}
-
 snug_status hub_share_lfs(hub *h, const hub_actor *who, const hub_repo_id *to, const blob_id *oid,
                           bool *ok, snug_err *err)
 {
@@ -218,6 +197,8 @@ snug_status hub_share_lfs(hub *h, const hub_actor *who, const hub_repo_id *to, c
     snug_arena   *a = snug_arena_new();
     hub_repo_info info;
     uint64_t      size;
+    SNUG_AUTO(hub_hold) hold = {-1};
+    SNUG_TRY(hub_hold_begin(h, &hold, err));
     SNUG_TRY(hub_find_repo(h, who, to, HUB_ROLE_WRITE, a, &info, err));
     SNUG_TRY(hub_borrow_lfs(h, who, info.row, oid, &size, ok, err));
 done:

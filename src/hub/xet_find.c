@@ -38,15 +38,16 @@ static bool has_xorb(const answer *w, const xet_hash *name)
     return false;
 }
 
-static void add_xorb(answer *w, hub_xorb *x_owned)
+static snug_status add_xorb(answer *w, hub_xorb *x_owned, snug_err *err)
 {
     bool fits = w->count < ANSWER_XORBS && w->chunks + x_owned->x.count <= ANSWER_CHUNKS;
     if (!fits) {
         hub_xorb_unref(x_owned);
-        return;
+        return SNUG_OK;
     }
     w->xorbs[w->count++] = x_owned;
     w->chunks += x_owned->x.count;
+    return hub_keep_xorb(w->h, &x_owned->x.hash, err); /* he is going to build on it */
 }
 
 static snug_status is_readable(answer *w, const xet_hash *name, bool *yes, snug_err *err)
@@ -86,7 +87,7 @@ static snug_status add_rest_of_file(answer *w, snug_slice file, snug_err *err)
         SNUG_TRY(is_readable(w, &terms[i].xorb, &may, err));
         if (!may) continue;
         SNUG_TRY(hub_xorb_get(w->h, &terms[i].xorb, &x, err));
-        add_xorb(w, x);
+        SNUG_TRY(add_xorb(w, x, err));
     }
 done:
     db_rollback(tx);
@@ -138,9 +139,8 @@ static snug_status pick(answer *w, const store_lookup *at, size_t n, const xet_h
         if (st != SNUG_OK) return st;
         if (at[i].chunk_index < x->x.count &&
             xet_hash_eq(&x->x.chunks[at[i].chunk_index].hash, chunk)) {
-            add_xorb(w, x);
             *file = at[i].file;
-            return SNUG_OK;
+            return add_xorb(w, x, err);
         }
         hub_xorb_unref(x);
     }

@@ -162,6 +162,17 @@ static void remember(hub_xorbs *c, hub_xorb *x)
     hub_xorb_unref(old);
 }
 
+void hub_xorb_forget(hub *h, const xet_hash *name)
+{
+    size_t i = slot_of(name);
+    snug_lock(&h->xorbs->lock);
+    hub_xorb *old = h->xorbs->slot[i];
+    if (old != NULL && !xet_hash_eq(&old->x.hash, name)) old = NULL;
+    if (old != NULL) h->xorbs->slot[i] = NULL;
+    snug_unlock(&h->xorbs->lock);
+    hub_xorb_unref(old);
+}
+
 static snug_status load(hub *h, const xet_hash *name, hub_xorb *x, snug_err *err)
 {
     snug_status st = SNUG_OK;
@@ -188,7 +199,11 @@ done:
 snug_status hub_xorb_get(hub *h, const xet_hash *name, hub_xorb **out, snug_err *err)
 {
     *out = find_cached(h->xorbs, name);
-    if (*out != NULL) return SNUG_OK;
+    if (*out != NULL && blob_exists(h->blobs, &(*out)->blob, NULL)) return SNUG_OK;
+    /* Collected, and perhaps brought again in another packing: what is remembered is of no use. */
+    if (*out != NULL) hub_xorb_forget(h, name);
+    hub_xorb_unref(*out);
+    *out = NULL;
     hub_xorb *x = snug_zalloc(sizeof *x);
     atomic_init(&x->refs, 1);
     snug_status st = load(h, name, x, err);

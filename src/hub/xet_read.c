@@ -24,8 +24,8 @@ static snug_status fill_xet(hub_object *o, snug_arena *a, const store_xet_file *
     return hub_unpack_terms(a, f->terms, &o->terms, &o->term_count, err);
 }
 
-snug_status hub_find_object(hub *h, int64_t repo_row, const blob_id *oid, snug_arena *a,
-                            hub_object *out, snug_err *err)
+static snug_status find_object(hub *h, int64_t repo_row, const blob_id *oid, snug_arena *a,
+                               hub_object *out, snug_err *err)
 {
     snug_status    st = SNUG_OK;
     db_txn        *tx = NULL;
@@ -50,6 +50,15 @@ snug_status hub_find_object(hub *h, int64_t repo_row, const blob_id *oid, snug_a
 done:
     db_rollback(tx);
     return st;
+}
+
+snug_status hub_find_object(hub *h, int64_t repo_row, const blob_id *oid, snug_arena *a,
+                            hub_object *out, snug_err *err)
+{
+    snug_status st = find_object(h, repo_row, oid, a, out, err);
+    if (st != SNUG_ENOTFOUND) return st;
+    snug_err_clear(err); /* it may have changed its form between the two looks */
+    return find_object(h, repo_row, oid, a, out, err);
 }
 
 bool hub_find_xet_hash(hub *h, int64_t repo_row, const blob_id *oid, xet_hash *out)
@@ -86,6 +95,15 @@ struct hub_reader {
     unsigned char *stored, *raw;
 };
 
+static void take_terms(hub_reader *r, const xet_term *terms, size_t n)
+{
+    if (n == 0) return;
+    r->o.terms = snug_alloc(n * sizeof *terms);
+    memcpy(r->o.terms, terms, n * sizeof *terms);
+    r->o.term_count = n;
+    r->stored = snug_alloc(STORED_PIECE);
+}
+
 hub_reader *hub_reader_new(hub *h, const hub_object *o, uint64_t first, uint64_t len)
 {
     hub_reader *r = snug_zalloc(sizeof *r);
@@ -93,11 +111,8 @@ hub_reader *hub_reader_new(hub *h, const hub_object *o, uint64_t first, uint64_t
     r->o = *o;
     r->fd = -1;
     r->o.terms = NULL;
-    if (!o->is_blob && o->term_count > 0) {
-        r->o.terms = snug_alloc(o->term_count * sizeof *o->terms);
-        memcpy(r->o.terms, o->terms, o->term_count * sizeof *o->terms);
-        r->stored = snug_alloc(STORED_PIECE);
-    }
+    r->o.term_count = 0;
+    if (!o->is_blob) take_terms(r, o->terms, o->term_count);
     r->at = first < o->size ? first : o->size;
     r->end = len < o->size - r->at ? r->at + len : o->size;
     r->raw = snug_alloc(RAW_PIECE);
@@ -122,11 +137,36 @@ void hub_reader_free(hub_reader *r)
     free(r);
 }
 
+/* The whole copy went while we were on our way to it, because the file is kept in chunks now: go on
+ * with those. */
+static snug_status switch_over(hub_reader *r, snug_err *err)
+{
+    snug_status    st = SNUG_OK;
+    snug_arena    *a = snug_arena_new();
+    db_txn        *tx = NULL;
+    store_xet_file f;
+    hub_object     o = {.oid = r->o.oid};
+    bool           found;
+    char           hex[65];
+
+    blob_id_hex(&r->o.oid, hex);
+    SNUG_TRY(db_begin(r->h->db, DB_READ, &tx, err));
+    SNUG_TRY(store_find_content(tx, a, snug_str(hex), &f, &found, err));
+    if (!found) SNUG_FAIL(err, SNUG_ENOTFOUND, "the object %s is not stored here", hex);
+    SNUG_TRY(fill_xet(&o, a, &f, err));
+    if (o.size != r->o.size) SNUG_FAIL(err, SNUG_ECORRUPT, "the row of a file is damaged");
+    r->o.is_blob = false;
+    take_terms(r, o.terms, o.term_count);
+done:
+    db_rollback(tx);
+    snug_arena_free(a);
+    return st;
+}
+
 static snug_status read_blob(hub_reader *r, snug_slice *piece, snug_err *err)
 {
     snug_status st = SNUG_OK;
     size_t      n = r->end - r->at < RAW_PIECE ? (size_t)(r->end - r->at) : RAW_PIECE;
-    if (r->fd < 0) r->fd = blob_open_fd(r->h->blobs, &r->o.oid);
     if (r->fd >= 0)
         SNUG_TRY(snug_pread_all(r->fd, r->raw, n, r->at, err));
     else
@@ -230,6 +270,13 @@ snug_status hub_reader_next(hub_reader *r, snug_slice *piece, snug_err *err)
 {
     *piece = SNUG_EMPTY;
     if (r->at == r->end) return SNUG_OK;
+    if (r->o.is_blob && r->fd < 0) {
+        r->fd = blob_open_fd(r->h->blobs, &r->o.oid);
+        if (r->fd < 0 && !blob_exists(r->h->blobs, &r->o.oid, NULL)) {
+            snug_status st = switch_over(r, err);
+            if (st != SNUG_OK) return st;
+        }
+    }
     return r->o.is_blob ? read_blob(r, piece, err) : read_chunks(r, piece, err);
 }
 

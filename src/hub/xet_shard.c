@@ -10,6 +10,7 @@
  *          known counts only as far as the sender may see it, also in how long it takes. */
 #include "hub/hub_int.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 enum { KNOWN_SLOTS = 64, TELL_EVERY = 8 << 20 };
@@ -61,6 +62,7 @@ static snug_status need_readable(job *j, const xet_hash *name, snug_err *err)
     SNUG_TRY(db_begin(j->h->db, DB_READ, &tx, err));
     SNUG_TRY(store_xorb_readable(tx, a, snug_str(text_of(name, text)), &who, &id, &yes, err));
     if (!yes) SNUG_FAIL(err, SNUG_EINVAL, "the xorb %s is not stored", text);
+    SNUG_TRY(hub_keep_xorb(j->h, name, err));
     *slot = *name;
 done:
     db_rollback(tx);
@@ -153,6 +155,13 @@ done:
     return st;
 }
 
+static snug_status keep_layout(job *j, int64_t id, snug_err *err)
+{
+    char name[24];
+    (void)snprintf(name, sizeof name, "%" PRId64, id);
+    return hub_unmark(j->h, STORE_MARK_LAYOUT, snug_str(name), err);
+}
+
 /* What the layout he may see says, which was computed when it was made. */
 static snug_status look_up(job *j, file_fact *fact, snug_err *err)
 {
@@ -167,6 +176,8 @@ static snug_status look_up(job *j, file_fact *fact, snug_err *err)
     db_rollback(tx);
     if (st != SNUG_OK || !fact->known) return st;
     fact->id = row.id;
+    st = keep_layout(j, row.id, err);
+    if (st != SNUG_OK) return st;
     if (!snug_unhex(row.sha256, fact->sha256.b, 32))
         return snug_fail(err, SNUG_ECORRUPT, "the row of a file is damaged");
     return SNUG_OK;
@@ -249,8 +260,23 @@ static snug_status add_block_lookups(job *j, db_txn *tx, const xet_shard_xorb *b
     snug_slice  file = file_of_xorb(j, &b->hash, text);
     SNUG_TRY(row_of_xorb(j, tx, &b->hash, &id, err));
     for (uint32_t i = 0; i < b->count; i++) {
-        if (!b->chunks[i].dedup && !xet_hash_is_dedup(&b->chunks[i].hash)) continue;
-        SNUG_TRY(store_add_lookup(tx, hub_chunk_key(&b->chunks[i].hash), id, i, file, err));
+        bool told = b->chunks[i].dedup || xet_hash_is_dedup(&b->chunks[i].hash);
+        if (!told && !hub_chunk_is_indexed(&b->chunks[i].hash)) continue;
+        SNUG_TRY(store_add_lookup(tx, hub_chunk_key(&b->chunks[i].hash), id, i,
+                                  told ? file : SNUG_EMPTY, err));
+    }
+done:
+    return st;
+}
+
+/* All of them, in the transaction that makes them needed. */
+static snug_status need_xorbs(job *j, db_txn *tx, const xet_shard_file *f, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    int64_t     id;
+    for (uint32_t i = 0; i < f->count; i++) {
+        if (i > 0 && xet_hash_eq(&f->terms[i].xorb, &f->terms[i - 1].xorb)) continue;
+        SNUG_TRY(row_of_xorb(j, tx, &f->terms[i].xorb, &id, err));
     }
 done:
     return st;
@@ -268,6 +294,13 @@ static snug_status add_file(job *j, db_txn *tx, const file_fact *fact, bool *fre
                           .size = fact->size,
                           .created_ms = now,
                           .terms = hub_pack_terms(j->a, fact->f->terms, fact->f->count)};
+    if (fact->known) { /* let go of while we hashed: the sender starts again */
+        store_layout still;
+        bool         there;
+        SNUG_TRY(store_find_layout(tx, j->a, layout, &still, &there, err));
+        if (!there) SNUG_FAIL(err, SNUG_EBUSY, "the file %s was removed; try again", name);
+    }
+    if (!fact->known) SNUG_TRY(need_xorbs(j, tx, fact->f, err));
     if (!fact->known) SNUG_TRY(store_add_xet_file(tx, &row, &layout, err));
     if (!fact->known) *fresh = true;
     SNUG_TRY(store_link_xet_file(tx, j->t->repo_row, layout, err));
@@ -343,8 +376,14 @@ snug_status hub_register_shard(hub *h, const hub_ticket *t, snug_slice shard,
 {
     snug_status st = SNUG_OK;
     job        *j = snug_zalloc(sizeof *j);
+    SNUG_AUTO(hub_hold) hold = {-1};
 
     *fresh = false;
+    st = hub_hold_begin(h, &hold, err);
+    if (st != SNUG_OK) {
+        free(j);
+        return st;
+    }
     j->h = h;
     j->t = t;
     j->a = snug_arena_new();

@@ -113,10 +113,24 @@ done:
     return st;
 }
 
+/* Goes up when xorbs are removed: what clients remember of them is then of another store. */
+static int64_t generation_of(hub *h)
+{
+    db_txn     *tx = NULL;
+    int64_t     n = 0;
+    snug_err    err = {0};
+    snug_status st = db_begin(h->db, DB_READ, &tx, &err);
+    if (st == SNUG_OK) st = store_generation(tx, &n, &err);
+    db_rollback(tx);
+    if (st != SNUG_OK) snug_log_err(SNUG_WARN, "hub.generation", &err);
+    return n;
+}
+
 void hub_xet_realm(hub *h, const hub_actor *who, char out[HUB_XET_REALM + 1])
 {
-    char        text[48], hex[65];
-    int         n = snprintf(text, sizeof text, "xet-realm %" PRId64, who->user_id);
+    char        text[80], hex[65];
+    int         n = snprintf(text, sizeof text, "xet-realm %" PRId64 " %" PRId64, who->user_id,
+                             generation_of(h));
     snug_sha256 mac = snug_hmac_sha256(snug_slice_of(h->secret, sizeof h->secret),
                                        snug_slice_of(text, (size_t)n));
     snug_hex(mac.b, sizeof mac.b, hex);

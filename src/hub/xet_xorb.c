@@ -49,7 +49,8 @@ static snug_status may_know(hub *h, const hub_ticket *t, const xet_hash *name, i
     if (st == SNUG_OK) st = store_xorb_readable(tx, a, snug_str(text), &who, id, yes, err);
     db_rollback(tx);
     snug_arena_free(a);
-    return st;
+    /* Who is told that it is here builds on it. */
+    return st == SNUG_OK && *yes ? hub_keep_xorb(h, name, err) : st;
 }
 
 snug_status hub_xorb_begin(hub *h, const hub_ticket *t, const xet_hash *name, hub_xorb_in **out,
@@ -64,6 +65,7 @@ snug_status hub_xorb_begin(hub *h, const hub_ticket *t, const xet_hash *name, hu
     in->name = *name;
     in->check = xet_checker_new(put_record, in);
     SNUG_TRY(may_know(h, t, name, &id, &in->have, err));
+    if (in->have) SNUG_TRY(hub_xorb_is_stored(h, name, &in->have, err)); /* lost bytes come again */
     if (!in->have) SNUG_TRY(blob_put_begin(h->blobs, &in->w, err));
     *have = in->have;
     *out = in;
@@ -89,17 +91,42 @@ void hub_xorb_abort(hub_xorb_in *in)
     free(in);
 }
 
+/* A row whose bytes were lost gets those of this copy, which are right. */
+static snug_status mend_row(hub *h, db_txn *tx, const store_xorb *row, int64_t id, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    snug_arena *a = snug_arena_new();
+    store_xorb  have;
+    blob_id     blob;
+    bool        found;
+
+    SNUG_TRY(store_find_xorb(tx, a, row->hash, &have, &found, err));
+    if (!found || (blob_id_parse(have.blob, &blob) && blob_exists(h->blobs, &blob, NULL)))
+        goto done;
+    SNUG_TRY(store_set_xorb_blob(tx, id, row->blob, err));
+    SNUG_TRY(store_set_xorb_index(tx, id, row->chunks, row->stored_size, row->raw_size, err));
+done:
+    snug_arena_free(a);
+    return st;
+}
+
+snug_status hub_put_xorb_row(hub *h, db_txn *tx, const store_xorb *row, int64_t *id, snug_err *err)
+{
+    bool        added;
+    snug_status st = store_add_xorb(tx, row, id, &added, err);
+    return st == SNUG_OK && !added ? mend_row(h, tx, row, *id, err) : st;
+}
+
 /* The row, unless another upload of the same xorb was faster, and the link of this repository. */
 static snug_status write_rows(hub_xorb_in *in, const store_xorb *row, snug_err *err)
 {
     snug_status st = SNUG_OK;
     db_txn     *tx = NULL;
     int64_t     id;
-    bool        added;
 
     HUB_FAULT("xet.xorb", err, st);
     SNUG_TRY(db_begin(in->h->db, DB_WRITE, &tx, err));
-    SNUG_TRY(store_add_xorb(tx, row, &id, &added, err));
+    SNUG_TRY(hub_put_xorb_row(in->h, tx, row, &id, err));
     SNUG_TRY(store_link_xorb(tx, id, in->t.repo_row, in->t.who.user_id, row->created_ms, err));
     st = db_end(tx, true, err);
     tx = NULL;
@@ -108,13 +135,23 @@ done:
     return st;
 }
 
-static bool is_stored(hub *h, const xet_hash *name)
+/* What is remembered says little: another process may have removed it. */
+snug_status hub_xorb_is_stored(hub *h, const xet_hash *name, bool *yes, snug_err *err)
 {
-    hub_xorb *x = NULL;
-    snug_err  err;
-    bool yes = hub_xorb_get(h, name, &x, &err) == SNUG_OK && blob_exists(h->blobs, &x->blob, NULL);
-    hub_xorb_unref(x);
-    return yes;
+    snug_arena *a = snug_arena_new();
+    db_txn     *tx = NULL;
+    store_xorb  row;
+    blob_id     blob;
+    char        text[65];
+
+    xet_hash_text(name, text);
+    snug_status st = db_begin(h->db, DB_READ, &tx, err);
+    if (st == SNUG_OK) st = store_find_xorb(tx, a, snug_str(text), &row, yes, err);
+    db_rollback(tx);
+    *yes = st == SNUG_OK && *yes && blob_id_parse(row.blob, &blob) &&
+           blob_exists(h->blobs, &blob, NULL);
+    snug_arena_free(a);
+    return st;
 }
 
 snug_status hub_xorb_commit(hub_xorb_in *in, snug_err *err)
@@ -124,14 +161,20 @@ snug_status hub_xorb_commit(hub_xorb_in *in, snug_err *err)
     xet_xorb    x;
     blob_id     blob = {{{0}}};
     char        hash[65], hex[65];
+    SNUG_AUTO(hub_hold) hold = {-1};
 
     SNUG_TRY(blame_sender(xet_checker_finish(in->check, a, &in->name, &x, err), err));
+    SNUG_TRY(hub_hold_begin(in->h, &hold, err));
+    SNUG_TRY(hub_keep_xorb(in->h, &in->name, err));
     /* Somebody else's copy may be packed differently; the first one stays. */
-    bool here = in->w == NULL || is_stored(in->h, &in->name);
+    bool here;
+    SNUG_TRY(hub_xorb_is_stored(in->h, &in->name, &here, err));
+    if (!here && in->w == NULL)
+        SNUG_FAIL(err, SNUG_EBUSY, "the xorb was removed while it was sent; send it again");
     if (!here) {
         blob_writer *w = in->w;
         in->w = NULL;
-        SNUG_TRY(blob_put_commit(w, NULL, x.body_size, &blob, err));
+        SNUG_TRY(hub_name_blob(in->h, w, NULL, x.body_size, &blob, err));
     }
     xet_hash_text(&x.hash, hash);
     blob_id_hex(&blob, hex);

@@ -24,21 +24,12 @@ snug_status infer_read_json(snug_arena *a, const char *dir, const char *name, sn
     return st;
 }
 
-static snug_status open_tokenizer(infer_ctx *c, const char *dir, snug_err *err)
+snug_status infer_open(const char *dir, infer_ctx **out, snug_err *err)
 {
-    /* The text is not needed once the tokenizer is built, and may be large. */
-    snug_arena *a = snug_arena_new();
-    snug_slice  text, path = snug_arena_printf(a, "%s/tokenizer.json", dir);
-    snug_status st = SNUG_OK;
-    if (access(path.ptr, F_OK) != 0) SNUG_FAIL(err, SNUG_ENOTFOUND, "no tokenizer.json in %s", dir);
-    SNUG_TRY(snug_read_file(a, path.ptr, INFER_TOKENIZER_BYTES_MAX, &text, err));
-    SNUG_TRY(tok_load(text, &c->tok, err));
-done:
-    snug_arena_free(a);
-    return st;
+    return infer_open_adapted(dir, NULL, out, err);
 }
 
-snug_status infer_open(const char *dir, infer_ctx **out, snug_err *err)
+snug_status infer_open_adapted(const char *dir, const char *adapter, infer_ctx **out, snug_err *err)
 {
     snug_status st = SNUG_OK;
     infer_ctx  *c = snug_zalloc(sizeof *c);
@@ -47,11 +38,14 @@ snug_status infer_open(const char *dir, infer_ctx **out, snug_err *err)
     SNUG_TRY(sentence_open(c->arena, dir, &c->sentence, &dir, err));
     c->dir = snug_arena_cstr(c->arena, snug_str(dir));
     SNUG_TRY(tensor_dev_open(tensor_backend_best(), 0, &c->dev, err));
-    SNUG_TRY(model_open(dir, SNUG_EMPTY, c->dev, &c->model, err));
+    SNUG_TRY(model_open_adapted(dir, adapter, SNUG_EMPTY, c->dev, &c->model, err));
     SNUG_TRY(infer_read_json(c->arena, dir, "generation_config.json", &c->generation, err));
     SNUG_TRY(infer_read_json(c->arena, dir, "tokenizer_config.json", &c->tok_config, err));
     SNUG_TRY(infer_read_json(c->arena, dir, "special_tokens_map.json", &c->special_map, err));
-    SNUG_TRY(open_tokenizer(c, dir, err));
+    /* A GGUF file brings its own; of a folder that has both, tokenizer.json says more. */
+    const char *gguf = model_find_gguf(c->arena, dir);
+    bool        own = access(snug_arena_printf(c->arena, "%s/tokenizer.json", dir).ptr, F_OK) == 0;
+    SNUG_TRY(tok_open(gguf != NULL && !own ? gguf : dir, &c->tok, err));
     *out = c;
     c = NULL; /* moved to the caller */
 done:

@@ -194,6 +194,13 @@ snug_status infer_forward_files(const char *dir, const char *class_name, const c
                                 const char *out_path, snug_json generate, snug_buf *ids,
                                 snug_err *err)
 {
+    return infer_forward_adapted(dir, NULL, class_name, in_path, out_path, generate, ids, err);
+}
+
+snug_status infer_forward_adapted(const char *dir, const char *adapter, const char *class_name,
+                                  const char *in_path, const char *out_path, snug_json generate,
+                                  snug_buf *ids, snug_err *err)
+{
     snug_status st = SNUG_OK;
     tensor_dev *dev = NULL;
     model      *m = NULL;
@@ -202,7 +209,7 @@ snug_status infer_forward_files(const char *dir, const char *class_name, const c
     snug_arena *a = snug_arena_new();
     SNUG_AUTO(snug_map) file = {NULL, 0};
     SNUG_TRY(tensor_dev_open(tensor_backend_best(), 0, &dev, err));
-    SNUG_TRY(model_open(dir, snug_str(class_name), dev, &m, err));
+    SNUG_TRY(model_open_adapted(dir, adapter, snug_str(class_name), dev, &m, err));
     SNUG_TRY(snug_map_open(in_path, &file, err));
     st = read_inputs(a, &file, model_shape_of(m)->class_name, &in, err);
     if (st != SNUG_OK) {

@@ -9,7 +9,6 @@
 #include "tok/tok.h"
 
 enum {
-    INFER_TOKENIZER_BYTES_MAX = 64 << 20,
     INFER_CONFIG_BYTES_MAX = 4 << 20,
     INFER_TEXT_BYTES_MAX = 16 << 20, /* of one input or answer */
     INFER_INPUTS_MAX = 4096,         /* texts in one request */

@@ -18,7 +18,7 @@
 
 enum {
     RANK = 40, /* below hub's: a job holds nothing of ours while it calls the hub */
-    THREADS_DEFAULT = 2,
+    THREADS_DEFAULT = 4 /* long ones take two at most, letters need one */,
     THREADS_MAX = 32,
     LEASE_MS = 60 * 1000,
     RENEW_MS = 15 * 1000,

@@ -32,7 +32,7 @@ typedef struct jobs_opts {
     const jobs_kind *kinds; /* likewise */
     size_t           kind_count;
     void            *app;     /* what jobs_app() gives */
-    unsigned         threads; /* 0: 2 */
+    unsigned         threads; /* 0: 4 */
     bool             alone;   /* no other process serves this database: leases found are void */
 } jobs_opts;
 

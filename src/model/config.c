@@ -162,7 +162,7 @@ snug_status cfg_labels(snug_json config, size_t *out, snug_err *err)
 /* ---- rotary positions ---- */
 
 /* A key whose meaning is not known could change every angle. */
-static snug_status refuse_unknown_rope(snug_json rope, snug_err *err)
+static snug_status refuse_unknown_rope(snug_json rope, bool sections, snug_err *err)
 {
     static const char *const known[] = {"rope_type",
                                         "type",
@@ -183,7 +183,9 @@ static snug_status refuse_unknown_rope(snug_json rope, snug_err *err)
                                         "long_factor",
                                         "llama_4_scaling_beta"};
     for (snug_json_iter it = snug_json_iter_of(rope); snug_json_next(&it);) {
-        bool found = false;
+        /* A text has one stream of positions: the sections of three turn alike. */
+        bool found = sections && (snug_eq_str(it.key, "mrope_section") ||
+                                  snug_eq_str(it.key, "mrope_interleaved"));
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
             found |= snug_eq_str(it.key, known[i]);
         if (!found)
@@ -194,13 +196,14 @@ static snug_status refuse_unknown_rope(snug_json rope, snug_err *err)
     return SNUG_OK;
 }
 
-static snug_status rope_kind(snug_json rope, nn_rope_kind *out, snug_err *err)
+static snug_status rope_kind(snug_json rope, bool sections, nn_rope_kind *out, snug_err *err)
 {
     snug_slice  name, type;
     snug_status st = cfg_text(rope, "type", "default", &type, err);
     if (st == SNUG_OK) st = cfg_text(rope, "rope_type", "", &name, err);
     if (st != SNUG_OK) return st;
     if (name.len == 0) name = type;
+    if (sections && snug_eq_str(name, "mrope")) name = SNUG_LIT("default");
     if (nn_rope_kind_parse(name, out)) return SNUG_OK;
     return snug_fail(err, SNUG_EUNSUPPORTED,
                      "config.json: rotary positions of type \"%.*s\" are not supported",
@@ -284,7 +287,9 @@ static snug_status rope_numbers(snug_json config, snug_json rope, nn_rope *out, 
                                   MODEL_POSITIONS_MAX},
                       &out->original_max, err));
     bool   derived = out->kind == NN_ROPE_YARN || out->kind == NN_ROPE_LONGROPE;
-    double factor = derived ? (double)out->positions_max / (double)out->original_max : 0.0;
+    double factor = derived ? (double)out->positions_max / (double)out->original_max
+                    : out->kind == NN_ROPE_PROPORTIONAL ? 1.0
+                                                        : 0.0;
     SNUG_TRY(cfg_real(rope, "factor", factor, 1e-6, 1e6, &out->factor, err));
     SNUG_TRY(cfg_real(rope, "low_freq_factor", 0, 0, 1e6, &out->low_freq_factor, err));
     SNUG_TRY(cfg_real(rope, "high_freq_factor", 0, 0, 1e6, &out->high_freq_factor, err));
@@ -314,17 +319,21 @@ snug_status cfg_rope(snug_json config, cfg_rotary rule, nn_rope *out, snug_err *
             SNUG_TRY(cfg_real(rope, "rope_theta", rule.theta, 1.0001, 1e12, &rule.theta, err));
         rope = (snug_json){NULL};
     }
-    SNUG_TRY(refuse_unknown_rope(rope, err));
-    SNUG_TRY(rope_kind(rope, &out->kind, err));
+    SNUG_TRY(refuse_unknown_rope(rope, rule.sections, err));
+    SNUG_TRY(rope_kind(rope, rule.sections, &out->kind, err));
     SNUG_TRY(cfg_real(config, theta_key, rule.theta, 1.0001, 1e12, &outer, err));
     SNUG_TRY(cfg_real(rope, "rope_theta", outer, 1.0001, 1e12, &out->theta, err));
     SNUG_TRY(cfg_real(config, "partial_rotary_factor", usual, 0.0, 1.0, &outer, err));
     SNUG_TRY(cfg_real(rope, "partial_rotary_factor", outer, 0.0, 1.0, &partial, err));
-    if (rule.partial == 0.0 && partial != 1.0)
+    if (rule.partial == 0.0 && partial != 1.0 && out->kind != NN_ROPE_PROPORTIONAL)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED,
                   "config.json: \"partial_rotary_factor\" %g is not supported for this class",
                   partial);
     out->width = (size_t)((double)rule.width * partial);
+    if (out->kind == NN_ROPE_PROPORTIONAL) { /* of the whole head, only some pairs turn */
+        out->turning = (size_t)((double)rule.width * partial) / 2;
+        out->width = rule.width;
+    }
     if (out->width < 2 || out->width % 2 != 0)
         SNUG_FAIL(err, SNUG_EINVAL,
                   "config.json: rotary positions need an even head width, not %zu", out->width);
@@ -351,10 +360,27 @@ static snug_status find_class(snug_slice name, model_shape *out, snug_err *err)
                      SNUG_SLICE(name));
 }
 
+/* Weights stored in fewer bits: 8-bit floats with scales, and blocks of 4-bit floats. What they say
+ * of activations is passed over: those stay float32. */
+static snug_status check_quantization(snug_json quant, snug_err *err)
+{
+    static const char *const known[] = {"fp8", "fbgemm_fp8", "mxfp4"};
+    if (snug_json_is(quant, SNUG_JSON_ABSENT) || snug_json_is(quant, SNUG_JSON_NULL))
+        return SNUG_OK;
+    snug_slice method = snug_json_str_or(quant, "quant_method", SNUG_LIT("unnamed"));
+    snug_slice format = snug_json_str_or(quant, "format", SNUG_EMPTY);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (snug_eq_str(method, known[i])) return SNUG_OK;
+    if (snug_eq_str(method, "compressed-tensors") && snug_eq_str(format, "float-quantized"))
+        return SNUG_OK;
+    return snug_fail(err, SNUG_EUNSUPPORTED, "weights quantised by \"%.*s\" are not supported",
+                     SNUG_SLICE(method));
+}
+
 snug_status model_parse(snug_json config, snug_slice class_name, model_shape *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    snug_slice  type, method;
+    snug_slice  type;
     *out = (model_shape){0};
     if (!snug_json_is(config, SNUG_JSON_OBJECT))
         return snug_fail(err, SNUG_EINVAL, "config.json must hold an object");
@@ -367,12 +393,7 @@ snug_status model_parse(snug_json config, snug_slice class_name, model_shape *ou
         SNUG_FAIL(err, SNUG_EUNSUPPORTED,
                   "config.json: class %s with model type \"%.*s\" is not supported",
                   out->class_name, SNUG_SLICE(type));
-    snug_json quant = snug_json_get(config, "quantization_config");
-    if (!snug_json_is(quant, SNUG_JSON_ABSENT) && !snug_json_is(quant, SNUG_JSON_NULL)) {
-        method = snug_json_str_or(quant, "quant_method", SNUG_LIT("unnamed"));
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "weights quantised by \"%.*s\" are not supported",
-                  SNUG_SLICE(method));
-    }
+    SNUG_TRY(check_quantization(snug_json_get(config, "quantization_config"), err));
     SNUG_TRY(out->arch->parse(config, out, err));
 done:
     return st;

@@ -25,8 +25,11 @@ static snug_status parse_sizes(snug_json config, const decoder_dflt *d, model_sh
                       &s->vocab, err));
     SNUG_TRY(cfg_size(config, (cfg_range){"hidden_size", NULL, d->hidden, 1, MODEL_HIDDEN_MAX},
                       &s->hidden, err));
-    SNUG_TRY(cfg_size(config, (cfg_range){"intermediate_size", NULL, d->inner, 1, MODEL_INNER_MAX},
-                      &s->inner, err));
+    s->inner = d->inner;
+    if (!d->inner_listed)
+        SNUG_TRY(cfg_size(config,
+                          (cfg_range){"intermediate_size", NULL, d->inner, 1, MODEL_INNER_MAX},
+                          &s->inner, err));
     SNUG_TRY(cfg_size(config,
                       (cfg_range){"num_hidden_layers", NULL, d->layers, 1, MODEL_LAYERS_MAX},
                       &s->layers, err));
@@ -69,6 +72,8 @@ snug_status decoder_parse(snug_json config, model_shape *s, snug_err *err)
     s->decoder = (model_decoder){.before_attention = "input_layernorm",
                                  .before_mlp = "post_attention_layernorm",
                                  .last_norm = "norm",
+                                 .embed = "embed_tokens",
+                                 .attention = "self_attn",
                                  .o = "self_attn.o_proj",
                                  .gate = "mlp.gate_proj",
                                  .up = "mlp.up_proj",
@@ -90,7 +95,8 @@ snug_status decoder_parse(snug_json config, model_shape *s, snug_err *err)
                                    .theta = d->theta,
                                    .partial = d->partial,
                                    .layer_type = d->layered ? "full_attention" : NULL,
-                                   .interleaved = d->interleaved},
+                                   .interleaved = d->interleaved,
+                                   .sections = d->sections},
                       &s->rope, err));
     if (f->adjust != NULL) SNUG_TRY(f->adjust(config, s, err));
 done:
@@ -135,6 +141,7 @@ nn_attention decoder_attention(const model_shape *s, size_t layer)
                               .cap = d->attention_cap,
                               .causal = !d->both_ways,
                               .clip = d->clip,
+                              .clip_after_norm = d->clip_after_norm,
                               .head_norm = d->head_norm,
                               .norm_after_turn = d->norm_after_turn};
     if (slides && d->chunked) a.chunk = s->window;
@@ -148,9 +155,38 @@ static snug_status norm_of(const binder *b, nn_norm *out, size_t n, const char *
     const model_shape   *s = &b->m->shape;
     const model_decoder *d = &s->decoder;
     if (name == NULL) return SNUG_OK;
+    if (d->norm_bare) {
+        *out = (nn_norm){.kind = d->norm, .eps = s->eps};
+        return SNUG_OK;
+    }
     snug_status st =
         (d->norm_bias ? bind_norm : bind_norm_weight)(b, out, d->norm, n, s->eps, name);
     return st != SNUG_OK || !d->norm_plus_one ? st : bind_norm_plus_one(b, out);
+}
+
+/* "<list>.<i>.weight" [D] of every head as one tensor [heads, D]. */
+static snug_status bind_norm_list(const binder *b, const char *list, size_t heads, nn_norm *out)
+{
+    snug_status        st = SNUG_OK;
+    const model_shape *s = &b->m->shape;
+    *out = (nn_norm){.kind = NN_LAYER_NORM, .eps = s->eps};
+    for (size_t i = 0; i < heads; i++) {
+        char   name[128];
+        tensor one;
+        (void)snprintf(name, sizeof name, "%s.%zu.weight", list, i);
+        SNUG_TRY(bind_tensor(b, &one, TENSOR_DIMS(s->head_dim), name));
+        if (i == 0) { /* room for all, made by repeating the first */
+            tensor wide = one;
+            wide.rank = 2, wide.shape[0] = heads, wide.stride[0] = 0;
+            wide.shape[1] = s->head_dim, wide.stride[1] = 1;
+            SNUG_TRY(bind_copy(b, &wide, TENSOR_F32, &out->w));
+        }
+        tensor row = tensor_slice(&out->w, 0, i, 1);
+        row.rank = 1, row.shape[0] = s->head_dim, row.stride[0] = 1;
+        SNUG_TRY(tensor_copy(b->m->dev, &one, &row, b->err));
+    }
+done:
+    return st;
 }
 
 /* Head norms: a weight per width, per joined row, or per head and width. */
@@ -164,6 +200,14 @@ static snug_status bind_head_norms(const binder *b, const model_shape *s, nn_att
     if (d->norm_weightless) {
         a->q_norm = a->k_norm = bare;
         return SNUG_OK;
+    }
+    if (d->head_norm_shared) {
+        SNUG_TRY(bind_norm(b, &a->q_norm, NN_LAYER_NORM, s->head_dim, s->eps, d->q_norm));
+        return bind_norm(b, &a->k_norm, NN_LAYER_NORM, s->head_dim, s->eps, d->k_norm);
+    }
+    if (d->head_norm_listed) {
+        SNUG_TRY(bind_norm_list(b, d->q_norm, s->heads, &a->q_norm));
+        return bind_norm_list(b, d->k_norm, s->kv_heads, &a->k_norm);
     }
     if (d->norm == NN_LAYER_NORM) {
         char name[128];
@@ -199,9 +243,13 @@ static snug_status bind_attention(const binder *b, const model_shape *s, size_t 
         a->k = bind_rows(&fused, q, kv);
         a->v = bind_rows(&fused, q + kv, kv);
     } else {
-        SNUG_TRY(bind_linear(b, &a->q, e, q, d->qkv_bias, "self_attn.q_proj"));
-        SNUG_TRY(bind_linear(b, &a->k, e, kv, d->qkv_bias, "self_attn.k_proj"));
-        SNUG_TRY(bind_linear(b, &a->v, e, kv, d->qkv_bias, "self_attn.v_proj"));
+        char name[128];
+        (void)snprintf(name, sizeof name, "%s.q_proj", d->attention);
+        SNUG_TRY(bind_linear(b, &a->q, e, d->attention_gated ? 2 * q : q, d->qkv_bias, name));
+        (void)snprintf(name, sizeof name, "%s.k_proj", d->attention);
+        SNUG_TRY(bind_linear(b, &a->k, e, kv, d->qkv_bias, name));
+        (void)snprintf(name, sizeof name, "%s.v_proj", d->attention);
+        SNUG_TRY(bind_linear(b, &a->v, e, kv, d->qkv_bias, name));
     }
     SNUG_TRY(bind_linear(b, &a->o, q, e, d->o_bias, d->o));
     if (d->sinks) SNUG_TRY(bind_tensor(b, &a->sinks, TENSOR_DIMS(s->heads), "self_attn.sinks"));
@@ -248,6 +296,7 @@ static snug_status group_part(const binder *b, const tensor *all, size_t from, s
     tensor      part = tensor_slice(all, 1, from, n);
     snug_status st = bind_copy(b, &part, all->dtype, out);
     if (st != SNUG_OK) return st;
+    tensor_freeze(out);
     size_t rows = all->shape[0] * n * all->shape[2];
     *out = all->rank == 3 ? tensor_view(out, TENSOR_DIMS(rows))
                           : tensor_view(out, TENSOR_DIMS(rows, all->shape[3]));
@@ -272,11 +321,39 @@ done:
     return st;
 }
 
+/* [softplus(alpha_p), beta + softplus(alpha_n), beta, eps], the last two as stored. */
+static snug_status bind_xielu(const binder *b, const char *path, tensor *out)
+{
+    static const struct {
+        const char *name;
+        unsigned    rank;
+    } parts[4] = {{"alpha_p", 1}, {"alpha_n", 1}, {"beta", 0}, {"eps", 0}};
+    snug_status st = SNUG_OK;
+    float       v[4] = {0.0f};
+    tensor      stored, wide, made;
+    for (size_t i = 0; i < 4; i++) {
+        char name[128];
+        (void)snprintf(name, sizeof name, "%s.%s", path, parts[i].name);
+        SNUG_TRY(bind_tensor(b, &stored, parts[i].rank, (const size_t[]){1}, name));
+        SNUG_TRY(bind_copy(b, &stored, TENSOR_F32, &wide));
+        SNUG_TRY(tensor_get(&wide, &v[i], sizeof v[i], b->err));
+        if (i < 2) v[i] = v[i] > 20.0f ? v[i] : log1pf(expf(v[i]));
+    }
+    v[1] += v[2];
+    SNUG_TRY(tensor_new_from(b->m->dev, TENSOR_F32, TENSOR_DIMS(4), v, false, &made, b->err));
+    st = bind_copy(b, &made, TENSOR_F32, out);
+    tensor_free(&made);
+done:
+    return st;
+}
+
 static snug_status bind_mlp(const binder *b, const model_shape *s, nn_mlp *m)
 {
     snug_status          st = SNUG_OK;
     const model_decoder *d = &s->decoder;
     m->act = s->act;
+    m->gate_scale = d->gate_scale;
+    if (d->xielu != NULL) SNUG_TRY(bind_xielu(b, d->xielu, &m->xielu));
     if (d->gate_up != NULL) {
         nn_linear fused;
         SNUG_TRY(bind_linear(b, &fused, s->hidden, 2 * s->inner, s->mlp_bias, d->gate_up));
@@ -300,15 +377,26 @@ static snug_status bind_layer(const binder *b, const model_shape *s, size_t i, d
     l->turned = s->rope.width > 0 && !model_layer_is(d->unturned, i);
     l->turned_locally = l->turned && slides && d->sliding_own_turn;
     l->tempered = d->temper != 0.0 && (!d->temper_unturned || !l->turned);
-    SNUG_TRY(norm_of(b, &l->before_attention, s->hidden, d->before_attention));
-    SNUG_TRY(norm_of(b, &l->after_attention, s->hidden, d->after_attention));
-    SNUG_TRY(norm_of(b, &l->before_mlp, s->hidden, d->before_mlp));
-    SNUG_TRY(norm_of(b, &l->after_mlp, s->hidden, d->after_mlp));
-    if (d->latent_kv > 0)
+    l->unattended = model_layer_is(d->unattended, i);
+    l->bare = model_layer_is(d->bare, i);
+    bool mixes = model_layer_is(d->mixing, i);
+    if (!l->unattended || mixes) {
+        SNUG_TRY(norm_of(b, &l->before_attention, s->hidden, d->before_attention));
+        SNUG_TRY(norm_of(b, &l->after_attention, s->hidden, d->after_attention));
+    }
+    if (!l->bare) {
+        SNUG_TRY(norm_of(b, &l->before_mlp, s->hidden, d->before_mlp));
+        SNUG_TRY(norm_of(b, &l->after_mlp, s->hidden, d->after_mlp));
+    }
+    if (mixes) SNUG_TRY(bind_mixer(b, &l->mixer));
+    if (l->unattended)
+        l->attention = (nn_attention){0};
+    else if (d->latent_kv > 0)
         SNUG_TRY(bind_latent(b, s, i, l));
     else
         SNUG_TRY(bind_attention(b, s, i, &l->attention));
     if (!l->turned && d->norm_weightless) l->attention.head_norm = NN_HEADS_RAW;
+    if (l->bare) return SNUG_OK;
     if (d->experts > 0 && model_layer_is(d->sparse, i))
         SNUG_TRY(bind_experts(b, d->block, &l->moe));
     else
@@ -336,9 +424,10 @@ snug_status decoder_bind(model *m, const weight_map *w, snug_err *err)
     const model_shape *s = &m->shape;
     binder             body = {m, w, s->arch->prefix, err, ""}, top = {m, w, "", err, ""};
     decoder           *n;
+    char               embed[128];
+    (void)snprintf(embed, sizeof embed, "%s.weight", s->decoder.embed);
     SNUG_TRY(decoder_new(m, &n, err));
-    SNUG_TRY(
-        bind_tensor(&body, &n->embed, TENSOR_DIMS(s->vocab, s->hidden), "embed_tokens.weight"));
+    SNUG_TRY(bind_tensor(&body, &n->embed, TENSOR_DIMS(s->vocab, s->hidden), embed));
     for (size_t i = 0; i < s->layers; i++) {
         binder layer = bind_scope(&body, "layers", i);
         SNUG_TRY(bind_layer(&layer, s, i, &n->layers[i]));
@@ -359,6 +448,7 @@ typedef struct pass {
     int32_t           *positions; /* [B, T] */
     nn_turn            turn, local, tempered;
     tensor             mask, bias;
+    nn_seen            seen;
 } pass;
 
 /* cos times a factor per position: queries that grow with it. Unturned layers get angles of zero.
@@ -396,6 +486,32 @@ done:
     return st;
 }
 
+/* Which tokens of this step count, when some do not and a layer reads all of them. */
+static snug_status begin_seen(pass *p, size_t held, snug_err *err)
+{
+    snug_status        st = SNUG_OK;
+    const model_batch *in = p->in;
+    size_t             B = in->batch, T = in->times, hidden = 0;
+    int32_t           *rows = NULL;
+    float             *weights = NULL;
+    for (size_t i = 0; in->mask != NULL && i < B * T; i++)
+        hidden += in->mask[i / T * (held + T) + held + i % T] == 0;
+    if (hidden == 0) return SNUG_OK;
+    rows = snug_alloc(B * T * sizeof *rows); /* <= MODEL_BATCH_TOKENS_MAX */
+    weights = snug_alloc(B * T * sizeof *weights);
+    for (size_t i = 0; i < B * T; i++) {
+        rows[i] = (int32_t)i;
+        weights[i] = in->mask[i / T * (held + T) + held + i % T] == 0 ? 0.0f : 1.0f;
+    }
+    SNUG_TRY(nn_upload(&p->c, rows, TENSOR_DIMS(B * T), &p->seen.rows, err));
+    SNUG_TRY(tensor_space_take(p->c.space, TENSOR_F32, TENSOR_DIMS(B * T), &p->seen.weights, err));
+    SNUG_TRY(tensor_put(&p->seen.weights, weights, B * T * sizeof *weights, err));
+done:
+    free(rows);
+    free(weights);
+    return st;
+}
+
 /* Positions of this step, and what they do to heads and scores. */
 static snug_status begin(pass *p, snug_err *err)
 {
@@ -408,14 +524,15 @@ static snug_status begin(pass *p, snug_err *err)
         p->positions[i] = in->positions != NULL ? in->positions[i] : (int32_t)(held + i % T);
     if (in->mask != NULL)
         SNUG_TRY(nn_upload(&p->c, in->mask, TENSOR_DIMS(B, held + T), &p->mask, err));
+    SNUG_TRY(begin_seen(p, held, err));
     if (p->s->rope.width > 0)
         SNUG_TRY(nn_rope_turn(&p->c, &p->s->rope, p->positions, B, T, &p->turn, err));
     if (d->sliding_own_turn)
         SNUG_TRY(nn_rope_turn(&p->c, &p->s->rope_local, p->positions, B, T, &p->local, err));
     if (d->temper != 0.0) SNUG_TRY(temper_turn(p, !d->temper_unturned, &p->tempered, err));
-    if (p->n->alibi != 0.0f)
+    if (p->n->alibi.bias_max != 0.0f)
         SNUG_TRY(
-            nn_alibi_run(&p->c, p->s->heads, p->n->alibi, in->mask, B, held, T, &p->bias, err));
+            nn_alibi_run(&p->c, p->s->heads, &p->n->alibi, in->mask, B, held, T, &p->bias, err));
 done:
     return st;
 }
@@ -489,6 +606,39 @@ done:
     return st;
 }
 
+/* Attention whose queries bring a gate: what a head sees is scaled by sigmoid(gate). */
+static snug_status run_gated(pass *p, const decoder_layer *l, const nn_step *step, const tensor *h,
+                             tensor *out, snug_err *err)
+{
+    snug_status         st = SNUG_OK;
+    const nn_attention *a = &l->attention;
+    size_t              B = h->shape[0], T = h->shape[1], H = a->heads, D = a->width;
+    tensor              both, q, gate, k, v, mixed;
+    SNUG_TRY(nn_heads_run(&p->c, &a->q, h, H, &both, err));        /* [B, T, H, 2D] */
+    SNUG_TRY(nn_heads_run(&p->c, &a->k, h, a->kv_heads, &k, err)); /* [B, T, G, D] */
+    SNUG_TRY(nn_heads_run(&p->c, &a->v, h, a->kv_heads, &v, err));
+    SNUG_TRY(tensor_space_take(p->c.space, TENSOR_F32, TENSOR_DIMS(B, T, H, D), &q, err));
+    SNUG_TRY(tensor_space_take(p->c.space, TENSOR_F32, TENSOR_DIMS(B, T, H, D), &gate, err));
+    tensor first = tensor_slice(&both, 3, 0, D), second = tensor_slice(&both, 3, D, D);
+    SNUG_TRY(tensor_copy(p->c.dev, &first, &q, err));
+    SNUG_TRY(tensor_copy(p->c.dev, &second, &gate, err));
+    SNUG_TRY(nn_norm_run(&p->c, &a->q_norm, &q, &q, err));
+    SNUG_TRY(nn_norm_run(&p->c, &a->k_norm, &k, &k, err));
+    SNUG_TRY(tensor_rope(p->c.dev, &q, &step->turn->cos, &step->turn->sin, step->turn->interleaved,
+                         &q, err));
+    SNUG_TRY(tensor_rope(p->c.dev, &k, &step->turn->cos, &step->turn->sin, step->turn->interleaved,
+                         &k, err));
+    tensor keys = k, values = v;
+    if (step->kv != NULL)
+        SNUG_TRY(nn_kv_append(step->kv, step->layer, &k, &v, &keys, &values, err));
+    SNUG_TRY(nn_attention_mix(&p->c, a, &q, &keys, &values, step, &mixed, err)); /* [B, T, HD] */
+    gate = tensor_view(&gate, TENSOR_DIMS(B, T, H * D));
+    SNUG_TRY(tensor_glu(p->c.dev, &gate, &mixed, TENSOR_ACT_SIGMOID, &mixed, err));
+    SNUG_TRY(nn_linear_run(&p->c, &a->o, &mixed, out, err)); /* [B, T, E] */
+done:
+    return st;
+}
+
 static snug_status run_attention(pass *p, size_t i, const tensor *h, tensor *y, snug_err *err)
 {
     const decoder_layer *l = &p->n->layers[i];
@@ -499,8 +649,40 @@ static snug_status run_attention(pass *p, size_t i, const tensor *h, tensor *y, 
                                  .bias = &p->bias,
                                  .kv = p->in->kv,
                                  .layer = i};
+    if (p->s->decoder.attention_gated) return run_gated(p, l, &step, h, y, err);
     return l->latent != NULL ? run_latent(p, l, &step, h, y, err)
                              : nn_attention_run(&p->c, &l->attention, h, &step, y, err);
+}
+
+/* h times a factor, when there is one: h itself is read by others. */
+static snug_status scaled(pass *p, const tensor *h, float factor, tensor *out, snug_err *err)
+{
+    tensor from = *h; /* out may be the same variable */
+    *out = from;
+    if (factor == 0.0f || factor == 1.0f) return SNUG_OK;
+    snug_status st = tensor_space_take(p->c.space, TENSOR_F32, from.rank, from.shape, out, err);
+    return st != SNUG_OK ? st : tensor_scale(p->c.dev, &from, factor, 0.0f, out, err);
+}
+
+/* What a layer does before its MLP: attention, a recurrent mixer, or both from one h and summed. */
+static snug_status run_mixing(pass *p, size_t i, const tensor *h, tensor *y, snug_err *err)
+{
+    snug_status          st = SNUG_OK;
+    const decoder_layer *l = &p->n->layers[i];
+    const model_decoder *d = &p->s->decoder;
+    nn_step              step = {.seen = &p->seen, .kv = p->in->kv, .layer = i};
+    tensor               in, z;
+    if (l->mixer == NULL) return run_attention(p, i, h, y, err);
+    SNUG_TRY(scaled(p, h, d->mixer_in, &in, err));
+    SNUG_TRY(nn_mixer_run(&p->c, l->mixer, &in, &step, y, err)); /* [B, T, E] */
+    if (l->unattended) return SNUG_OK;
+    SNUG_TRY(scaled(p, y, d->mixer_out, y, err));
+    SNUG_TRY(scaled(p, h, d->attention_in, &in, err));
+    SNUG_TRY(run_attention(p, i, &in, &z, err));
+    SNUG_TRY(scaled(p, &z, d->attention_out, &z, err));
+    SNUG_TRY(tensor_add(p->c.dev, y, &z, y, err));
+done:
+    return st;
 }
 
 static snug_status run_mlp(pass *p, const decoder_layer *l, const tensor *h, tensor *y,
@@ -554,11 +736,15 @@ static snug_status run_layer(pass *p, size_t i, const tensor *x, const tensor *h
         SNUG_TRY(nn_norm_run(&p->c, &l->before_mlp, x, x, err));
         return SNUG_OK;
     }
-    SNUG_TRY(nn_norm_run(&p->c, &l->before_attention, x, h, err));
-    SNUG_TRY(run_attention(p, i, h, &y, err)); /* [B, T, E] */
-    SNUG_TRY(join(p, &l->after_attention, &y, x, err));
+    if (!l->unattended || l->mixer != NULL) {
+        SNUG_TRY(nn_norm_run(&p->c, &l->before_attention, x, h, err));
+        SNUG_TRY(run_mixing(p, i, h, &y, err)); /* [B, T, E] */
+        SNUG_TRY(join(p, &l->after_attention, &y, x, err));
+    }
+    if (l->bare) return SNUG_OK;
     SNUG_TRY(nn_norm_run(&p->c, &l->before_mlp, x, h, err));
     SNUG_TRY(run_mlp(p, l, h, &y, err)); /* [B, T, E] */
+    SNUG_TRY(scaled(p, &y, p->s->decoder.mlp_out, &y, err));
     SNUG_TRY(join(p, &l->after_mlp, &y, x, err));
 done:
     return st;

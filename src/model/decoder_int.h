@@ -18,14 +18,16 @@ typedef struct decoder_layer {
     nn_attention    attention;
     decoder_latent *latent; /* NULL: plain attention */
     nn_mlp          mlp;
-    nn_moe         *moe; /* NULL: mlp */
+    nn_moe         *moe;              /* NULL: mlp */
+    nn_mixer       *mixer;            /* NULL: none; with attention, both read the same x */
+    bool            unattended, bare; /* no attention; neither mlp nor moe */
     bool            turned, turned_locally, tempered;
 } decoder_layer;
 
 typedef struct decoder {
     tensor         embed, positions; /* [V, W], [P, E] when positions are learned */
     size_t         position_first;
-    float          alibi; /* bias_max; 0: none */
+    nn_alibi       alibi;
     nn_norm        embed_norm;
     nn_linear      project_in, project_out; /* when W is not E */
     decoder_layer *layers;
@@ -40,7 +42,9 @@ typedef struct decoder_dflt {
     double      eps, theta, partial;
     const char *act, *act_key, *eps_key;
     bool        tied, interleaved;
-    bool        layered; /* rope_parameters has an object per type of layer */
+    bool        layered;      /* rope_parameters has an object per type of layer */
+    bool        sections;     /* rotary parameters may name the sections of M-RoPE */
+    bool        inner_listed; /* intermediate_size may be a list: the family reads it */
 } decoder_dflt;
 
 /* A family: its defaults, and what it changes in the plan that decoder_parse made. */
@@ -75,7 +79,28 @@ snug_status decoder_deepseek_experts(snug_json config, model_shape *s, size_t gr
 /* Splits a fused projection whose rows are [groups, heads per group + 2, width]: each group has its
  * queries, then a key, then a value. */
 snug_status bind_grouped(const binder *b, const nn_linear *fused, nn_attention *a) SNUG_MUST_USE;
+/* The recurrent mixer of a layer, by the plan's names (hybrid.c). */
+snug_status bind_mixer(const binder *layer, nn_mixer **out) SNUG_MUST_USE;
+/* As model_arch says. */
+void decoder_keeps(const model *m, nn_keep *each);
+/* Marks what each layer is from a list of names ("mamba", "attention", "mlp", ..); absent: as it
+ * was. */
+snug_status decoder_block_types(snug_json list, const char *key, model_shape *s,
+                                snug_err *err) SNUG_MUST_USE;
+/* A layer either attends or mixes. */
+void decoder_set_layer(model_shape *s, size_t layer, bool attends);
+/* "auto" or a whole number. */
+snug_status decoder_auto_size(snug_json config, const char *key, size_t dflt, size_t max,
+                              size_t *out, snug_err *err) SNUG_MUST_USE;
+/* Heads of a scan share `inner` channels and B and C evenly, or it is refused. */
+snug_status decoder_check_heads(const model_mixer *x, size_t inner, snug_err *err) SNUG_MUST_USE;
+/* [low, high] of the steps of a scan. */
+snug_status decoder_step_limit(snug_json config, const char *key, model_mixer *x,
+                               snug_err *err) SNUG_MUST_USE;
 snug_status bind_experts(const binder *layer, const char *path, nn_moe **out) SNUG_MUST_USE;
+/* The same with a router that lies elsewhere: its path inside the layer. */
+snug_status bind_experts_at(const binder *layer, const char *path, const char *router,
+                            nn_moe **out) SNUG_MUST_USE;
 
 #define DECODER_CLASSES(Name)                                                                      \
     (const struct model_class[])                                                                   \
@@ -87,7 +112,7 @@ snug_status bind_experts(const binder *layer, const char *path, nn_moe **out) SN
     {                                                                                              \
         .model_type = type, .prefix = "model.", .dialect = &family,                                \
         .classes = DECODER_CLASSES(Name), .parse = decoder_parse, .bind = decoder_bind,            \
-        .forward = decoder_forward,                                                                \
+        .forward = decoder_forward, .keeps = decoder_keeps,                                        \
     }
 
 #endif

@@ -6,36 +6,105 @@
  * Threads: one at a time, as the device.
  * Truth:   an architecture's forward sees ids inside the vocabulary and positions inside the
  *          limits. */
-#include "model/model_int.h"
+#include "model/adapter_int.h"
+#include "model/gguf_int.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Of one forward pass; a limit against runaway inputs, not a plan. */
 #define ACTIVATION_BYTES_MAX ((size_t)1 << 38)
 
-snug_status model_open(const char *dir, snug_slice class_name, tensor_dev *d, model **out,
-                       snug_err *err)
+snug_status model_read_json(snug_arena *a, const char *dir, snug_json *config, snug_err *err)
 {
     snug_status st = SNUG_OK;
     snug_slice  text;
+    SNUG_TRY(snug_read_file(a, snug_arena_printf(a, "%s/config.json", dir).ptr,
+                            MODEL_CONFIG_BYTES_MAX, &text, err));
+    /* Python writes NaN and Infinity into configs now and then. */
+    SNUG_TRY(
+        snug_json_parse(a, text, &(snug_json_opts){.flags = SNUG_JSON_NONFINITE}, config, err));
+done:
+    return st;
+}
+
+snug_status model_read_config(snug_arena *a, const char *dir, snug_slice class_name,
+                              snug_json *config, model_shape *shape, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    const char *wrapper;
+    SNUG_TRY(model_read_json(a, dir, config, err));
+    SNUG_TRY(nested_config(a, config, &wrapper, err));
+    if (wrapper != NULL && snug_eq_str(class_name, wrapper)) class_name = SNUG_EMPTY;
+    SNUG_TRY(model_parse(*config, class_name, shape, err));
+    shape->wrapper = wrapper;
+done:
+    return st;
+}
+
+snug_status model_peek(snug_arena *a, const char *dir, model_shape *out, snug_err *err)
+{
+    snug_json config;
+    return model_read_config(a, dir, SNUG_EMPTY, &config, out, err);
+}
+
+static snug_status open_folder(model *m, const char *dir, snug_slice class_name, weight_map **w,
+                               snug_err *err)
+{
+    snug_status st = model_read_config(m->arena, dir, class_name, &m->config, &m->shape, err);
+    return st != SNUG_OK ? st : weight_map_open(m->arena, dir, w, err);
+}
+
+static snug_status open_gguf(model *m, const char *path, snug_slice class_name, weight_map **w,
+                             snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    gguf_src    g;
+    SNUG_TRY(gguf_open(m->arena, path, &g, err));
+    SNUG_TRY(gguf_config(&g, &m->config, err));
+    SNUG_TRY(model_parse(m->config, class_name, &m->shape, err));
+    gguf_adjust(&g, &m->shape);
+    SNUG_TRY(gguf_weights(&g, w, err));
+done:
+    return st;
+}
+
+const char *model_find_gguf(snug_arena *a, const char *path)
+{
+    snug_slice s = snug_str(path);
+    if (snug_ends_with(s, ".gguf")) return gguf_first_part(a, path);
+    if (access(snug_arena_printf(a, "%s/model.safetensors", path).ptr, F_OK) == 0 ||
+        access(snug_arena_printf(a, "%s/model.safetensors.index.json", path).ptr, F_OK) == 0)
+        return NULL;
+    return gguf_in_folder(a, path);
+}
+
+snug_status model_open(const char *path, snug_slice class_name, tensor_dev *d, model **out,
+                       snug_err *err)
+{
+    return model_open_adapted(path, NULL, class_name, d, out, err);
+}
+
+snug_status model_open_adapted(const char *path, const char *adapter, snug_slice class_name,
+                               tensor_dev *d, model **out, snug_err *err)
+{
+    snug_status st = SNUG_OK;
     weight_map *w = NULL;
     snug_arena *a = snug_arena_new();
     model      *m = SNUG_NEW(a, model);
     *m = (model){.arena = a, .dev = d, .space = tensor_space_new(d, ACTIVATION_BYTES_MAX)};
     *out = NULL;
 
-    SNUG_TRY(snug_read_file(a, snug_arena_printf(a, "%s/config.json", dir).ptr,
-                            MODEL_CONFIG_BYTES_MAX, &text, err));
-    /* Python writes NaN and Infinity into configs now and then. */
-    SNUG_TRY(
-        snug_json_parse(a, text, &(snug_json_opts){.flags = SNUG_JSON_NONFINITE}, &m->config, err));
-    SNUG_TRY(model_parse(m->config, class_name, &m->shape, err));
-    SNUG_TRY(weight_map_open(a, dir, &w, err));
+    const char *gguf = model_find_gguf(a, path);
+    SNUG_TRY(gguf != NULL ? open_gguf(m, gguf, class_name, &w, err)
+                          : open_folder(m, path, class_name, &w, err));
+    if (adapter != NULL) SNUG_TRY(adapter_apply(a, adapter, m->config, &m->shape, w, err));
+    SNUG_TRY(nested_weights(a, &m->shape, w, err));
     SNUG_TRY(m->shape.arch->bind(m, w, err));
     *out = m;
     m = NULL; /* moved to the caller */
 done:
-    if (st != SNUG_OK) snug_note(err, "loading %s", dir);
+    if (st != SNUG_OK) snug_note(err, "loading %s", path);
     model_close(m);
     return st;
 }
@@ -59,6 +128,7 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
     const model_shape *s = &m->shape;
     if (s->head != MODEL_HEAD_CAUSAL_LM && s->head != MODEL_HEAD_SEQ2SEQ)
         return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not generate", s->class_name);
+    nn_keep   *each = NULL;
     nn_kv_conf conf = {.layers = s->head == MODEL_HEAD_SEQ2SEQ ? s->decoder_layers : s->layers,
                        .batch = batch,
                        .heads = s->head == MODEL_HEAD_SEQ2SEQ ? s->decoder_heads : s->kv_heads,
@@ -66,7 +136,14 @@ snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_
                        .v_width = s->value_dim == 0 ? s->head_dim : s->value_dim,
                        .positions_max = positions_max,
                        .dtype = TENSOR_F32};
-    return nn_kv_new(m->dev, &conf, out, err);
+    if (s->arch->keeps != NULL) {
+        each = snug_zalloc(conf.layers * sizeof *each); /* <= MODEL_LAYERS_MAX */
+        s->arch->keeps(m, each);
+        conf.each = each;
+    }
+    snug_status st = nn_kv_new(m->dev, &conf, out, err);
+    free(each);
+    return st;
 }
 
 static snug_status check_positions(const model_shape *s, const model_batch *in, size_t held,

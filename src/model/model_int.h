@@ -17,7 +17,7 @@ struct model {
     struct owned {
         struct owned *next;
         tensor        t;
-    }     *owned;
+    } * owned;
     size_t weight_bytes;
 };
 
@@ -56,9 +56,10 @@ typedef struct cfg_rotary {
     size_t      width, positions_max; /* of a head */
     double      theta, partial;       /* defaults; partial 0: the class turns whole heads */
     const char *layer_type;           /* NULL: one kind of layer; else the key of its own object */
-    const char *theta_key;            /* NULL: rope_theta; the old name of this layer type's theta */
-    bool        plain;                /* scaling written without layer types is not for these layers */
+    const char *theta_key; /* NULL: rope_theta; the old name of this layer type's theta */
+    bool        plain;     /* scaling written without layer types is not for these layers */
     bool        interleaved;
+    bool        sections; /* may name the sections of M-RoPE */
 } cfg_rotary;
 snug_status cfg_rope(snug_json config, cfg_rotary rule, nn_rope *out, snug_err *err) SNUG_MUST_USE;
 /* layer_types, when the config has them, over what `sliding` says already. */
@@ -67,6 +68,12 @@ snug_status cfg_labels(snug_json config, size_t *out, snug_err *err) SNUG_MUST_U
 
 /* ---- weights (weights.c) ---- */
 
+/* config.json of a folder as it is. */
+snug_status model_read_json(snug_arena *a, const char *dir, snug_json *config,
+                            snug_err *err) SNUG_MUST_USE;
+/* config.json of a folder (of a model that also sees: its text's), and what it says. */
+snug_status model_read_config(snug_arena *a, const char *dir, snug_slice class_name,
+                              snug_json *config, model_shape *shape, snug_err *err) SNUG_MUST_USE;
 snug_status weight_map_open(snug_arena *a, const char *dir, weight_map **out,
                             snug_err *err) SNUG_MUST_USE;
 
@@ -92,6 +99,7 @@ snug_status bind_norm(const binder *b, nn_norm *out, nn_norm_kind kind, size_t n
 snug_status bind_norm_weight(const binder *b, nn_norm *out, nn_norm_kind kind, size_t n, float eps,
                              const char *name) SNUG_MUST_USE;
 bool        bind_has(const binder *b, const char *name); /* the full name of a weight */
+bool        bind_is_turned(const binder *b); /* matrices are [n, in] in a file, for every class */
 /* A copy of a view that belongs to the model: what a file lays out as no operation reads it. */
 snug_status bind_copy(const binder *b, const tensor *view, tensor_dtype dtype,
                       tensor *out) SNUG_MUST_USE;
@@ -142,9 +150,20 @@ snug_status encoder_run_layer(const nn_ctx *c, const encoder_layer *l, const ten
 /* x [B, T, E] += rows of a table by ids [B, T]; ids NULL: row 0. */
 snug_status encoder_add_rows(const nn_ctx *c, const tensor *table, const int32_t *ids, size_t batch,
                              size_t times, const tensor *x, snug_err *err) SNUG_MUST_USE;
-/* Positions of learned tables: 0, 1, ..; or, with first > 0, counted from it over tokens that are no
- * padding, which gets first - 1. *owned: free(). */
+/* Positions of learned tables: 0, 1, ..; or, with first > 0, counted from it over tokens that are
+ * no padding, which gets first - 1. *owned: free(). */
 int32_t *encoder_positions(const model_shape *s, const model_batch *in);
+/* A padded batch as one row of all its tokens: owned by `ids`, free() it. */
+typedef struct encoder_flat {
+    size_t  *lengths; /* of each text */
+    size_t   total;
+    int32_t *ids, *positions, *types; /* types NULL as in the batch */
+} encoder_flat;
+/* True when the batch asks for it and has padding, at the ends of rows only. */
+bool encoder_flatten(const model_batch *in, const int32_t *positions, encoder_flat *out);
+/* x [1, total, E] -> *out [B, T, E], zero where nothing was. */
+snug_status encoder_unflatten(const nn_ctx *c, const encoder_flat *f, size_t batch, size_t times,
+                              const tensor *x, tensor *out, snug_err *err) SNUG_MUST_USE;
 /* First token of each row: [B, E]. */
 tensor encoder_first(const tensor *x);
 /* What every encoder's config says in the same words. */
@@ -155,6 +174,7 @@ snug_status encoder_parse(snug_json config, model_shape *s, double eps_dflt,
 extern const model_arch arch_llama[], arch_gemma[], arch_olmo[], arch_cohere[], arch_phi[],
     arch_mixed[], arch_moe[], arch_deepseek[], arch_gpt2[], arch_neox[], arch_opt[], arch_bloom[],
     arch_distilbert[], arch_bert[], arch_albert[], arch_mpnet[], arch_deberta[], arch_modernbert[],
-    arch_nomic[], arch_t5[], arch_bart[];
+    arch_nomic[], arch_t5[], arch_bart[], arch_mamba[], arch_hybrid[], arch_qwen_next[],
+    arch_gemma3n[], arch_gemma4[];
 
 #endif

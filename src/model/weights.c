@@ -6,32 +6,31 @@
  * Threads: one load, one thread.
  * Truth:   a weight that is handed out has exactly the shape the configuration asks for, and its
  *          bytes lie inside a mapped file. */
-#include "model/model_int.h"
+#include "model/weights_int.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-typedef struct weight {
-    snug_slice          name;
-    const codec_tensor *info;
-    const char         *data;
-} weight;
-
-struct weight_map {
-    weight *items; /* sorted by name */
-    size_t  count;
-};
 
 static int by_name(const void *a, const void *b)
 {
     return snug_cmp(((const weight *)a)->name, ((const weight *)b)->name);
 }
 
-static const weight *find(const weight_map *w, const char *name)
+const weight *weight_find(const weight_map *w, const char *name)
 {
     weight key = {.name = snug_str(name)};
     return w->count == 0 ? NULL : bsearch(&key, w->items, w->count, sizeof key, by_name);
+}
+
+snug_status weight_map_sort(weight_map *w, snug_err *err)
+{
+    if (w->count > 0) qsort(w->items, w->count, sizeof *w->items, by_name);
+    for (size_t i = 1; i < w->count; i++)
+        if (snug_eq(w->items[i].name, w->items[i - 1].name))
+            return snug_fail(err, SNUG_ECORRUPT, "the weight %.*s is there twice",
+                             SNUG_SLICE(w->items[i].name));
+    return SNUG_OK;
 }
 
 /* ---- opening ---- */
@@ -63,7 +62,13 @@ static snug_status open_shard(snug_arena *a, const char *dir, snug_slice name, s
 
 static void add(weight_map *w, const shard *s, const codec_tensor *t)
 {
-    w->items[w->count++] = (weight){t->name, t, s->map.ptr + s->st.data_offset + t->offset};
+    weight *x = &w->items[w->count++];
+    *x = (weight){.name = t->name,
+                  .stored = t->dtype,
+                  .rank = t->rank,
+                  .size = t->size,
+                  .data = s->map.ptr + s->st.data_offset + t->offset};
+    for (unsigned i = 0; i < t->rank && i < TENSOR_RANK_MAX; i++) x->shape[i] = t->shape[i];
 }
 
 static snug_status open_single(snug_arena *a, const char *dir, weight_map *w, snug_err *err)
@@ -150,9 +155,114 @@ snug_status weight_map_open(snug_arena *a, const char *dir, weight_map **out, sn
                          "no model.safetensors and no model.safetensors.index.json");
     snug_status st = single ? open_single(a, dir, w, err) : open_sharded(a, dir, w, err);
     if (st != SNUG_OK) return st;
-    if (w->count > 0) qsort(w->items, w->count, sizeof *w->items, by_name);
     *out = w;
-    return SNUG_OK;
+    return weight_map_sort(w, err);
+}
+
+/* ---- numbers ---- */
+
+static bool is_eight_bits(const weight *w)
+{
+    return !w->blocks && (w->stored == CODEC_F8_E4M3 || w->stored == CODEC_F8_E5M2);
+}
+
+/* What a stored type is in the tensor engine; false: nothing. */
+static bool type_of(const weight *w, tensor_dtype *out)
+{
+    if (w->blocks) *out = w->dtype;
+    if (w->blocks) return true;
+    switch (w->stored) {
+    case CODEC_F32: *out = TENSOR_F32; return true;
+    case CODEC_F16: *out = TENSOR_F16; return true;
+    case CODEC_BF16: *out = TENSOR_BF16; return true;
+    default: return false;
+    }
+}
+
+bool weight_to_f32(const weight *w, uint64_t first, uint64_t n, float *out)
+{
+    tensor_dtype t;
+    if (w->blocks && tensor_dtype_is_quant(w->dtype)) {
+        tensor_dequantize(w->dtype, w->data + tensor_dtype_size(w->dtype, (size_t)first), (size_t)n,
+                          out);
+        return true;
+    }
+    codec_dtype from = w->stored;
+    if (w->blocks)
+        from = w->dtype == TENSOR_F32 ? CODEC_F32 : w->dtype == TENSOR_F16 ? CODEC_F16 : CODEC_BF16;
+    else if (!type_of(w, &t) && w->stored != CODEC_F64 && !is_eight_bits(w))
+        return false;
+    codec_to_f32(from, w->data, first, n, out);
+    return true;
+}
+
+static uint64_t dim_or(const weight *w, unsigned from_last)
+{
+    return w->rank > from_last ? w->shape[w->rank - 1 - from_last] : 1;
+}
+
+/* "weight_block_size": [128, 128] */
+static uint64_t block_side(snug_json config, size_t which)
+{
+    snug_json list =
+        snug_json_get(snug_json_get(config, "quantization_config"), "weight_block_size");
+    uint64_t n = 128;
+    (void)snug_json_to_u64(snug_json_at(list, which), &n);
+    return n == 0 ? 128 : n;
+}
+
+/* A scale for all, for each row, or for each block of rows and columns; matrices that are stacked
+ * have a grid each. */
+snug_status weight_find_scales(const weight_map *map, const weight *w, snug_json config,
+                               weight_scales *out, snug_err *err)
+{
+    static const char *const ends[] = {"_scale_inv", "_scale"};
+    char                     name[512];
+    float                    probe;
+    *out = (weight_scales){NULL, UINT64_MAX, UINT64_MAX};
+    if (!is_eight_bits(w) || w->rank < 2 || w->rank > TENSOR_RANK_MAX) return SNUG_OK;
+    for (size_t i = 0; i < 2 && out->w == NULL; i++) {
+        int n = snprintf(name, sizeof name, "%.*s%s", SNUG_SLICE(w->name), ends[i]);
+        if (n > 0 && n < (int)sizeof name) out->w = weight_find(map, name);
+    }
+    const weight *s = out->w;
+    if (s == NULL) return SNUG_OK;
+    uint64_t count = 1, n = dim_or(w, 1), in = dim_or(w, 0), grid, all = 1;
+    for (unsigned i = 0; i < s->rank && i < TENSOR_RANK_MAX; i++) count *= s->shape[i];
+    for (unsigned i = 0; i + 2 < w->rank; i++) all *= w->shape[i];
+    if (!weight_to_f32(s, 0, 0, &probe) || s->rank > TENSOR_RANK_MAX || is_eight_bits(s))
+        return snug_fail(err, SNUG_EUNSUPPORTED, "the scales %.*s are no floats",
+                         SNUG_SLICE(s->name));
+    uint64_t high = block_side(config, 0), wide = block_side(config, 1);
+    grid = (n / high + (n % high != 0)) * (in / wide + (in % wide != 0));
+    if (count == 1) return SNUG_OK;
+    out->rows = 1;
+    if (count == all) out->rows = n;
+    if (count == all || (count == all * n && (s->rank == 1 || dim_or(s, 0) == 1))) return SNUG_OK;
+    out->rows = high, out->cols = wide;
+    if (count == all * grid) return SNUG_OK;
+    return snug_fail(err, SNUG_ECORRUPT, "%.*s holds %llu scales, which do not fit its weight",
+                     SNUG_SLICE(s->name), (unsigned long long)count);
+}
+
+void weight_apply_scales(const weight *w, const weight_scales *s, uint64_t first, uint64_t n,
+                         float *x)
+{
+    uint64_t in = dim_or(w, 0), rows = dim_or(w, 1);
+    float    one = 1.0f;
+    if (s->w == NULL || n == 0) return;
+    if (s->rows == UINT64_MAX) (void)weight_to_f32(s->w, 0, 1, &one);
+    uint64_t wide = s->cols > in ? in : s->cols, across = (in + wide - 1) / wide;
+    uint64_t high = s->rows > rows ? rows : s->rows, down = (rows + high - 1) / high;
+    for (uint64_t i = 0; i < n;) {
+        uint64_t row = (first + i) / in, col = (first + i) % in;
+        uint64_t end = (col / wide + 1) * wide < in ? (col / wide + 1) * wide : in;
+        uint64_t many = end - col < n - i ? end - col : n - i;
+        uint64_t at = (row / rows * down + row % rows / high) * across + col / wide;
+        if (s->rows != UINT64_MAX) (void)weight_to_f32(s->w, at, 1, &one);
+        for (uint64_t k = 0; k < many; k++) x[i + k] *= one;
+        i += many;
+    }
 }
 
 /* ---- binding ---- */
@@ -164,11 +274,11 @@ static const weight *lookup(const binder *b, const char *name, const char *part)
     char full[NAME_MAX_BYTES];
     int  n = snprintf(full, sizeof full, "%s%s%s%s", b->prefix, b->scope, name, part);
     SNUG_ASSERT(n > 0 && n < (int)sizeof full);
-    const weight *w = find(b->w, full);
-    return w != NULL ? w : find(b->w, full + strlen(b->prefix));
+    const weight *w = weight_find(b->w, full);
+    return w != NULL ? w : weight_find(b->w, full + strlen(b->prefix));
 }
 
-static bool shape_fits(const codec_tensor *t, unsigned rank, const size_t *shape)
+static bool shape_fits(const weight *t, unsigned rank, const size_t *shape)
 {
     if (t->rank != rank) return false;
     for (unsigned i = 0; i < rank; i++)
@@ -182,42 +292,49 @@ static snug_status wrong_shape(const binder *b, const weight *w, unsigned rank, 
     size_t n = 0;
     tensor t = {.rank = rank};
     memcpy(t.shape, shape, rank * sizeof *shape);
-    for (unsigned i = 0; i < w->info->rank && n < sizeof have; i++)
+    for (unsigned i = 0; i < w->rank && i < TENSOR_RANK_MAX && n < sizeof have; i++)
         n += (size_t)snprintf(have + n, sizeof have - n, "%s%llu", i == 0 ? "" : ", ",
-                              (unsigned long long)w->info->shape[i]);
+                              (unsigned long long)w->shape[i]);
     return snug_fail(b->err, SNUG_ECORRUPT,
                      "the weight %.*s is [%s]; the configuration asks for %s", SNUG_SLICE(w->name),
                      have, tensor_shape_text(&t, want));
+}
+
+/* What no operation reads as it is stored becomes float32 once: F64, 8-bit floats with their
+ * scales, quantized vectors. */
+static snug_status place_wide(const binder *b, const weight *w, unsigned rank, const size_t *shape,
+                              tensor *out)
+{
+    snug_status   st = SNUG_OK;
+    weight_scales scales;
+    size_t        n = 1;
+    float        *wide = NULL;
+    for (unsigned i = 0; i < rank; i++) n *= shape[i]; /* fits: each element has bytes in a file */
+    SNUG_TRY(weight_find_scales(b->w, w, b->m->config, &scales, b->err));
+    wide = n > TENSOR_BYTES_MAX / sizeof *wide ? NULL : snug_alloc_try(n * sizeof *wide);
+    if (wide == NULL)
+        SNUG_FAIL(b->err, SNUG_ENOMEM, "no memory for the weight %.*s", SNUG_SLICE(w->name));
+    (void)weight_to_f32(w, 0, n, wide);
+    weight_apply_scales(w, &scales, 0, n, wide);
+    SNUG_TRY(tensor_new_from(b->m->dev, TENSOR_F32, rank, shape, wide, false, out, b->err));
+done:
+    free(wide);
+    return st;
 }
 
 /* Puts a weight on the device, in the type it is stored in when the operations know that. */
 static snug_status place(const binder *b, const weight *w, unsigned rank, const size_t *shape,
                          tensor *out)
 {
-    model       *m = b->m;
-    snug_status  st;
-    tensor_dtype dtype = TENSOR_F32;
-    switch (w->info->dtype) {
-    case CODEC_F32: dtype = TENSOR_F32; break;
-    case CODEC_F16: dtype = TENSOR_F16; break;
-    case CODEC_BF16: dtype = TENSOR_BF16; break;
-    case CODEC_F64: { /* rare: made float32 once */
-        size_t n = (size_t)(w->info->size / sizeof(double));
-        float *wide = snug_alloc_try(n * sizeof *wide);
-        if (wide == NULL)
-            return snug_fail(b->err, SNUG_ENOMEM, "no memory for the weight %.*s",
-                             SNUG_SLICE(w->name));
-        codec_to_f32(CODEC_F64, w->data, 0, n, wide);
-        st = tensor_new_from(m->dev, TENSOR_F32, rank, shape, wide, false, out, b->err);
-        free(wide);
-        return st;
-    }
-    default:
+    tensor_dtype dtype;
+    if (type_of(w, &dtype) && (rank > 1 || !tensor_dtype_is_quant(dtype)))
+        return tensor_new_from(b->m->dev, dtype, rank, shape, w->data, true, out, b->err);
+    float probe;
+    if (!weight_to_f32(w, 0, 0, &probe))
         return snug_fail(b->err, SNUG_EUNSUPPORTED,
                          "the weight %.*s is stored as %s, which is not supported",
-                         SNUG_SLICE(w->name), codec_dtype_name(w->info->dtype));
-    }
-    return tensor_new_from(m->dev, dtype, rank, shape, w->data, true, out, b->err);
+                         SNUG_SLICE(w->name), codec_dtype_name(w->stored));
+    return place_wide(b, w, rank, shape, out);
 }
 
 static void own(const binder *b, const tensor *t)
@@ -230,7 +347,7 @@ static void own(const binder *b, const tensor *t)
 static snug_status bind_weight(const binder *b, const weight *w, unsigned rank, const size_t *shape,
                                tensor *out)
 {
-    if (!shape_fits(w->info, rank, shape)) return wrong_shape(b, w, rank, shape);
+    if (!shape_fits(w, rank, shape)) return wrong_shape(b, w, rank, shape);
     snug_status st = place(b, w, rank, shape, out);
     if (st != SNUG_OK) return st;
     own(b, out);
@@ -289,12 +406,27 @@ snug_status bind_norm_weight(const binder *b, nn_norm *out, nn_norm_kind kind, s
 
 bool bind_has(const binder *b, const char *name) { return lookup(b, name, "") != NULL; }
 
-snug_status bind_copy(const binder *b, const tensor *view, tensor_dtype dtype, tensor *out)
+snug_status bind_made(const binder *b, tensor_dtype dtype, unsigned rank, const size_t *shape,
+                      const void *bytes, tensor *out)
 {
-    snug_status st = tensor_new(b->m->dev, dtype, view->rank, view->shape, out, b->err);
+    snug_status st = tensor_new_from(b->m->dev, dtype, rank, shape, bytes, false, out, b->err);
     if (st != SNUG_OK) return st;
     own(b, out);
-    return tensor_copy(b->m->dev, view, out, b->err);
+    b->m->weight_bytes += tensor_size(out);
+    return SNUG_OK;
+}
+
+const weight *bind_find(const binder *b, const char *name) { return lookup(b, name, ""); }
+
+bool bind_is_turned(const binder *b) { return b->w->turned; }
+
+snug_status bind_copy(const binder *b, const tensor *view, tensor_dtype dtype, tensor *out)
+{
+    tensor      from = *view; /* out may be the same variable */
+    snug_status st = tensor_new(b->m->dev, dtype, from.rank, from.shape, out, b->err);
+    if (st != SNUG_OK) return st;
+    own(b, out);
+    return tensor_copy(b->m->dev, &from, out, b->err);
 }
 
 nn_linear bind_rows(const nn_linear *fused, size_t from, size_t n)

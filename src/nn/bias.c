@@ -68,7 +68,14 @@ static float alibi_slope(size_t head, size_t heads, double bias_max)
     return (float)pow(2.0, -bias_max * (double)(2 * (head - whole) + 1) / (double)(2 * whole));
 }
 
-snug_status nn_alibi_run(const nn_ctx *c, size_t heads, float bias_max, const int32_t *mask,
+static float bias_at(const nn_alibi *a, float slope, int32_t at)
+{
+    if (!a->half) return slope * (float)at * a->scale;
+    float coarse = tensor_bf16_to_f32(tensor_f32_to_bf16(slope));
+    return tensor_bf16_to_f32(tensor_f32_to_bf16(coarse * (float)at)) * a->scale;
+}
+
+snug_status nn_alibi_run(const nn_ctx *c, size_t heads, const nn_alibi *a, const int32_t *mask,
                          size_t batch, size_t held, size_t times, tensor *out, snug_err *err)
 {
     size_t      all = held + times, rows = mask == NULL ? 1 : batch;
@@ -80,11 +87,11 @@ snug_status nn_alibi_run(const nn_ctx *c, size_t heads, float bias_max, const in
         return snug_fail(err, SNUG_ENOMEM, "no memory for the biases of %zu keys", all);
     for (size_t b = 0; b < rows; b++) {
         for (size_t h = 0; h < heads; h++) {
-            float   slope = alibi_slope(h, heads, (double)bias_max);
+            float   slope = alibi_slope(h, heads, (double)a->bias_max);
             int32_t at = 0;
             for (size_t j = 0; j < all; j++) {
                 bool seen = mask == NULL || mask[b * all + j] != 0;
-                host[(b * heads + h) * all + j] = seen ? slope * (float)at++ : 0.0f;
+                host[(b * heads + h) * all + j] = seen ? bias_at(a, slope, at++) : 0.0f;
             }
         }
     }

@@ -2,10 +2,11 @@
 /* nn/kv.c - the keys and values of the positions a model has already seen.
  *
  * For:     attention through nn_attention_run; infer/ makes and rewinds them.
- * Owns:    two tensors per layer, [batch, room, heads, width].
+ * Owns:    two tensors per layer, [batch, room, heads, width], and what recurrent layers carry
+ *          (state.c).
  * Threads: as the device.
  * Truth:   positions [0, count) are complete in every layer; append writes behind them only. */
-#include "nn/nn.h"
+#include "nn/nn_int.h"
 
 #include <stdlib.h>
 
@@ -16,6 +17,8 @@ struct nn_kv {
     nn_kv_conf  conf;
     size_t      count, room; /* positions held, positions there is memory for */
     tensor     *k, *v;       /* per layer */
+    nn_keep    *each;        /* per layer */
+    nn_state   *state;       /* NULL: no layer is recurrent */
 };
 
 snug_status nn_kv_new(tensor_dev *d, const nn_kv_conf *conf, nn_kv **out, snug_err *err)
@@ -29,8 +32,17 @@ snug_status nn_kv_new(tensor_dev *d, const nn_kv_conf *conf, nn_kv **out, snug_e
     kv->conf = *conf;
     kv->k = snug_zalloc(conf->layers * sizeof *kv->k);
     kv->v = snug_zalloc(conf->layers * sizeof *kv->v);
-    *out = kv;
-    return SNUG_OK;
+    kv->each = snug_zalloc(conf->layers * sizeof *kv->each);
+    for (size_t i = 0; i < conf->layers; i++)
+        kv->each[i] = conf->each != NULL
+                          ? conf->each[i]
+                          : (nn_keep){conf->heads, conf->k_width, conf->v_width, 0, 0, 0, 0, 0};
+    snug_status st = nn_state_new(d, kv->each, conf->layers, conf->batch, &kv->state, err);
+    if (st == SNUG_OK)
+        *out = kv;
+    else
+        nn_kv_free(kv);
+    return st;
 }
 
 void nn_kv_free(nn_kv *kv)
@@ -42,6 +54,8 @@ void nn_kv_free(nn_kv *kv)
     }
     free(kv->k);
     free(kv->v);
+    free(kv->each);
+    nn_state_free(kv->state);
     free(kv);
 }
 
@@ -49,12 +63,12 @@ size_t nn_kv_count(const nn_kv *kv) { return kv->count; }
 size_t nn_kv_batch(const nn_kv *kv) { return kv->conf.batch; }
 
 /* Moves one tensor to memory with more room. */
-static snug_status regrow(nn_kv *kv, tensor *t, size_t width, size_t room, snug_err *err)
+static snug_status regrow(nn_kv *kv, tensor *t, size_t heads, size_t width, size_t room,
+                          snug_err *err)
 {
     tensor      next;
-    snug_status st =
-        tensor_new(kv->dev, kv->conf.dtype,
-                   TENSOR_DIMS(kv->conf.batch, room, kv->conf.heads, width), &next, err);
+    snug_status st = tensor_new(kv->dev, kv->conf.dtype,
+                                TENSOR_DIMS(kv->conf.batch, room, heads, width), &next, err);
     if (st == SNUG_OK && kv->count > 0 && tensor_present(t)) {
         tensor from = tensor_slice(t, 1, 0, kv->count), to = tensor_slice(&next, 1, 0, kv->count);
         st = tensor_copy(kv->dev, &from, &to, err);
@@ -77,8 +91,10 @@ static snug_status make_room(nn_kv *kv, size_t positions, snug_err *err)
     size_t room = kv->room * 2 > positions ? kv->room * 2 : positions;
     room = (room + NN_KV_PAGE - 1) / NN_KV_PAGE * NN_KV_PAGE;
     for (size_t i = 0; i < kv->conf.layers; i++) {
-        snug_status st = regrow(kv, &kv->k[i], kv->conf.k_width, room, err);
-        if (st == SNUG_OK) st = regrow(kv, &kv->v[i], kv->conf.v_width, room, err);
+        const nn_keep *keep = &kv->each[i];
+        if (keep->heads == 0) continue;
+        snug_status st = regrow(kv, &kv->k[i], keep->heads, keep->k_width, room, err);
+        if (st == SNUG_OK) st = regrow(kv, &kv->v[i], keep->heads, keep->v_width, room, err);
         if (st != SNUG_OK) return st; /* layers before it have more room than they need: harmless */
     }
     kv->room = room;
@@ -125,12 +141,22 @@ snug_status nn_kv_reorder(nn_kv *kv, const size_t *from, snug_err *err)
         tensor_free(t);
         *t = next;
     }
-    return SNUG_OK;
+    return same || kv->state == NULL ? SNUG_OK : nn_state_reorder(kv->state, from, err);
+}
+
+snug_status nn_kv_state(nn_kv *kv, size_t layer, size_t times, tensor *before, tensor *state,
+                        snug_err *err)
+{
+    SNUG_ASSERT(kv->state != NULL && layer < kv->conf.layers);
+    if (times > kv->conf.positions_max - kv->count)
+        return snug_fail(err, SNUG_ELIMIT, "%zu positions; the cache may hold %zu",
+                         kv->count + times, kv->conf.positions_max);
+    return nn_state_step(kv->state, layer, kv->count, times, before, state, err);
 }
 
 void nn_kv_advance(nn_kv *kv, size_t times)
 {
-    SNUG_ASSERT(times <= kv->room - kv->count);
+    SNUG_ASSERT(kv->state != NULL || times <= kv->room - kv->count);
     kv->count += times;
 }
 
@@ -138,4 +164,5 @@ void nn_kv_rewind(nn_kv *kv, size_t count)
 {
     SNUG_ASSERT(count <= kv->count);
     kv->count = count;
+    if (kv->state != NULL) nn_state_rewind(kv->state, count);
 }

@@ -121,6 +121,7 @@ static void route_row(const nn_moe *m, const float *correction, float *logits, i
 
 /* Scratch of one call on the host, for `rows` rows. */
 typedef struct plan {
+    float    expert_scale[NN_EXPERTS_MAX];
     float   *logits, *weights, *some_weights, correction[NN_EXPERTS_MAX];
     int32_t *ids, *some_ids;
 } plan;
@@ -131,7 +132,12 @@ static snug_status plan_routes(const nn_ctx *c, const nn_moe *m, const tensor *x
     snug_status st = SNUG_OK;
     size_t      rows = x->shape[0];
     tensor      logits, wide;
-    SNUG_TRY(nn_linear_run(c, &m->router, x, &logits, err)); /* [N, experts] */
+    tensor      read = *x;
+    if (m->router_norm.kind != NN_NO_NORM) {
+        SNUG_TRY(tensor_space_take(c->space, TENSOR_F32, x->rank, x->shape, &read, err));
+        SNUG_TRY(nn_norm_run(c, &m->router_norm, x, &read, err));
+    }
+    SNUG_TRY(nn_linear_run(c, &m->router, &read, &logits, err)); /* [N, experts] */
     p->logits = snug_alloc_try(tensor_size(&logits));
     p->weights = snug_alloc_try(rows * m->used * sizeof *p->weights);
     p->ids = snug_alloc_try(rows * m->used * sizeof *p->ids);
@@ -149,6 +155,9 @@ static snug_status plan_routes(const nn_ctx *c, const nn_moe *m, const tensor *x
     for (size_t i = 0; i < rows; i++)
         route_row(m, tensor_present(&m->choice) ? p->correction : NULL, p->logits + i * m->count,
                   p->ids + i * m->used, p->weights + i * m->used);
+    if (!tensor_present(&m->expert_scale)) return SNUG_OK;
+    SNUG_TRY(tensor_get(&m->expert_scale, p->expert_scale, m->count * sizeof(float), err));
+    for (size_t i = 0; i < rows * m->used; i++) p->weights[i] *= p->expert_scale[p->ids[i]];
 done:
     return st;
 }
@@ -223,6 +232,12 @@ snug_status nn_moe_run(const nn_ctx *c, const nn_moe *m, const tensor *x, tensor
     tensor_mark mark = tensor_space_mark(c->space);
     SNUG_TRY(plan_routes(c, m, &rows, &p, err));
     SNUG_TRY(tensor_scale(c->dev, &home, 0.0f, 0.0f, &home, err));
+    if (m->expert_norm.kind != NN_NO_NORM) {
+        tensor normed;
+        SNUG_TRY(tensor_space_take(c->space, TENSOR_F32, rows.rank, rows.shape, &normed, err));
+        SNUG_TRY(nn_norm_run(c, &m->expert_norm, &rows, &normed, err));
+        rows = normed;
+    }
     for (size_t i = 0; i < m->count; i++) SNUG_TRY(run_expert(c, m, i, &rows, &p, &home, err));
     SNUG_TRY(run_shared(c, m, &rows, &p, &home, err));
     tensor_space_release(c->space, mark);

@@ -9,6 +9,7 @@
  *            (Peng et al. 2023); cos and sin grow by 0.1 ln(factor) + 1
  *   longrope each pair has a factor of its own, one list within M, one beyond;
  *            cos and sin grow by sqrt(1 + ln(factor) / ln(M))
+ *   proportional  only the first pairs turn, at the frequencies the whole width gives them
  *   llama3   the same by wavelength: short ones keep f, long ones take f / factor, smooth between
  *
  * Truth: everything is float32 in the order the reference implementation computes it: at position
@@ -126,6 +127,9 @@ float nn_rope_freqs(const nn_rope *r, size_t length, float *freqs)
                      width / (width - 2.0));
     }
     for (size_t i = 0; i < r->width / 2; i++) freqs[i] = 1.0f / period(theta, i, r->width);
+    if (r->kind == NN_ROPE_PROPORTIONAL)
+        for (size_t i = 0; i < r->width / 2; i++)
+            freqs[i] = i < r->turning ? freqs[i] / (float)r->factor : 0.0f;
     if (r->kind == NN_ROPE_LINEAR)
         for (size_t i = 0; i < r->width / 2; i++) freqs[i] /= (float)r->factor;
     if (r->kind == NN_ROPE_LLAMA3) llama3_freqs(r, freqs);

@@ -13,7 +13,11 @@ snug_status store_link_lfs(db_txn *tx, int64_t repo, snug_slice oid_hex, uint64_
     static const db_query q = {"INSERT INTO lfs_links (repo_id, oid, size, created_ms) "
                                "VALUES ($1, $2, $3, $4) ON CONFLICT (repo_id, oid) DO NOTHING"};
     db_val args[] = {db_int(repo), db_text(oid_hex), db_int((int64_t)size), db_int(now_ms)};
-    return db_exec(tx, q, args, 4, NULL, err);
+    char   name[STORE_MARK_NAME];
+    bool   was;
+    store_mark_of_link(repo, oid_hex, name);
+    snug_status st = store_unmark(tx, STORE_MARK_LINK, snug_str(name), &was, err);
+    return st == SNUG_OK ? db_exec(tx, q, args, 4, NULL, err) : st;
 }
 
 snug_status store_has_lfs(db_txn *tx, snug_arena *a, int64_t repo, snug_slice oid_hex,

@@ -41,6 +41,7 @@ void store_read_repo(snug_arena *a, const db_val *c, store_repo *out)
         .card_json = snug_arena_dup(a, c[21].s),
         .pipeline_tag = snug_arena_dup(a, c[22].s),
         .library_name = snug_arena_dup(a, c[23].s),
+        .params = c[24].i,
     };
 }
 
@@ -160,6 +161,7 @@ snug_status store_add_repo(db_txn *tx, const store_repo *r, int64_t *id, snug_er
                      db_int(r->created_ms)};
     SNUG_TRY(db_exec(tx, q, args, 13, NULL, err));
     SNUG_TRY(drop_redirect(tx, r->type, key, err));
+    if (r->state == STORE_LIVE) SNUG_TRY(store_index(tx, *id, NULL, err));
 done:
     snug_arena_free(a);
     return st;
@@ -186,11 +188,11 @@ done:
 }
 
 snug_status store_set_content(db_txn *tx, const store_repo *r, const snug_slice *tags,
-                              size_t tag_count, snug_err *err)
+                              size_t tag_count, const store_text_of *text, snug_err *err)
 {
     static const db_query q = {
         "UPDATE repos SET head = $2, modified_ms = $3, used_storage = $4, tags = $5, card = $6, "
-        "pipeline_tag = $7, library_name = $8, sdk = $9 WHERE id = $1"};
+        "pipeline_tag = $7, library_name = $8, sdk = $9, params = $10 WHERE id = $1"};
     snug_status st = SNUG_OK;
     db_val      args[] = {db_int(r->id),
                           db_text(r->head),
@@ -200,9 +202,12 @@ snug_status store_set_content(db_txn *tx, const store_repo *r, const snug_slice 
                           db_text(r->card_json),
                           db_text(r->pipeline_tag),
                           db_text(r->library_name),
-                          db_text(r->sdk)};
-    SNUG_TRY(db_exec(tx, q, args, 9, NULL, err));
+                          db_text(r->sdk),
+                          db_int(r->params)};
+    SNUG_TRY(store_unindex(tx, r->id, err));
+    SNUG_TRY(db_exec(tx, q, args, 10, NULL, err));
     SNUG_TRY(replace_tags(tx, r, tags, tag_count, err));
+    SNUG_TRY(store_index(tx, r->id, text, err));
 done:
     return st;
 }
@@ -213,16 +218,27 @@ static snug_status set_int(db_txn *tx, db_query q, int64_t id, int64_t value, sn
     return db_exec(tx, q, args, 2, NULL, err);
 }
 
+/* A value lists ask for. */
+static snug_status set_fact(db_txn *tx, db_query q, int64_t id, int64_t value, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    SNUG_TRY(store_unindex(tx, id, err));
+    SNUG_TRY(set_int(tx, q, id, value, err));
+    SNUG_TRY(store_index(tx, id, NULL, err));
+done:
+    return st;
+}
+
 snug_status store_set_visibility(db_txn *tx, int64_t id, int visibility, snug_err *err)
 {
     static const db_query q = {"UPDATE repos SET visibility = $2 WHERE id = $1"};
-    return set_int(tx, q, id, visibility, err);
+    return set_fact(tx, q, id, visibility, err);
 }
 
 snug_status store_set_gate(db_txn *tx, int64_t id, int gate, snug_err *err)
 {
     static const db_query q = {"UPDATE repos SET gated = $2 WHERE id = $1"};
-    return set_int(tx, q, id, gate, err);
+    return set_fact(tx, q, id, gate, err);
 }
 
 snug_status store_set_disabled(db_txn *tx, int64_t id, bool disabled, snug_err *err)
@@ -234,7 +250,7 @@ snug_status store_set_disabled(db_txn *tx, int64_t id, bool disabled, snug_err *
 snug_status store_set_live(db_txn *tx, int64_t id, snug_err *err)
 {
     static const db_query q = {"UPDATE repos SET state = $2 WHERE id = $1"};
-    return set_int(tx, q, id, STORE_LIVE, err);
+    return set_fact(tx, q, id, STORE_LIVE, err);
 }
 
 /* The key of a hidden row holds a space, which no id can: the id is free at once. */
@@ -248,6 +264,7 @@ snug_status store_mark_deleting(db_txn *tx, int64_t id, snug_slice git_key, snug
     db_val                args[] = {db_int(id),
                                     db_text(snug_arena_printf(a, "deleted %.*s", SNUG_SLICE(git_key)))};
 
+    SNUG_TRY(store_drop_doc(tx, id, err));
     SNUG_TRY(db_exec(tx, q, args, 2, NULL, err));
     SNUG_TRY(db_exec(tx, drop, args, 1, NULL, err));
 done:
@@ -258,13 +275,18 @@ done:
 snug_status store_delete_repo(db_txn *tx, int64_t id, snug_err *err)
 {
     static const db_query all[] = {
-        {"DELETE FROM redirects WHERE repo_id = $1"}, {"DELETE FROM repo_tags WHERE repo_id = $1"},
-        {"DELETE FROM lfs_links WHERE repo_id = $1"}, {"DELETE FROM downloads WHERE repo_id = $1"},
-        {"DELETE FROM xet_links WHERE repo_id = $1"}, {"DELETE FROM lfs_locks WHERE repo_id = $1"},
+        {"DELETE FROM redirects WHERE repo_id = $1"},
+        {"DELETE FROM repo_tags WHERE repo_id = $1"},
+        {"DELETE FROM lfs_links WHERE repo_id = $1"},
+        {"DELETE FROM downloads WHERE repo_id = $1"},
+        {"DELETE FROM xet_links WHERE repo_id = $1"},
+        {"DELETE FROM lfs_locks WHERE repo_id = $1"},
+        {"DELETE FROM lfs_dropped WHERE repo_id = $1"},
         {"DELETE FROM repos WHERE id = $1"},
     };
     snug_status st = SNUG_OK;
     db_val      arg = db_int(id);
+    SNUG_TRY(store_drop_doc(tx, id, err));
     SNUG_TRY(store_drop_community(tx, id, err));
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         SNUG_TRY(db_exec(tx, all[i], &arg, 1, NULL, err));
@@ -288,7 +310,9 @@ snug_status store_move_repo(db_txn *tx, const store_repo *from, snug_slice ns, s
                           db_text(new_key)};
     db_val      back[] = {db_int(from->type), db_text(old_key), db_int(from->id)};
 
+    SNUG_TRY(store_unindex(tx, from->id, err));
     SNUG_TRY(db_exec(tx, rename, args, 5, NULL, err));
+    SNUG_TRY(store_index(tx, from->id, NULL, err));
     SNUG_TRY(db_exec(tx, leave, back, 3, NULL, err));
     SNUG_TRY(drop_redirect(tx, from->type, new_key, err)); /* also when only the case changed */
 done:

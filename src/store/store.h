@@ -78,8 +78,16 @@ typedef struct store_repo {
     int64_t     created_ms, modified_ms;
     int64_t     downloads, downloads_all, likes, trending, used_storage;
     snug_slice  tags_json, card_json, pipeline_tag, library_name;
+    int64_t     params; /* parameters of a model; 0: not known */
 } store_repo;
 
+/* What is searched besides the id. */
+typedef struct store_text_of {
+    snug_slice words, body; /* title and tags; the card's text */
+} store_text_of;
+
+/* A lower-case copy (ASCII). */
+snug_slice store_lower(snug_arena *a, snug_slice s);
 /* "Ns/Name" in lower case: the key of uniqueness. */
 snug_slice store_repo_key(snug_arena *a, snug_slice ns, snug_slice name);
 
@@ -102,10 +110,11 @@ snug_status store_namespace_used(db_txn *tx, snug_slice ns, bool *used,
 snug_status store_git_key_used(db_txn *tx, snug_slice git_key, bool *used,
                                snug_err *err) SNUG_MUST_USE;
 
-/* What follows from refs: head, modified, storage, card and tags in one go. `tags` are the keys
- * for filters, any case, without duplicates in lower case. */
+/* What follows from refs: head, modified, storage, card, parameters and tags in one go. `tags` are
+ * the keys for filters, any case, without duplicates in lower case. `text` is valid UTF-8. */
 snug_status store_set_content(db_txn *tx, const store_repo *r, const snug_slice *tags,
-                              size_t tag_count, snug_err *err) SNUG_MUST_USE;
+                              size_t tag_count, const store_text_of *text,
+                              snug_err *err) SNUG_MUST_USE;
 snug_status store_set_visibility(db_txn *tx, int64_t id, int visibility,
                                  snug_err *err) SNUG_MUST_USE;
 snug_status store_set_disabled(db_txn *tx, int64_t id, bool disabled, snug_err *err) SNUG_MUST_USE;
@@ -121,27 +130,37 @@ snug_status store_move_repo(db_txn *tx, const store_repo *from, snug_slice ns, s
 snug_status store_find_redirect(db_txn *tx, snug_arena *a, int type, snug_slice key,
                                 store_repo *out, bool *found, snug_err *err) SNUG_MUST_USE;
 
-/* ---- listing ---- */
+/* ---- listing and searching ---- */
 typedef enum store_sort {
     STORE_BY_CREATED,
     STORE_BY_MODIFIED,
     STORE_BY_DOWNLOADS,
     STORE_BY_LIKES,
     STORE_BY_TRENDING,
-    STORE_BY_ID
+    STORE_BY_PARAMS,
+    STORE_BY_ID,
+    STORE_SORTS
 } store_sort;
 
-enum { STORE_FILTERS_MAX = 16 };
+typedef enum store_gate { STORE_GATE_ANY, STORE_GATE_OPEN, STORE_GATE_GATED } store_gate;
+
+enum { STORE_FILTERS_MAX = 32 };
+#define STORE_ANY_OF '\x1f' /* between tags of one filter of which one is enough */
 
 typedef struct store_list {
     int               type;
     int               sees; /* 0: public, 1: internal too, 2: everything */
     snug_slice        me;   /* own namespace, seen whole; may be empty */
-    snug_slice        author, search;
+    snug_slice        author;
+    snug_slice        search;    /* words, all of them; "two words" is a phrase */
+    bool              with_text; /* words may also stand in tags and card: else parts of the id */
+    bool              any_word;  /* one of them is enough */
     const snug_slice *filters;
     size_t            filter_count; /* tags, all of them; at most STORE_FILTERS_MAX */
-    store_sort        sort;         /* descending, ties by row id */
-    bool              has_after;    /* continue behind this place */
+    store_gate        gate;
+    int64_t           params_min, params_max; /* both inclusive; params_max 0: any */
+    store_sort        sort;                   /* descending, ties by row id */
+    bool              has_after;              /* continue behind this place */
     int64_t           after_value, after_id;
     snug_slice        after_key; /* instead of after_value for STORE_BY_ID */
     size_t            limit;
@@ -150,6 +169,22 @@ snug_status store_list_repos(db_txn *tx, snug_arena *a, const store_list *q, sto
                              size_t *count, bool *more, snug_err *err) SNUG_MUST_USE;
 /* The value `sort` compares for this row (STORE_BY_ID: 0). */
 int64_t store_sort_value(store_sort sort, const store_repo *r);
+
+/* About how many there are, looking at `max` of them at most: *exact says whether that was all. */
+snug_status store_count_matches(db_txn *tx, snug_arena *a, const store_list *q, size_t max,
+                                size_t *out, bool *exact, snug_err *err) SNUG_MUST_USE;
+/* The part of a repository's card where these words stand, each between \x02 and \x03; the
+ * beginning of the card when they stand elsewhere. */
+snug_status store_snippet(db_txn *tx, snug_arena *a, int64_t id, snug_slice words, snug_slice *out,
+                          snug_err *err) SNUG_MUST_USE;
+/* Does this live row stand in the index? */
+snug_status store_is_indexed(db_txn *tx, int64_t id, bool *yes, snug_err *err) SNUG_MUST_USE;
+/* Puts at most n rows into the index that are not in it: for tools that write rows by themselves.
+ * `text` says what else is searched. In id order behind *after, which moves; *done when there are
+ * no more. */
+typedef void store_text_fn(void *arg, const store_repo *r, snug_arena *a, store_text_of *out);
+snug_status  store_index_rows(db_txn *tx, store_text_fn *text, void *arg, int64_t *after, size_t n,
+                              bool *done, snug_err *err) SNUG_MUST_USE;
 
 /* ---- LFS links: which blob may be read through which repository ---- */
 snug_status store_link_lfs(db_txn *tx, int64_t repo, snug_slice oid_hex, uint64_t size,
@@ -179,6 +214,27 @@ snug_status store_list_locks(db_txn *tx, snug_arena *a, int64_t repo, int64_t af
 snug_status store_count_locks(db_txn *tx, snug_arena *a, int64_t repo, uint64_t *out,
                               snug_err *err) SNUG_MUST_USE;
 snug_status store_delete_lock(db_txn *tx, int64_t repo, int64_t id, snug_err *err) SNUG_MUST_USE;
+
+/* ---- SSH public keys ---- */
+typedef struct store_ssh_key {
+    int64_t    id, user_id, created_ms, last_used_ms;
+    snug_slice title, kind, blob, fingerprint;
+    snug_slice owner, owner_fullname, owner_email; /* by user_id */
+    bool       owner_is_admin;
+} store_ssh_key;
+/* SNUG_ECONFLICT when anybody has this key. */
+snug_status store_add_ssh_key(db_txn *tx, const store_ssh_key *k, int64_t *id,
+                              snug_err *err) SNUG_MUST_USE;
+snug_status store_find_ssh_key(db_txn *tx, snug_arena *a, snug_slice blob, store_ssh_key *out,
+                               bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_get_ssh_key(db_txn *tx, snug_arena *a, int64_t id, store_ssh_key *out,
+                              bool *found, snug_err *err) SNUG_MUST_USE;
+snug_status store_list_ssh_keys(db_txn *tx, snug_arena *a, int64_t user, size_t max,
+                                store_ssh_key **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+snug_status store_delete_ssh_key(db_txn *tx, int64_t user, int64_t id, bool *found,
+                                 snug_err *err) SNUG_MUST_USE;
+snug_status store_touch_ssh_key(db_txn *tx, int64_t id, int64_t used_ms,
+                                snug_err *err) SNUG_MUST_USE;
 
 /* ---- download statistics: a row per repository and UTC day ---- */
 enum { STORE_DOWNLOAD_DAYS = 30, STORE_TRENDING_DAYS = 7 };
@@ -260,7 +316,9 @@ snug_status store_borrow_xet_files(db_txn *tx, snug_arena *a, int64_t repo, snug
 snug_status store_keep_secret(db_txn *tx, snug_arena *a, const char *name, snug_slice fresh,
                               snug_slice *out, snug_err *err) SNUG_MUST_USE;
 
+#include "store/care.h"
 #include "store/community.h"
 #include "store/jobs.h"
+#include "store/webhooks.h"
 
 #endif

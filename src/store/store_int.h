@@ -9,9 +9,6 @@
 snug_status store_next_id(db_txn *tx, const char *counter, int64_t *out,
                           snug_err *err) SNUG_MUST_USE;
 
-/* A lower-case copy (ASCII). */
-snug_slice store_lower(snug_arena *a, snug_slice s);
-
 /* Steps of the schema (schema_community.c, jobs.c). */
 extern const char store_schema_community[], store_schema_groups[], store_schema_jobs[];
 
@@ -53,7 +50,7 @@ static inline db_val store_bool(bool b) { return db_int(b ? 1 : 0); }
     "r.id, r.type, r.ns, r.name, r.oid24, r.git_key, r.visibility, r.gated, r.disabled, "          \
     "r.state, r.creator_id, r.sdk, r.head, r.created_ms, r.modified_ms, r.downloads, "             \
     "r.downloads_all, r.likes, r.trending, r.used_storage, r.tags, r.card, r.pipeline_tag, "       \
-    "r.library_name"
+    "r.library_name, r.params"
 
 /* Copies a row into the arena. */
 void store_read_repo(snug_arena *a, const db_val *c, store_repo *out);
@@ -68,5 +65,43 @@ snug_status store_many_repos(db_txn *tx, snug_arena *a, db_query q, const db_val
 /* Steps of the schema that live beside their queries. */
 extern const char store_schema_locks[];   /* locks.c */
 extern const char store_schema_layouts[]; /* xet.c */
+extern const char store_schema_care[];    /* care.c */
+extern const char store_schema_search[];  /* search.c */
+extern const char store_schema_ssh[];     /* ssh_keys.c */
+extern const char store_schema_talks[];   /* talk_pages.c */
+
+/* ---- pages of discussions (talk_pages.c) ---- */
+/* A discussion as it is, or was, adds to the counts by which pages are found. */
+snug_status store_count_talk(db_txn *tx, const store_discussion *d, int by,
+                             snug_err *err) SNUG_MUST_USE;
+/* Those with a number from..below-1 that the query asks for, newest first. */
+snug_status store_list_talk_range(db_txn *tx, snug_arena *a, const store_talk_query *q,
+                                  int64_t from, int64_t below, store_discussion **out,
+                                  size_t *count, snug_err *err) SNUG_MUST_USE;
+
+/* ---- the index (search.c) ---- */
+/* Takes the document of a repository out, before its row or its tags change ... */
+snug_status store_unindex(db_txn *tx, int64_t id, snug_err *err) SNUG_MUST_USE;
+/* ... and puts it back. text NULL: what it had. */
+snug_status store_index(db_txn *tx, int64_t id, const store_text_of *text,
+                        snug_err *err) SNUG_MUST_USE;
+snug_status store_drop_doc(db_txn *tx, int64_t id, snug_err *err) SNUG_MUST_USE;
+/* A query as the index understands it, and as one row can be asked without the index. */
+enum { STORE_WORDS_MAX = 32, STORE_GROUPS_MAX = STORE_FILTERS_MAX + 8 };
+typedef struct store_match {
+    snug_slice text, words_text;         /* MATCH: of all, of the words alone */
+    snug_slice groups[STORE_GROUPS_MAX]; /* facts: of each group one is enough */
+    size_t     group_count;
+    snug_slice words[STORE_WORDS_MAX];
+    size_t     word_count;
+    bool       any_word, with_text;
+    bool       asks; /* for more than what the reader may see */
+} store_match;
+snug_status store_match_of(db_txn *tx, snug_arena *a, const store_list *q, store_match *m,
+                           snug_err *err) SNUG_MUST_USE;
+bool        store_match_facts(const store_match *m, snug_slice facts);
+/* As far as the id tells. PERHAPS: the index knows, asked for `rest`, the words not found in it. */
+typedef enum store_answer { STORE_NO, STORE_YES, STORE_PERHAPS } store_answer;
+store_answer store_match_id(const store_match *m, snug_slice id_key, snug_buf *rest);
 
 #endif

@@ -57,13 +57,11 @@ static void read_tag(snug_arena *a, const db_val *c, void *item)
 snug_status store_list_tags(db_txn *tx, snug_arena *a, int type, size_t limit, store_tag **out,
                             size_t *count, snug_err *err)
 {
-    static const db_query q = {
-        "SELECT t.tag, COUNT(*) FROM repo_tags t JOIN repos r ON r.id = t.repo_id WHERE t.type = "
-        "$1 AND r.state = 1 AND r.visibility = 0 GROUP BY t.tag ORDER BY COUNT(*) DESC, t.tag "
-        "LIMIT $2"};
-    db_val      args[] = {db_int(type), db_int((int64_t)limit)};
-    void       *rows = NULL;
-    snug_status st =
+    static const db_query q = {"SELECT tag, count FROM tag_counts WHERE type = $1 AND count > 0 "
+                               "ORDER BY count DESC, tag DESC LIMIT $2"};
+    db_val                args[] = {db_int(type), db_int((int64_t)limit)};
+    void                 *rows = NULL;
+    snug_status           st =
         store_rows(tx, a, q, args, 2, limit, sizeof **out, read_tag, &rows, count, err);
     *out = rows;
     return st;

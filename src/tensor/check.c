@@ -76,6 +76,10 @@ static const char *check_linear(const tensor_op *op)
     if (!leading_equal(x, &op->out, 1) || tensor_cols(&op->out) != w->shape[0])
         return "the output does not fit";
     if (!vector_ok(&op->in[2], w->shape[0])) return "the bias does not fit";
+    if (tensor_present(&op->in[3]) &&
+        (!is_act(&op->in[3]) || !tensor_same_shape(&op->in[3], &op->out) || !rows_ok(&op->in[3]) ||
+         (op->in[3].mem == op->out.mem && op->in[3].offset == op->out.offset)))
+        return "what is added does not fit";
     return rows_ok(x) && rows_ok(w) && rows_ok(&op->out) ? NULL : "rows must be contiguous";
 }
 
@@ -237,6 +241,95 @@ static const char *check_scatter(const tensor_op *op)
     return rows_ok(x) && rows_ok(o) ? NULL : "rows must be contiguous";
 }
 
+/* cutoff and match: rows in place or to rows. */
+static const char *check_level(const tensor_op *op)
+{
+    const tensor *x = &op->in[0], *like = &op->in[1];
+    if (!is_act(x) || !is_act(&op->out) || !tensor_same_shape(x, &op->out) || x->rank < 1)
+        return "input and output must be F32 of one shape";
+    if (op->kind == TENSOR_OP_MATCH && (!is_act(like) || !tensor_same_shape(x, like)))
+        return "both inputs must have one shape";
+    if (op->kind == TENSOR_OP_XIELU && (!is_act(like) || !vector_ok(like, 4)))
+        return "four numbers are wanted";
+    return tensor_is_dense(x) && tensor_is_dense(&op->out) &&
+                   (op->kind != TENSOR_OP_MATCH || tensor_is_dense(like))
+               ? NULL
+               : "operands must be dense";
+}
+
+static const char *check_conv(const tensor_op *op)
+{
+    const tensor *x = &op->in[0], *w = &op->in[1], *o = &op->out;
+    if (x->rank != 3 || o->rank != 3 || !is_act(x) || !is_act(o) || x->shape[0] != o->shape[0])
+        return "input and output must be F32 [batch, time, channels]";
+    if (w->rank != 2 || !is_weight(w) || !tensor_is_dense(w) || w->shape[1] == 0)
+        return "the filter must be [channels, taps]";
+    if (x->shape[2] != w->shape[0] || o->shape[2] != w->shape[0])
+        return "the filter does not fit the channels";
+    if (x->shape[1] != o->shape[1] + w->shape[1] - 1) return "taps - 1 rows must come before";
+    if (!vector_ok(&op->in[2], w->shape[0])) return "the bias does not fit";
+    return x->stride[2] == 1 && o->stride[2] == 1 ? NULL : "channels must be contiguous";
+}
+
+static const char *check_softplus(const tensor_op *op)
+{
+    const char *why = check_scale(op);
+    if (why != NULL) return why;
+    return vector_ok(&op->in[1], tensor_cols(&op->out)) ? NULL : "the bias does not fit";
+}
+
+/* F32 of a rank, batch and time, contiguous along the last dimension. */
+static bool steps_ok(const tensor *t, unsigned rank, const tensor *like)
+{
+    return is_act(t) && t->rank == rank && t->shape[0] == like->shape[0] &&
+           t->shape[1] == like->shape[1] && t->stride[rank - 1] == 1;
+}
+
+static bool state_ok(const tensor *s, size_t b, size_t h, size_t rows, size_t cols)
+{
+    return is_act(s) && s->rank == 4 && s->shape[0] == b && s->shape[1] == h &&
+           s->shape[2] == rows && s->shape[3] == cols && tensor_is_dense(s);
+}
+
+static const char *check_scan(const tensor_op *op)
+{
+    const tensor *x = &op->in[0], *dt = &op->in[1], *a = &op->in[2], *in = &op->in[3],
+                 *read = &op->in[4], *o = &op->out;
+    if (x->rank != 4 || !steps_ok(x, 4, x) || !steps_ok(o, 4, x) || !tensor_same_shape(x, o))
+        return "input and output must be F32 [batch, time, heads, width]";
+    if (!steps_ok(dt, 3, x) || dt->shape[2] != x->shape[2]) return "a step per head is wanted";
+    if (!steps_ok(in, 4, x) || !steps_ok(read, 4, x) || !tensor_same_shape(in, read))
+        return "B and C must be F32 [batch, time, groups, n]";
+    if (in->shape[2] == 0 || x->shape[2] % in->shape[2] != 0)
+        return "heads must be a multiple of groups";
+    if (!is_act(a) || a->rank != 2 || !tensor_is_dense(a) || a->shape[0] != x->shape[2] ||
+        (a->shape[1] != 1 && a->shape[1] != in->shape[3]))
+        return "rates must be F32 [heads, 1 or n]";
+    return state_ok(&op->in[5], x->shape[0], x->shape[2], x->shape[3], in->shape[3])
+               ? NULL
+               : "the state does not fit";
+}
+
+static const char *check_delta(const tensor_op *op)
+{
+    const tensor *q = &op->in[0], *k = &op->in[1], *v = &op->in[2], *g = &op->in[3],
+                 *beta = &op->in[4], *o = &op->out;
+    if (q->rank != 4 || !steps_ok(q, 4, q) || !steps_ok(k, 4, q) || !tensor_same_shape(q, k))
+        return "queries and keys must be F32 [batch, time, heads, width]";
+    if (!steps_ok(v, 4, q) || !steps_ok(o, 4, q) || !tensor_same_shape(v, o))
+        return "values and output must be F32 [batch, time, heads, width]";
+    if (q->shape[2] == 0 || v->shape[2] % q->shape[2] != 0)
+        return "value heads must be a multiple of key heads";
+    bool each = g->rank == 4;
+    if (!steps_ok(g, each ? 4 : 3, q) || g->shape[2] != v->shape[2] ||
+        (each && g->shape[3] != q->shape[3]))
+        return "a decay per head is wanted";
+    if (!steps_ok(beta, 3, q) || beta->shape[2] != v->shape[2]) return "a beta per head is wanted";
+    return state_ok(&op->in[5], q->shape[0], v->shape[2], q->shape[3], v->shape[3])
+               ? NULL
+               : "the state does not fit";
+}
+
 snug_status tensor_check(const tensor_op *op, snug_err *err)
 {
     /* How many inputs must be there, and the check of shapes: a row per operation. */
@@ -244,15 +337,18 @@ snug_status tensor_check(const tensor_op *op, snug_err *err)
         unsigned inputs;
         const char *(*check)(const tensor_op *op);
     } rules[TENSOR_OP_COUNT] = {
-        [TENSOR_OP_LINEAR] = {2, check_linear},    [TENSOR_OP_MATMUL] = {2, check_matmul},
-        [TENSOR_OP_EMBED] = {2, check_embed},      [TENSOR_OP_LAYER_NORM] = {1, check_rowwise},
-        [TENSOR_OP_RMS_NORM] = {1, check_rowwise}, [TENSOR_OP_SOFTMAX] = {1, check_rowwise},
-        [TENSOR_OP_ROPE] = {3, check_rope},        [TENSOR_OP_ATTENTION] = {3, check_attention},
-        [TENSOR_OP_ADD] = {2, check_binary},       [TENSOR_OP_MUL] = {2, check_binary},
-        [TENSOR_OP_ACT] = {1, check_act},          [TENSOR_OP_GLU] = {2, check_act},
-        [TENSOR_OP_COPY] = {1, check_copy},        [TENSOR_OP_SCALE] = {1, check_scale},
-        [TENSOR_OP_CLAMP] = {1, check_scale},      [TENSOR_OP_GATHER] = {2, check_gather},
-        [TENSOR_OP_SCATTER] = {3, check_scatter},
+        [TENSOR_OP_LINEAR] = {2, check_linear},     [TENSOR_OP_MATMUL] = {2, check_matmul},
+        [TENSOR_OP_EMBED] = {2, check_embed},       [TENSOR_OP_LAYER_NORM] = {1, check_rowwise},
+        [TENSOR_OP_RMS_NORM] = {1, check_rowwise},  [TENSOR_OP_SOFTMAX] = {1, check_rowwise},
+        [TENSOR_OP_ROPE] = {3, check_rope},         [TENSOR_OP_ATTENTION] = {3, check_attention},
+        [TENSOR_OP_ADD] = {2, check_binary},        [TENSOR_OP_MUL] = {2, check_binary},
+        [TENSOR_OP_ACT] = {1, check_act},           [TENSOR_OP_GLU] = {2, check_act},
+        [TENSOR_OP_COPY] = {1, check_copy},         [TENSOR_OP_SCALE] = {1, check_scale},
+        [TENSOR_OP_CLAMP] = {1, check_scale},       [TENSOR_OP_GATHER] = {2, check_gather},
+        [TENSOR_OP_SCATTER] = {3, check_scatter},   [TENSOR_OP_CONV] = {2, check_conv},
+        [TENSOR_OP_SOFTPLUS] = {1, check_softplus}, [TENSOR_OP_SCAN] = {6, check_scan},
+        [TENSOR_OP_DELTA] = {6, check_delta},       [TENSOR_OP_CUTOFF] = {1, check_level},
+        [TENSOR_OP_MATCH] = {2, check_level},       [TENSOR_OP_XIELU] = {2, check_level},
     };
     if (op->kind >= TENSOR_OP_COUNT) return snug_fail(err, SNUG_EINVAL, "no such operation");
     for (unsigned i = 0; i < TENSOR_OP_IN_MAX; i++) {

@@ -99,11 +99,16 @@ snug_status tensor_new_from(tensor_dev *d, tensor_dtype dtype, unsigned rank, co
     /* Files promise no alignment; an unaligned tensor is copied, unless it is blocks, which need
      * none. */
     bool fits = tensor_dtype_is_quant(dtype) || (uintptr_t)data % tensor_dtype_bytes(dtype) == 0;
-    if (keep && d->backend->wrap != NULL && fits)
-        return d->backend->wrap(d, data, n, &out->mem, err);
-    st = d->backend->alloc(d, n, &out->mem, err);
-    if (st == SNUG_OK && n > 0) st = d->backend->put(out->mem, 0, data, n, err);
-    if (st != SNUG_OK) tensor_free(out);
+    if (keep && d->backend->wrap != NULL && fits) {
+        st = d->backend->wrap(d, data, n, &out->mem, err);
+    } else {
+        st = d->backend->alloc(d, n, &out->mem, err);
+        if (st == SNUG_OK && n > 0) st = d->backend->put(out->mem, 0, data, n, err);
+    }
+    if (st != SNUG_OK)
+        tensor_free(out);
+    else if (keep)
+        tensor_freeze(out);
     return st;
 }
 
@@ -112,6 +117,8 @@ void tensor_free(tensor *t)
     if (t->mem != NULL) t->mem->dev->backend->free(t->mem);
     *t = TENSOR_NONE;
 }
+
+void tensor_freeze(const tensor *t) { t->mem->constant = true; }
 
 snug_status tensor_put(const tensor *t, const void *src, size_t n, snug_err *err)
 {
@@ -273,6 +280,9 @@ static snug_status run_staged(tensor_dev *d, const tensor_op *op, snug_err *err)
     SNUG_TRY(cpu_ref_run(d, &local, err));
     size_t n = span_bytes(&op->out);
     if (n > 0) SNUG_TRY(d->backend->put(op->out.mem, op->out.offset, local.out.mem->host, n, err));
+    if (op->kind == TENSOR_OP_SCAN || op->kind == TENSOR_OP_DELTA) /* their state was replaced */
+        SNUG_TRY(d->backend->put(op->in[5].mem, op->in[5].offset, local.in[5].mem->host,
+                                 span_bytes(&op->in[5]), err));
 done:
     for (size_t i = 0; i <= TENSOR_OP_IN_MAX; i++)
         if (copies[i] != NULL) cpu_free(copies[i]);

@@ -11,6 +11,17 @@ snug_status tensor_linear(tensor_dev *d, const tensor *x, const tensor *w, const
     return tensor_run(d, &op, err);
 }
 
+snug_status tensor_linear_with(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
+                               const tensor_act *fn, const tensor *add, const tensor *out,
+                               snug_err *err)
+{
+    tensor_op op = {
+        .kind = TENSOR_OP_LINEAR, .out = *out, .in = {*x, *w, or_none(b), or_none(add)}};
+    op.u.linear.acts = fn != NULL;
+    if (fn != NULL) op.u.linear.fn = *fn;
+    return tensor_run(d, &op, err);
+}
+
 snug_status tensor_matmul(tensor_dev *d, const tensor *a, const tensor *b, bool trans,
                           const tensor *out, snug_err *err)
 {
@@ -127,5 +138,55 @@ snug_status tensor_scatter(tensor_dev *d, const tensor *x, const tensor *ids, co
                            const tensor *out, snug_err *err)
 {
     tensor_op op = {.kind = TENSOR_OP_SCATTER, .out = *out, .in = {*x, *ids, *weights}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_cutoff(tensor_dev *d, const tensor *x, float factor, const tensor *out,
+                          snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_CUTOFF, .out = *out, .in = {*x}, .u.scale = {factor, 0.0f}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_match(tensor_dev *d, const tensor *x, const tensor *like, float eps,
+                         const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_MATCH, .out = *out, .in = {*x, *like}, .u.norm = {eps}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_xielu(tensor_dev *d, const tensor *x, const tensor *shape, const tensor *out,
+                         snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_XIELU, .out = *out, .in = {*x, *shape}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_conv(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
+                        const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_CONV, .out = *out, .in = {*x, *w, or_none(b)}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_softplus(tensor_dev *d, const tensor *x, const tensor *b, float low, float high,
+                            const tensor *out, snug_err *err)
+{
+    tensor_op op = {
+        .kind = TENSOR_OP_SOFTPLUS, .out = *out, .in = {*x, or_none(b)}, .u.clamp = {low, high}};
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_scan(tensor_dev *d, const tensor in[6], const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_SCAN, .out = *out};
+    for (unsigned i = 0; i < 6; i++) op.in[i] = in[i];
+    return tensor_run(d, &op, err);
+}
+
+snug_status tensor_delta(tensor_dev *d, const tensor in[6], const tensor *out, snug_err *err)
+{
+    tensor_op op = {.kind = TENSOR_OP_DELTA, .out = *out};
+    for (unsigned i = 0; i < 6; i++) op.in[i] = in[i];
     return tensor_run(d, &op, err);
 }

@@ -89,42 +89,54 @@ typedef struct line_fit {
 
 enum { LANES = 8 };
 
+/* What an element's error counts where a step is a good part of the value: large weights move
+ * results more. */
+static void weigh(const quant_kind *k, const float *x, size_t n, float *w)
+{
+    float sum = 0.0f;
+    for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
+    float usual = sqrtf(sum / (float)n);
+    for (size_t i = 0; i < n; i++)
+        w[i] = k->has_min && k->bits > 2 ? 2.0f * usual + fabsf(x[i]) : 1.0f;
+}
+
 /* Sums for the normal equations; eight lanes so that the compiler may use vectors. */
 typedef struct sums {
-    double q, qq, x, xq, xx;
+    double w, q, qq, x, xq, xx;
 } sums;
 
-static sums collect(const float *x, const float *q, size_t n)
+static sums collect(const float *x, const float *q, const float *w, size_t n)
 {
-    float a[5][LANES] = {{0}};
+    float a[6][LANES] = {{0}};
     for (size_t i = 0; i < n; i += LANES)
         for (size_t l = 0; l < LANES; l++) {
-            float v = x[i + l], w = q[i + l];
-            a[0][l] += w;
-            a[1][l] += w * w;
-            a[2][l] += v;
-            a[3][l] += v * w;
-            a[4][l] += v * v;
+            float v = x[i + l], u = q[i + l], wu = w[i + l] * u, wv = w[i + l] * v;
+            a[0][l] += w[i + l];
+            a[1][l] += wu;
+            a[2][l] += wu * u;
+            a[3][l] += wv;
+            a[4][l] += wv * u;
+            a[5][l] += wv * v;
         }
-    double t[5] = {0};
-    for (size_t j = 0; j < 5; j++)
+    double t[6] = {0};
+    for (size_t j = 0; j < 6; j++)
         for (size_t l = 0; l < LANES; l++) t[j] += (double)a[j][l];
-    return (sums){t[0], t[1], t[2], t[3], t[4]};
+    return (sums){t[0], t[1], t[2], t[3], t[4], t[5]};
 }
 
 /* The best scale and low >= 0 for given q. */
-static line_fit solve(const sums *s, size_t n)
+static line_fit solve(const sums *s)
 {
-    double det = (double)n * s->qq - s->q * s->q, scale = 0.0, low = 0.0;
+    double det = s->w * s->qq - s->q * s->q, scale = 0.0, low = 0.0;
     if (det > 0.0) {
-        scale = ((double)n * s->xq - s->x * s->q) / det;
+        scale = (s->w * s->xq - s->x * s->q) / det;
         low = (s->q * s->xq - s->qq * s->x) / det;
     }
     if (low < 0.0 || det <= 0.0) {
         low = 0.0;
         scale = s->qq > 0.0 ? s->xq / s->qq : 0.0;
     }
-    double miss = s->xx + scale * scale * s->qq + low * low * (double)n - 2.0 * scale * s->xq +
+    double miss = s->xx + scale * scale * s->qq + low * low * s->w - 2.0 * scale * s->xq +
                   2.0 * low * s->x - 2.0 * scale * low * s->q;
     return (line_fit){(float)scale, (float)low, miss};
 }
@@ -139,7 +151,7 @@ static void round_all(const float *x, size_t n, float step_inverse, float shift,
     }
 }
 
-static line_fit fit_line(const float *x, size_t n, int top)
+static line_fit fit_line(const float *x, const float *w, size_t n, int top)
 {
     float    low = 0.0f, high = 0.0f, q[32];
     line_fit best = {0.0f, 0.0f, 0.0};
@@ -153,15 +165,15 @@ static line_fit fit_line(const float *x, size_t n, int top)
         float inverse = ((float)top + 0.1f * (float)step) / (high - low);
         if (inverse <= 0.0f || !isfinite(inverse)) continue;
         round_all(x, n, inverse, -low, (float)top, q);
-        sums     s = collect(x, q, n);
-        line_fit f = solve(&s, n);
+        sums     s = collect(x, q, w, n);
+        line_fit f = solve(&s);
         if (f.scale > 0.0f && f.miss < best.miss) best = f;
     }
     /* From there, rounding for the line and fitting the line to the rounding, until it settles. */
     for (int turn = 0; turn < 4 && best.scale > 0.0f; turn++) {
         round_all(x, n, 1.0f / best.scale, best.low, (float)top, q);
-        sums     s = collect(x, q, n);
-        line_fit f = solve(&s, n);
+        sums     s = collect(x, q, w, n);
+        line_fit f = solve(&s);
         if (f.scale <= 0.0f || f.miss >= best.miss) break;
         best = f;
     }
@@ -170,7 +182,7 @@ static line_fit fit_line(const float *x, size_t n, int top)
 }
 
 /* x near scale * q with q in [-half, half): the extreme value takes the end with more room. */
-static float fit_scale(const float *x, size_t n, int half)
+static float fit_scale(const float *x, const float *w, size_t n, int half)
 {
     float  most = extreme(x, n), q[16], best_scale = 0.0f;
     double best_gain = 0.0;
@@ -181,7 +193,7 @@ static float fit_scale(const float *x, size_t n, int half)
         for (int turn = 0; turn < 3; turn++) {
             for (size_t j = 0; j < n; j++)
                 q[j] = (float)clamp(nearest(x[j] * inverse), -half, half - 1);
-            sums s = collect(x, q, n);
+            sums s = collect(x, q, w, n);
             if (s.qq <= 0.0) break;
             double gain = s.xq * s.xq / s.qq; /* what the fit takes off the sum of squares */
             if (gain <= best_gain * (turn == 0 ? 1.0 : 1.0 + 1e-9)) break;
@@ -193,29 +205,54 @@ static float fit_scale(const float *x, size_t n, int half)
     return best_scale;
 }
 
-static double block_miss(const quant_kind *k, const float *x, quant_block *b)
+/* Chooses the values of one sub-block for the scale and low it has; its error. */
+static float sub_miss(const quant_kind *k, const float *x, const float *w, size_t s, quant_block *b)
+{
+    int   top = (1 << k->bits) - 1;
+    float scale = b->d * (float)b->scale[s], low = b->dmin * (float)b->min[s];
+    float inverse = scale == 0.0f ? 0.0f : 1.0f / scale, sum = 0.0f;
+    if (!isfinite(inverse)) inverse = 0.0f;
+    for (size_t i = s * k->sub; i < (s + 1) * k->sub; i++) {
+        b->q[i] = (uint8_t)clamp(nearest((x[i] + low) * inverse) + k->offset, 0, top);
+        float off = scale * (float)((int)b->q[i] - (int)k->offset) - low - x[i];
+        sum += w[i] * off * off;
+    }
+    return sum;
+}
+
+static double block_miss(const quant_kind *k, const float *x, const float *w, quant_block *b)
 {
     double miss = 0.0;
-    int    top = (1 << k->bits) - 1;
-    for (size_t s = 0; s < k->elems / k->sub; s++) {
-        float scale = b->d * (float)b->scale[s], low = b->dmin * (float)b->min[s];
-        float inverse = scale == 0.0f ? 0.0f : 1.0f / scale;
-        if (!isfinite(inverse)) inverse = 0.0f;
-        float sum = 0.0f;
-        for (size_t i = s * k->sub; i < (s + 1) * k->sub; i++) {
-            b->q[i] = (uint8_t)clamp(nearest((x[i] + low) * inverse) + k->offset, 0, top);
-            float off = scale * (float)((int)b->q[i] - (int)k->offset) - low - x[i];
-            sum += off * off;
-        }
-        miss += (double)sum;
-    }
+    for (size_t s = 0; s < k->elems / k->sub; s++) miss += (double)sub_miss(k, x, w, s, b);
     return miss;
+}
+
+/* Scale and low of each sub-block were rounded apart; together a neighbour may fit better. */
+static void refine(const quant_kind *k, const float *x, const float *w, int scale_low,
+                   int scale_top, quant_block *b)
+{
+    for (size_t s = 0; s < k->elems / k->sub; s++) {
+        int   scale = b->scale[s], min = b->min[s], best_scale = scale, best_min = min;
+        float best = sub_miss(k, x, w, s, b);
+        for (int i = -1; i <= 1; i++)
+            for (int j = k->has_min ? -1 : 0; j <= (k->has_min ? 1 : 0); j++) {
+                b->scale[s] = (int16_t)clamp(scale + i, scale_low, scale_top);
+                b->min[s] = (int16_t)clamp(min + j, 0, scale_top);
+                float miss = sub_miss(k, x, w, s, b);
+                if (miss >= best) continue;
+                best = miss;
+                best_scale = b->scale[s], best_min = b->min[s];
+            }
+        b->scale[s] = (int16_t)best_scale;
+        b->min[s] = (int16_t)best_min;
+        (void)sub_miss(k, x, w, s, b);
+    }
 }
 
 /* Rounds the scales (and lows) to whole multiples of d (and dmin) and keeps the d that fits x best
  * of a few near `d`: the rounding of sixteen scales at once leaves room. */
-static void settle(const quant_kind *k, const float *x, const line_fit *fit, int scale_low,
-                   int scale_top, quant_block *b)
+static void settle(const quant_kind *k, const float *x, const float *w, const line_fit *fit,
+                   int scale_low, int scale_top, quant_block *b)
 {
     size_t      n = k->elems / k->sub;
     float       most = 0.0f, low_most = 0.0f;
@@ -237,29 +274,32 @@ static void settle(const quant_kind *k, const float *x, const line_fit *fit, int
             now.scale[s] = (int16_t)clamp(nearest(fit[s].scale * inverse), scale_low, scale_top);
             now.min[s] = (int16_t)clamp(nearest(fit[s].low * low_inverse), 0, scale_top);
         }
-        double miss = block_miss(k, x, &now);
+        double miss = block_miss(k, x, w, &now);
         if (miss >= best_miss) continue;
         best_miss = miss;
         best = now;
     }
+    refine(k, x, w, scale_low, scale_top, &best);
     *b = best;
 }
 
 static void fit_super(tensor_dtype t, const quant_kind *k, const float *x, quant_block *b)
 {
     line_fit fit[QUANT_SUBS_MAX];
+    float    w[256];
     for (size_t s = 0; s < k->elems / k->sub; s++) {
         const float *at = x + s * k->sub;
+        weigh(k, at, k->sub, w + s * k->sub);
         if (k->has_min)
-            fit[s] = fit_line(at, k->sub, (1 << k->bits) - 1);
+            fit[s] = fit_line(at, w + s * k->sub, k->sub, (1 << k->bits) - 1);
         else
-            fit[s] = (line_fit){fit_scale(at, k->sub, k->offset), 0.0f, 0.0};
+            fit[s] = (line_fit){fit_scale(at, w + s * k->sub, k->sub, k->offset), 0.0f, 0.0};
     }
     switch (t) {
-    case TENSOR_Q2_K: settle(k, x, fit, 0, 15, b); break;
-    case TENSOR_Q3_K: settle(k, x, fit, -32, 31, b); break;
-    case TENSOR_Q6_K: settle(k, x, fit, -128, 127, b); break;
-    default: settle(k, x, fit, 0, 63, b); break;
+    case TENSOR_Q2_K: settle(k, x, w, fit, 0, 15, b); break;
+    case TENSOR_Q3_K: settle(k, x, w, fit, -32, 31, b); break;
+    case TENSOR_Q6_K: settle(k, x, w, fit, -128, 127, b); break;
+    default: settle(k, x, w, fit, 0, 63, b); break;
     }
 }
 

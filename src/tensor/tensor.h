@@ -21,11 +21,12 @@
  * layouts are ggml's (quant_inline.h spells them out). */
 #define TENSOR_DTYPE_LIST(X)                                                                       \
     X(F32, "F32", 1, 4)                                                                            \
-    X(F16, "F16", 1, 2) X(BF16, "BF16", 1, 2) X(I32, "I32", 1, 4) X(I64, "I64", 1, 8)              \
-        X(Q4_0, "Q4_0", 32, 18) X(Q4_1, "Q4_1", 32, 20) X(Q5_0, "Q5_0", 32, 22)                    \
-            X(Q5_1, "Q5_1", 32, 24) X(Q8_0, "Q8_0", 32, 34) X(MXFP4, "MXFP4", 32, 17)              \
-                X(Q2_K, "Q2_K", 256, 84) X(Q3_K, "Q3_K", 256, 110) X(Q4_K, "Q4_K", 256, 144)       \
-                    X(Q5_K, "Q5_K", 256, 176) X(Q6_K, "Q6_K", 256, 210)
+    X(F16, "F16", 1, 2)                                                                            \
+    X(BF16, "BF16", 1, 2) X(I32, "I32", 1, 4) X(I64, "I64", 1, 8) X(Q4_0, "Q4_0", 32, 18)          \
+        X(Q4_1, "Q4_1", 32, 20) X(Q5_0, "Q5_0", 32, 22) X(Q5_1, "Q5_1", 32, 24)                    \
+            X(Q8_0, "Q8_0", 32, 34) X(MXFP4, "MXFP4", 32, 17) X(Q2_K, "Q2_K", 256, 84)             \
+                X(Q3_K, "Q3_K", 256, 110) X(Q4_K, "Q4_K", 256, 144) X(Q5_K, "Q5_K", 256, 176)      \
+                    X(Q6_K, "Q6_K", 256, 210)
 
 typedef enum tensor_dtype {
 #define X(id, name, elems, bytes) TENSOR_##id,
@@ -50,7 +51,7 @@ snug_status tensor_quantize(tensor_dtype t, const float *x, size_t n, void *out,
 
 /* ---- devices and their memory ---- */
 
-enum { TENSOR_ABI = 2, TENSOR_RANK_MAX = 8, TENSOR_OP_IN_MAX = 6 };
+enum { TENSOR_ABI = 3, TENSOR_RANK_MAX = 8, TENSOR_OP_IN_MAX = 6 };
 #define TENSOR_BYTES_MAX ((size_t)1 << 42) /* of one tensor: 4 TiB */
 
 typedef struct tensor_backend tensor_backend;
@@ -70,6 +71,7 @@ typedef struct tensor_mem {
     tensor_dev *dev;
     size_t      size;
     void       *host; /* where the CPU sees these bytes; NULL: it cannot */
+    bool        constant; /* tensor_freeze: a backend may keep these bytes in other forms too */
 } tensor_mem;
 
 /* Adding a backend: one of these, and a row in backends[] of dev.c (or a plug-in
@@ -136,6 +138,11 @@ snug_status tensor_new_from(tensor_dev *d, tensor_dtype dtype, unsigned rank, co
 void        tensor_free(
            tensor *t); /* frees the memory of a tensor made by tensor_new*; NULL mem is fine */
 
+/* Promises that the memory of t changes no more until it is freed: what tensor_new_from takes with
+ * `keep` is such memory. Weights that were computed want it too; without it they are brought into
+ * the kernels' order at every use. */
+void tensor_freeze(const tensor *t);
+
 static inline bool tensor_present(const tensor *t) { return t->mem != NULL; }
 size_t             tensor_count(const tensor *t); /* elements */
 size_t             tensor_size(const tensor *t);  /* bytes when dense */
@@ -186,7 +193,8 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
 
 /* X(constant, name). Activations are F32; weights (w, b, table) F32, F16 or BF16, in linear's in1
  * and embed's table also quantized; ids I32 or I64.
- *   linear      out[.., n] = sum_k in0[.., k] * in1[n, k] + in2[n]      (in2 optional)
+ *   linear      out[.., n] = f(sum_k in0[.., k] * in1[n, k] + in2[n]) + in3[.., n]
+ *               (in2, f and in3 optional; in3 is F32 and not out)
  *   matmul      out[.., m, n] = sum_k in0[.., m, k] * in1[.., k, n]  (trans: in1[.., n, k])
  *   embed       out[.., d] = in0[in1[..], d]
  *   layer_norm  (x - mean) / sqrt(var + eps) * in1 + in2                (in1, in2 optional)
@@ -206,9 +214,21 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
  *   copy        converts between float types, any strides; dense quantized to dense F32
  *   scale       in0 * factor + shift; with a factor of 0 the input is not read: a fill
  *   clamp       in0 brought between low and high
- *   gather      out[b, h, i, j] = in0[b, h, i, in1[i, j]]  (trans: in0[b, h, j, in1[j, i]]); in0 is a
- *               weight of any strides, in1 I32
- *   scatter     out[in1[n], d] += in0[n, d] * in2[n]: rows come home, weighted; in1 I32
+ *   gather      out[b, h, i, j] = in0[b, h, i, in1[i, j]]  (trans: in0[b, h, j, in1[j, i]]); in0 is
+ * a weight of any strides, in1 I32 scatter     out[in1[n], d] += in0[n, d] * in2[n]: rows come
+ * home, weighted; in1 I32 cutoff      max(0, x - (mean + u.scale.factor * deviation)) over the last
+ * dimension match       in0 at the level of in1, row by row: in0 * rms(in1) / sqrt(max(mean(in0^2),
+ * eps)) xielu       with [p, n, b, e] in1[4] F32: p x^2 + b x above 0, n (e^min(x, e) - 1 - x) + b
+ * x elsewhere conv        out[b, t, c] = sum_k in0[b, t + k, c] * in1[c, k] + in2[c]: a filter per
+ * channel over in0[b, t + taps - 1, c], whose first taps - 1 rows are those before (in2 optional)
+ *   softplus    log(1 + e^(in0 + in1)) brought between u.clamp's bounds; in1 as a bias (optional)
+ *   scan        with x in0[b, t, h, p], dt in1[b, t, h], rate in2[h, n or 1], B in3[b, t, g, n],
+ *               C in4[b, t, g, n]: per token s = e^(dt * rate) s + dt * x B, out[b, t, h, p] = s C;
+ *               h % g == 0
+ *   delta       with q in0[b, t, g, k], k in1[b, t, g, k], v in2[b, t, h, e], decay in3[b, t, h] or
+ *               [b, t, h, k], beta in4[b, t, h]: per token S = e^decay S, then S += k (beta
+ *               (v - S'k))', out[b, t, h, e] = S'q; h % g == 0
+ *               Both read and replace their state in5: s [b, h, p, n], S [b, h, k, e]; dense F32.
  *
  * Quantized linear rounds each block of an input row (32 elements, or 256 for the K types) to 8
  * bits of step a = largest |x| / 127 and multiplies whole numbers: every CPU backend gives the same
@@ -216,10 +236,13 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
  * blocks of a / 2 * sum |w| plus float32 rounding. Blocks whose largest |x| is below 2^-100 count
  * as zero; a row that holds NaN or an infinity gives NaN in all its outputs. */
 #define TENSOR_OP_LIST(X)                                                                          \
-    X(LINEAR, "linear") X(MATMUL, "matmul") X(EMBED, "embed") X(LAYER_NORM, "layer_norm")          \
-    X(RMS_NORM, "rms_norm") X(SOFTMAX, "softmax") X(ROPE, "rope") X(ATTENTION, "attention")        \
-    X(ADD, "add") X(MUL, "mul") X(ACT, "act") X(GLU, "glu") X(COPY, "copy")               \
-    X(SCALE, "scale") X(CLAMP, "clamp") X(GATHER, "gather") X(SCATTER, "scatter")
+    X(LINEAR, "linear")                                                                            \
+    X(MATMUL, "matmul") X(EMBED, "embed") X(LAYER_NORM, "layer_norm") X(RMS_NORM, "rms_norm")      \
+        X(SOFTMAX, "softmax") X(ROPE, "rope") X(ATTENTION, "attention") X(ADD, "add")              \
+            X(MUL, "mul") X(ACT, "act") X(GLU, "glu") X(COPY, "copy") X(SCALE, "scale")            \
+                X(CLAMP, "clamp") X(GATHER, "gather") X(SCATTER, "scatter") X(CUTOFF, "cutoff")    \
+                    X(MATCH, "match") X(XIELU, "xielu") X(CONV, "conv") X(SOFTPLUS, "softplus")    \
+                        X(SCAN, "scan") X(DELTA, "delta")
 
 typedef enum tensor_op_kind {
 #define X(id, name) TENSOR_OP_##id,
@@ -231,8 +254,9 @@ typedef enum tensor_op_kind {
 /* X(constant, name). gelu is the erf form, gelu_tanh its approximation, quick_gelu the product
  * x * sigmoid(1.702 x), relu2 the square of relu. */
 #define TENSOR_ACT_LIST(X)                                                                         \
-    X(SILU, "silu") X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(QUICK_GELU, "quick_gelu")          \
-    X(RELU, "relu") X(TANH, "tanh") X(SIGMOID, "sigmoid") X(RELU2, "relu2")
+    X(SILU, "silu")                                                                                \
+    X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(QUICK_GELU, "quick_gelu") X(RELU, "relu")          \
+        X(TANH, "tanh") X(SIGMOID, "sigmoid") X(RELU2, "relu2")
 
 typedef enum tensor_act {
 #define X(id, name) TENSOR_ACT_##id,
@@ -246,6 +270,10 @@ struct tensor_op {
     tensor         out;
     tensor         in[TENSOR_OP_IN_MAX];
     union {
+        struct {
+            bool       acts; /* false: f is nothing */
+            tensor_act fn;
+        } linear;
         struct {
             bool trans;
         } matmul;
@@ -263,10 +291,18 @@ struct tensor_op {
             size_t chunk;  /* 0: none; else key j needs j / chunk == i / chunk */
             float  cap;    /* 0: none; else scores become cap * tanh(score / cap), before in4 */
         } attention;
-        struct { float factor, shift; } scale;
-        struct { float low, high; } clamp;
-        struct { bool trans; } gather;
-        struct { tensor_act fn; } act; /* act and glu */
+        struct {
+            float factor, shift;
+        } scale;
+        struct {
+            float low, high;
+        } clamp;
+        struct {
+            bool trans;
+        } gather;
+        struct {
+            tensor_act fn;
+        } act; /* act and glu */
     } u;
 };
 const char *tensor_op_name(tensor_op_kind k);
@@ -279,6 +315,10 @@ snug_status tensor_run(tensor_dev *d, const tensor_op *op, snug_err *err) SNUG_M
  * (add, mul, act, glu, norms, softmax, rope). */
 snug_status tensor_linear(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
                           const tensor *out, snug_err *err) SNUG_MUST_USE;
+/* fn and add may be NULL: f and in3. */
+snug_status tensor_linear_with(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
+                               const tensor_act *fn, const tensor *add, const tensor *out,
+                               snug_err *err) SNUG_MUST_USE;
 snug_status tensor_matmul(tensor_dev *d, const tensor *a, const tensor *b, bool trans,
                           const tensor *out, snug_err *err) SNUG_MUST_USE;
 snug_status tensor_embed(tensor_dev *d, const tensor *table, const tensor *ids, const tensor *out,
@@ -312,5 +352,20 @@ snug_status tensor_gather(tensor_dev *d, const tensor *x, const tensor *index, b
                           const tensor *out, snug_err *err) SNUG_MUST_USE;
 snug_status tensor_scatter(tensor_dev *d, const tensor *x, const tensor *ids, const tensor *weights,
                            const tensor *out, snug_err *err) SNUG_MUST_USE;
+snug_status tensor_cutoff(tensor_dev *d, const tensor *x, float factor, const tensor *out,
+                          snug_err *err) SNUG_MUST_USE;
+snug_status tensor_match(tensor_dev *d, const tensor *x, const tensor *like, float eps,
+                         const tensor *out, snug_err *err) SNUG_MUST_USE;
+snug_status tensor_xielu(tensor_dev *d, const tensor *x, const tensor *shape, const tensor *out,
+                         snug_err *err) SNUG_MUST_USE;
+snug_status tensor_conv(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
+                        const tensor *out, snug_err *err) SNUG_MUST_USE;
+snug_status tensor_softplus(tensor_dev *d, const tensor *x, const tensor *b, float low, float high,
+                            const tensor *out, snug_err *err) SNUG_MUST_USE;
+/* Operands in[0..4] and the state in[5], as the list above says. */
+snug_status tensor_scan(tensor_dev *d, const tensor in[6], const tensor *out,
+                        snug_err *err) SNUG_MUST_USE;
+snug_status tensor_delta(tensor_dev *d, const tensor in[6], const tensor *out,
+                         snug_err *err) SNUG_MUST_USE;
 
 #endif

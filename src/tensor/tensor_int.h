@@ -20,6 +20,15 @@ snug_status cpu_get(const tensor_mem *mem, size_t off, void *dst, size_t n, snug
 /* A block that lives until the next call on this device. */
 snug_status cpu_scratch(tensor_dev *d, size_t n, void **out, snug_err *err);
 
+/* A constant matrix in an order some kernels like better, kept beside it until it is freed. */
+typedef struct cpu_form {
+    struct cpu_form *next;
+    size_t           offset, rows, cols, stride;
+    float           *data;
+} cpu_form;
+/* Finds the form of w, or makes room for it: *fresh, the caller fills it. */
+snug_status cpu_form_of(const tensor *w, size_t bytes, bool *fresh, float **out, snug_err *err);
+
 /* Runs an operation whose memory the CPU sees, with portable kernels. */
 snug_status cpu_ref_run(tensor_dev *d, const tensor_op *op, snug_err *err);
 
@@ -45,11 +54,20 @@ snug_status ref_softmax(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_rope(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_binary(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_act(tensor_dev *d, const tensor_op *op, snug_err *err);
+/* f and in3 of a linear that has been multiplied. */
+void        ref_linear_finish(const tensor_op *op);
 snug_status ref_copy(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_scale(tensor_dev *d, const tensor_op *op, snug_err *err);
 /* ref_pick.c */
 snug_status ref_gather(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_scatter(tensor_dev *d, const tensor_op *op, snug_err *err);
+
+/* ref_level.c */
+snug_status ref_level(tensor_dev *d, const tensor_op *op, snug_err *err); /* cutoff, match, xielu */
+/* ref_scan.c */
+snug_status ref_conv(tensor_dev *d, const tensor_op *op, snug_err *err);
+snug_status ref_softplus(tensor_dev *d, const tensor_op *op, snug_err *err);
+snug_status ref_scan(tensor_dev *d, const tensor_op *op, snug_err *err); /* scan and delta */
 
 /* Element i of a float tensor's row, as float32. */
 static inline float cpu_load(tensor_dtype t, const void *p, size_t i)

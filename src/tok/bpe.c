@@ -23,9 +23,9 @@ typedef struct symbol {
     int32_t  prev, next; /* -1: none */
 } symbol;
 
-typedef struct candidate { /* of a merge of the symbol at pos with the next one */
-    uint32_t rank, pos, id;
-} candidate;
+/* Of a merge of the symbol at `pos` with the next one: rank << 32 | pos, so that the least number
+ * is the next to do. */
+typedef uint64_t candidate;
 
 /* ---- merges ---- */
 
@@ -76,26 +76,41 @@ static bool read_pair(snug_json v, snug_slice *left, snug_slice *right)
     return snug_index(*right, ' ') == SIZE_MAX;
 }
 
-static snug_status load_merge(tok *t, snug_json v, uint32_t rank, snug_buf *joined, size_t *at,
-                              snug_err *err)
+/* Merges on their way in: looked up together, see tok_vocab_get_many. */
+typedef struct batch {
+    snug_slice sides[TOK_MANY]; /* left, right, left, right */
+    uint32_t   ids[TOK_MANY], made[TOK_MANY / 2];
+    size_t     count; /* of merges */
+    uint32_t   rank;  /* of the first */
+    size_t     at;    /* tok_vocab_get_next */
+    snug_buf   joined;
+} batch;
+
+static snug_status put_batch(tok *t, batch *m, snug_err *err)
 {
-    tok_bpe   *b = &t->m.bpe;
-    snug_slice left, right;
-    uint32_t   left_id, right_id, id;
-    if (!read_pair(v, &left, &right)) {
-        return snug_fail(err, SNUG_EINVAL, "BPE: merge %u is not a pair of tokens", rank);
+    tok_bpe *b = &t->m.bpe;
+    tok_vocab_get_many(&t->vocab, m->sides, m->ids, m->count * 2);
+    for (size_t i = 0; i < m->count; i++) {
+        snug_slice left = m->sides[2 * i], right = m->sides[2 * i + 1];
+        snug_buf_clear(&m->joined);
+        snug_buf_put_slice(&m->joined, left);
+        snug_buf_put_slice(&m->joined, /* only the first keeps its prefix */
+                           snug_sub(right, b->prefix.len, right.len));
+        if (m->ids[2 * i] == NO_ID || m->ids[2 * i + 1] == NO_ID || m->joined.full ||
+            !tok_vocab_get_next(&t->vocab, snug_buf_slice(&m->joined), &m->at, &m->made[i])) {
+            return snug_fail(err, SNUG_EINVAL,
+                             "BPE: merge %u, \"%.*s\" with \"%.*s\", is not in the vocabulary",
+                             m->rank + (uint32_t)i, SNUG_SLICE(snug_sub(left, 0, 40)),
+                             SNUG_SLICE(snug_sub(right, 0, 40)));
+        }
+        uint64_t pair = (uint64_t)m->ids[2 * i] << 32 | m->ids[2 * i + 1];
+        __builtin_prefetch(&b->slots[hash_of(b, pair) & b->mask], 1);
     }
-    snug_buf_clear(joined);
-    snug_buf_put_slice(joined, left);
-    snug_buf_put_slice(joined,
-                       snug_sub(right, b->prefix.len, right.len)); /* only the first keeps it */
-    if (!tok_vocab_get(&t->vocab, left, &left_id) || !tok_vocab_get(&t->vocab, right, &right_id) ||
-        joined->full || !tok_vocab_get_next(&t->vocab, snug_buf_slice(joined), at, &id)) {
-        return snug_fail(err, SNUG_EINVAL,
-                         "BPE: merge %u, \"%.*s\" with \"%.*s\", is not in the vocabulary", rank,
-                         SNUG_SLICE(snug_sub(left, 0, 40)), SNUG_SLICE(snug_sub(right, 0, 40)));
-    }
-    put_merge(b, (uint64_t)left_id << 32 | right_id, rank, id);
+    for (size_t i = 0; i < m->count; i++)
+        put_merge(b, (uint64_t)m->ids[2 * i] << 32 | m->ids[2 * i + 1], m->rank + (uint32_t)i,
+                  m->made[i]);
+    m->rank += (uint32_t)m->count;
+    m->count = 0;
     return SNUG_OK;
 }
 
@@ -154,20 +169,22 @@ static snug_status load_ranks(tok *t, snug_json list, snug_err *err)
 
 static snug_status load_merges(tok *t, snug_json list, snug_err *err)
 {
-    size_t   at = 0;
-    uint32_t rank = 0;
+    batch m = {.joined = snug_buf_init(TOK_JSON_MAX)};
     if (!snug_json_is(list, SNUG_JSON_ARRAY))
         return snug_fail(err, SNUG_EINVAL, "BPE: merges must be a list");
-    snug_status made = make_room(t, snug_json_count(list), err);
-    if (made != SNUG_OK) return made;
-    SNUG_AUTO(snug_buf) joined = snug_buf_init(TOK_JSON_MAX);
-    for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
-        snug_slice text;
+    snug_status st = make_room(t, snug_json_count(list), err);
+    for (snug_json_iter it = snug_json_iter_of(list); st == SNUG_OK && snug_json_next(&it);) {
+        snug_slice text, *sides = m.sides + 2 * m.count;
         if (snug_json_to_str(it.value, &text) && snug_starts_with(text, "#version")) continue;
-        snug_status st = load_merge(t, it.value, rank++, &joined, &at, err);
-        if (st != SNUG_OK) return st;
+        if (!read_pair(it.value, &sides[0], &sides[1]))
+            st = snug_fail(err, SNUG_EINVAL, "BPE: merge %u is not a pair of tokens",
+                           m.rank + (uint32_t)m.count);
+        else if (++m.count == TOK_MANY / 2)
+            st = put_batch(t, &m, err);
     }
-    return SNUG_OK;
+    if (st == SNUG_OK) st = put_batch(t, &m, err);
+    snug_buf_deinit(&m.joined);
+    return st;
 }
 
 static void load_shortcuts(tok *t)
@@ -207,16 +224,19 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     b->fuse_unk = snug_json_bool_or(v, "fuse_unk", false);
     b->byte_fallback = snug_json_bool_or(v, "byte_fallback", false);
     b->ignore_merges = snug_json_bool_or(v, "ignore_merges", false);
-    if (snug_json_to_f64(snug_json_get(v, "dropout"), &dropout) && dropout != 0) {
-        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
-                  "BPE: dropout makes encoding random and is not known to this build");
-    }
+    if (snug_json_to_f64(snug_json_get(v, "dropout"), &dropout) && !(dropout >= 0 && dropout <= 1))
+        SNUG_FAIL(err, SNUG_EINVAL, "BPE: dropout must lie between 0 and 1");
+    b->dropout = dropout;
+    t->random = dropout > 0;
     if (snug_json_is(ranks, SNUG_JSON_ARRAY))
         SNUG_TRY(load_ranks(t, ranks, err));
     else
         SNUG_TRY(load_merges(t, snug_json_get(v, "merges"), err));
     load_shortcuts(t);
-    if (b->can_raw) b->seams = tok_seams_new(t->arena, &t->vocab);
+    if (b->can_raw) {
+        b->seams = tok_seams_new(t->arena, &t->vocab);
+        b->back = tok_back_new(t->arena);
+    }
 done:
     return st;
 }
@@ -307,65 +327,87 @@ typedef struct heap {
     size_t     count;
 } heap;
 
-static bool comes_first(candidate a, candidate b)
-{
-    return a.rank != b.rank ? a.rank < b.rank : a.pos < b.pos;
-}
-
+/* Four children to a parent: half the levels, and the four lie in one line of the cache. */
 static void heap_push(heap *h, candidate c)
 {
     size_t i = h->count++;
-    while (i > 0 && comes_first(c, h->items[(i - 1) / 2])) {
-        h->items[i] = h->items[(i - 1) / 2];
-        i = (i - 1) / 2;
+    while (i > 0 && c < h->items[(i - 1) / 4]) {
+        h->items[i] = h->items[(i - 1) / 4];
+        i = (i - 1) / 4;
+    }
+    h->items[i] = c;
+}
+
+static void heap_sink(heap *h, size_t i, candidate c)
+{
+    for (size_t kid = 4 * i + 1; kid < h->count; kid = 4 * i + 1) {
+        size_t least = kid, end = kid + 4 < h->count ? kid + 4 : h->count;
+        for (size_t k = kid + 1; k < end; k++) least = h->items[k] < h->items[least] ? k : least;
+        if (c <= h->items[least]) break;
+        h->items[i] = h->items[least];
+        i = least;
     }
     h->items[i] = c;
 }
 
 static candidate heap_pop(heap *h)
 {
-    candidate top = h->items[0], last = h->items[--h->count];
-    size_t    i = 0;
-    for (size_t kid = 1; kid < h->count; kid = 2 * i + 1) {
-        if (kid + 1 < h->count && comes_first(h->items[kid + 1], h->items[kid])) kid++;
-        if (!comes_first(h->items[kid], last)) break;
-        h->items[i] = h->items[kid];
-        i = kid;
-    }
-    h->items[i] = last;
+    candidate top = h->items[0];
+    if (--h->count > 0) heap_sink(h, 0, h->items[h->count]);
     return top;
+}
+
+static bool find_candidate(const tok_bpe *b, const symbol *s, int32_t left, candidate *out)
+{
+    if (left < 0 || s[left].next < 0) return false;
+    const tok_merge *m = find_merge(b, s[left].id, s[s[left].next].id);
+    if (m != NULL) *out = (uint64_t)m->rank << 32 | (uint32_t)left;
+    return m != NULL;
 }
 
 static void push_pair(const tok_bpe *b, heap *h, const symbol *s, int32_t left)
 {
-    if (left < 0 || s[left].next < 0) return;
-    const tok_merge *m = find_merge(b, s[left].id, s[s[left].next].id);
-    if (m != NULL) heap_push(h, (candidate){m->rank, (uint32_t)left, m->id});
+    candidate c;
+    if (find_candidate(b, s, left, &c)) heap_push(h, c);
+}
+
+/* All pairs of a fresh row of symbols, put in order at the end. */
+static void fill_heap(const tok_bpe *b, heap *h, symbol *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        s[i].prev = (int32_t)i - 1;
+        s[i].next = i + 1 < n ? (int32_t)i + 1 : -1;
+    }
+    for (size_t i = 0; i + 1 < n; i++)
+        h->count += find_candidate(b, s, (int32_t)i, &h->items[h->count]);
+    for (size_t i = h->count / 4 + 1; i > 0; i--) {
+        if (i - 1 < h->count) heap_sink(h, i - 1, h->items[i - 1]);
+    }
+}
+
+/* Joins the pair of a candidate if it is still there. */
+static void join(const tok_bpe *b, heap *h, symbol *s, candidate c)
+{
+    int32_t pos = (int32_t)(uint32_t)c;
+    symbol *left = &s[pos];
+    if (left->len == 0 || left->next < 0) return;
+    symbol          *right = &s[left->next];
+    const tok_merge *m = find_merge(b, left->id, right->id);
+    if (m == NULL || m->rank != c >> 32) return; /* its pair is gone */
+    left->id = m->id;
+    left->len += right->len;
+    left->next = right->next;
+    right->len = 0;
+    if (right->next >= 0) s[right->next].prev = pos;
+    push_pair(b, h, s, left->prev);
+    push_pair(b, h, s, pos);
 }
 
 static void merge_all(const tok_bpe *b, symbol *s, size_t n, candidate *room)
 {
     heap h = {room, 0};
-    for (size_t i = 0; i < n; i++) {
-        s[i].prev = (int32_t)i - 1;
-        s[i].next = i + 1 < n ? (int32_t)i + 1 : -1;
-    }
-    for (size_t i = 0; i + 1 < n; i++) push_pair(b, &h, s, (int32_t)i);
-    while (h.count > 0) {
-        candidate c = heap_pop(&h);
-        symbol   *left = &s[c.pos];
-        if (left->len == 0 || left->next < 0) continue;
-        symbol          *right = &s[left->next];
-        const tok_merge *m = find_merge(b, left->id, right->id);
-        if (m == NULL || m->id != c.id) continue; /* its pair is gone */
-        left->id = c.id;
-        left->len += right->len;
-        left->next = right->next;
-        right->len = 0;
-        if (right->next >= 0) s[right->next].prev = (int32_t)c.pos;
-        push_pair(b, &h, s, left->prev);
-        push_pair(b, &h, s, (int32_t)c.pos);
-    }
+    fill_heap(b, &h, s, n);
+    while (h.count > 0) join(b, &h, s, heap_pop(&h));
 }
 
 /* The same for a few symbols, where looking at every pair each time is cheaper than a heap. Pairs
@@ -409,11 +451,43 @@ static void merge_few(const tok_bpe *b, symbol *s, size_t n)
     }
 }
 
+/* A number in [0, 1), by xorshift: speed matters here, secrecy does not. */
+static double draw(tok_work *wk)
+{
+    uint64_t x = wk->random;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    wk->random = x;
+    return (double)(x >> 11) / 9007199254740992.0;
+}
+
+/* BPE dropout (Provilkov et al. 2020), as the reference draws: a pair that comes up is passed over
+ * with the given probability; all that were come back with the next one that is not. They wait at
+ * the other end of the room, which holds every pair there can ever be. */
+static void merge_some(const tok_bpe *b, tok_work *wk, symbol *s, size_t n, candidate *room)
+{
+    heap   h = {room, 0};
+    size_t most = 3 * n, waiting = 0;
+    fill_heap(b, &h, s, n);
+    while (h.count > 0) {
+        candidate c = heap_pop(&h);
+        if (draw(wk) < b->dropout) {
+            room[most - ++waiting] = c;
+            continue;
+        }
+        for (; waiting > 0; waiting--) heap_push(&h, room[most - waiting]);
+        join(b, &h, s, c);
+    }
+}
+
 static void merge_and_emit(const tok_bpe *b, tok_work *wk, const tok_piece *p, symbol *s, size_t n,
                            candidate *room)
 {
     size_t at = 0;
-    if (n <= FEW)
+    if (b->dropout > 0)
+        merge_some(b, wk, s, n, room);
+    else if (n <= FEW)
         merge_few(b, s, n);
     else
         merge_all(b, s, n, room);
@@ -453,11 +527,12 @@ static snug_status run_raw(const tok *t, tok_work *wk, const tok_piece *p)
     const tok_bpe *b = &t->m.bpe;
     symbol         few[FEW], *s = few;
     uint32_t       id;
-    if (b->ignore_merges && !wk->within && find_mapped(t, wk, p, &id)) {
+    if (b->ignore_merges && b->dropout == 0 && !wk->within && find_mapped(t, wk, p, &id)) {
         tok_emit(wk, p, id, 0, p->len, SNUG_EMPTY);
         return SNUG_OK;
     }
-    if (p->len > TOK_WORD_BYTES && !wk->within) {
+    if (p->len > TOK_WORD_BYTES && b->dropout == 0 && tok_back_run(b, wk, p)) return SNUG_OK;
+    if (p->len > TOK_WORD_BYTES && !wk->within && b->dropout == 0) {
         size_t end = tok_seam_next(b->seams, p->text, p->len, 0);
         if (end < p->len) {
             wk->within = true;
@@ -466,7 +541,7 @@ static snug_status run_raw(const tok *t, tok_work *wk, const tok_piece *p)
             return st;
         }
     }
-    if (p->len > FEW)
+    if (p->len > FEW || b->dropout > 0)
         s = tok_scratch_need(&wk->model[0],
                              (size_t)p->len * (sizeof(symbol) + 3 * sizeof(candidate)));
     for (uint32_t i = 0; i < p->len; i++)
@@ -481,7 +556,7 @@ static snug_status run(const tok *t, tok_work *wk, const tok_piece *p)
     snug_slice     text = snug_slice_of(p->text, p->len);
     uint32_t       id;
     if (t->raw) return run_raw(t, wk, p);
-    if (b->ignore_merges && tok_vocab_get(&t->vocab, text, &id)) {
+    if (b->ignore_merges && b->dropout == 0 && tok_vocab_get(&t->vocab, text, &id)) {
         tok_emit(wk, p, id, 0, p->len, SNUG_EMPTY);
         return SNUG_OK;
     }

@@ -370,21 +370,23 @@ static void put_ranked_model(snug_json_out *o, const ranked *r, size_t first_id)
     snug_jo_end_object(o);
 }
 
-static void put_splitter(snug_json_out *o, snug_slice pattern)
+void tok_form_put_splitters(snug_json_out *o, const char *const *patterns)
 {
     snug_jo_key(o, "pre_tokenizer");
     snug_jo_begin_object(o);
     snug_jo_kcstr(o, "type", "Sequence");
     snug_jo_key(o, "pretokenizers");
     snug_jo_begin_array(o);
-    snug_jo_begin_object(o);
-    snug_jo_kcstr(o, "type", "Split");
-    snug_jo_key(o, "pattern");
-    snug_jo_begin_object(o);
-    snug_jo_kstr(o, "Regex", pattern);
-    snug_jo_end_object(o);
-    snug_jo_kcstr(o, "behavior", "Isolated");
-    snug_jo_end_object(o);
+    for (; *patterns != NULL; patterns++) {
+        snug_jo_begin_object(o);
+        snug_jo_kcstr(o, "type", "Split");
+        snug_jo_key(o, "pattern");
+        snug_jo_begin_object(o);
+        snug_jo_kcstr(o, "Regex", *patterns);
+        snug_jo_end_object(o);
+        snug_jo_kcstr(o, "behavior", "Isolated");
+        snug_jo_end_object(o);
+    }
     snug_jo_begin_object(o);
     snug_jo_kcstr(o, "type", "ByteLevel");
     snug_jo_kbool(o, "add_prefix_space", false);
@@ -393,6 +395,17 @@ static void put_splitter(snug_json_out *o, snug_slice pattern)
     snug_jo_end_array(o);
     snug_jo_end_object(o);
     put_byte_level(o, "decoder", true, true);
+}
+
+static void put_splitter(snug_json_out *o, const char *pattern)
+{
+    const char *list[] = {pattern, NULL};
+    tok_form_put_splitters(o, list);
+}
+
+void tok_form_put_one_added(snug_json_out *o, snug_slice content, uint64_t id, bool special)
+{
+    put_one_added(o, (snug_json){NULL}, content, id, special);
 }
 
 /* The file does not say how words are cut; its name does. */
@@ -443,7 +456,7 @@ snug_status tok_form_tiktoken(const tok_beside *b, snug_slice file, snug_buf *ou
     snug_jo_begin_array(&o);
     tok_form_put_added(b, &o, &none);
     snug_jo_end_array(&o);
-    put_splitter(&o, snug_str(pattern_for(b->name)));
+    put_splitter(&o, pattern_for(b->name));
     snug_jo_end_object(&o);
     return SNUG_OK;
 }
@@ -489,7 +502,7 @@ snug_status tok_form_tekken(const tok_beside *b, snug_slice file, snug_buf *out,
             put_one_added(&o, (snug_json){NULL}, text, (uint64_t)rank, true);
     }
     snug_jo_end_array(&o);
-    put_splitter(&o, pattern);
+    put_splitter(&o, snug_arena_cstr(b->arena, pattern));
     snug_jo_end_object(&o);
     return SNUG_OK;
 }

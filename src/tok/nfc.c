@@ -98,7 +98,8 @@ static void decompose(tok_work *w, const tok_piece *p, bool compat, tok_changes 
 static uint32_t compose_pair(uint32_t a, uint32_t b)
 {
     utf8proc_int32_t pair[3] = {(utf8proc_int32_t)a, (utf8proc_int32_t)b, 0};
-    if (b < 0x300) return 0; /* nothing composes with it */
+    /* Nothing composes with these; utf8proc takes the base of the final consonants for one. */
+    if (b < 0x300 || b == 0x11a7) return 0;
     utf8proc_ssize_t n = utf8proc_normalize_utf32(pair, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
     return n == 1 ? (uint32_t)pair[0] : 0;
 }

@@ -80,6 +80,7 @@ void tok_work_init(tok_work *w, const tok *t, unsigned flags, snug_err *err)
     } else {
         *w = (tok_work){.arena = snug_arena_new(), .told = SIZE_MAX};
     }
+    if (t != NULL && t->random) w->random = snug_random_u64() | 1;
     w->t = t;
     w->flags = flags;
     w->err = err;
@@ -110,6 +111,7 @@ void tok_work_deinit(tok_work *w)
     w->original = SNUG_EMPTY;
     w->told = SIZE_MAX;
     w->within = false;
+    w->early = NULL;
     w->err = NULL;
     w->shell = NULL;
     *shell = *w;
@@ -166,7 +168,7 @@ static void replay(tok_work *w, const tok_piece *p, const tok_word *word)
 snug_status tok_run_model(tok_work *w, const tok_piece *p)
 {
     const tok *t = w->t;
-    if (p->len > TOK_WORD_BYTES) return t->model->run(t, w, p);
+    if (p->len > TOK_WORD_BYTES || t->random) return t->model->run(t, w, p);
     uint64_t key[3];
     load_key(key, p->text, p->len);
     if (w->words == NULL) w->words = snug_zalloc(TOK_WORDS * sizeof *w->words);

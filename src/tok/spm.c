@@ -19,23 +19,10 @@
 #include "tok/tok_int.h"
 
 enum { PIECES_MAX = 4 * 1024 * 1024, EXTRA_IDS_MAX = 1000 };
-enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER = 4, UNUSED = 5, BYTE = 6 };
 #define BLANK "\xe2\x96\x81"
 
-typedef struct piece {
-    snug_slice text;
-    float      score;
-    unsigned   type;
-    uint32_t   rank;
-} piece;
-
-typedef struct spm {
-    piece     *pieces;
-    size_t     count;
-    bool       bpe, byte_fallback, prefix, squeeze, escape, one_word;
-    uint64_t   unk, bos, eos;
-    snug_slice map;
-} spm;
+typedef tok_spm_piece piece;
+typedef tok_spm       spm;
 
 /* ---- protobuf ---- */
 
@@ -75,7 +62,7 @@ static bool next_field(snug_rd *r, field *f)
 static bool read_piece(snug_slice bytes, piece *out)
 {
     snug_rd r = snug_rd_init(bytes);
-    *out = (piece){.type = NORMAL};
+    *out = (piece){.type = TOK_SPM_NORMAL};
     for (field f; next_field(&r, &f);) {
         uint32_t bits = (uint32_t)f.value;
         if (f.number == 1) out->text = f.bytes;
@@ -115,8 +102,7 @@ static snug_status read_model(snug_arena *a, snug_slice file, spm *m, snug_err *
 {
     bool    good = true;
     snug_rd r = snug_rd_init(file);
-    *m = (spm){
-        .prefix = true, .squeeze = true, .escape = true, .one_word = true, .bos = 1, .eos = 2};
+    *m = (spm){.prefix = true, .squeeze = true, .escape = true, .bos = 1, .eos = 2};
     for (field f; next_field(&r, &f);) m->count += f.number == 1;
     if (r.bad || m->count == 0)
         return snug_fail(err, SNUG_ECORRUPT, "it is not a SentencePiece model");
@@ -134,11 +120,6 @@ static snug_status read_model(snug_arena *a, snug_slice file, spm *m, snug_err *
     if (!good)
         return snug_fail(err, SNUG_EUNSUPPORTED,
                          "a SentencePiece model of this type is not known to this build");
-    for (size_t i = 0; i < n; i++) {
-        snug_slice t = m->pieces[i].text;
-        if (t.len > 3 && snug_find(snug_sub(t, 1, t.len), SNUG_LIT(BLANK)) != SIZE_MAX)
-            m->one_word = false; /* a piece that goes on after a space */
-    }
     return SNUG_OK;
 }
 
@@ -166,6 +147,7 @@ static void put_unigram(writer *w)
     snug_jo_kcstr(w->o, "type", "Unigram");
     snug_jo_ku64(w->o, "unk_id", w->fairseq ? 3 : m->unk);
     snug_jo_kbool(w->o, "byte_fallback", m->byte_fallback);
+    snug_jo_kbool(w->o, "single", true);
     snug_jo_key(w->o, "vocab");
     snug_jo_begin_array(w->o);
     if (w->fairseq) {
@@ -214,7 +196,7 @@ static void put_bpe(writer *w)
     snug_jo_key(w->o, "ranks");
     snug_jo_begin_array(w->o);
     for (size_t i = 0; i < m->count; i++) {
-        if (m->pieces[i].type == NORMAL)
+        if (m->pieces[i].type == TOK_SPM_NORMAL)
             snug_jo_u64(w->o, m->pieces[i].rank);
         else
             snug_jo_null(w->o); /* nothing is joined into it */
@@ -238,7 +220,7 @@ static void put_normalizer(writer *w)
 {
     snug_json_out *o = w->o;
     const spm     *m = w->m;
-    bool           words = m->one_word && m->escape;
+    bool           words = m->one_word && m->escape && m->bpe;
     snug_jo_key(o, "normalizer");
     snug_jo_begin_object(o);
     snug_jo_kcstr(o, "type", "Sequence");
@@ -267,7 +249,9 @@ static void put_normalizer(writer *w)
     snug_jo_end_array(o);
     snug_jo_end_object(o);
     if (!words) return;
-    /* No piece goes on after a space: words can be cut first, which is the same and faster. */
+    /* No piece goes on after a space: words can be cut first, which is the same and faster. Not so
+     * for Unigram, where sums over the whole text decide how they round, and so which of two equal
+     * ways is the better one. */
     snug_jo_key(o, "pre_tokenizer");
     snug_jo_begin_object(o);
     snug_jo_kcstr(o, "type", "Metaspace");
@@ -331,8 +315,8 @@ static void put_added(writer *w)
         const piece *p = &m->pieces[i];
         uint32_t     id = (uint32_t)i + w->shift;
         tok_vocab_put(&known, p->text, id);
-        if (p->type == CONTROL || p->type == UNKNOWN || p->type == USER)
-            put_one(w->o, p->text, id, p->type != USER);
+        if (p->type == TOK_SPM_CONTROL || p->type == TOK_SPM_UNKNOWN || p->type == TOK_SPM_USER)
+            put_one(w->o, p->text, id, p->type != TOK_SPM_USER);
     }
     if (w->t5) {
         uint64_t extra = (uint64_t)snug_json_i64_or(w->b->config, "extra_ids", 100);
@@ -349,41 +333,44 @@ static void put_added(writer *w)
 static void put_post(writer *w)
 {
     const spm *m = w->m;
-    snug_slice kind = tok_form_class(w->b), none = SNUG_EMPTY;
     if (w->fairseq) {
         tok_form_put_template(w->o, SNUG_LIT("<s>"), 0, SNUG_LIT("</s>"), 2);
         return;
     }
-    if (kind.len == 0 || m->bos >= m->count || m->eos >= m->count) return; /* the bare model */
-    bool bos = tok_form_flag(w->b, "add_bos_token", !w->t5),
-         eos = tok_form_flag(w->b, "add_eos_token", w->t5);
+    bool bos = m->add_bos && m->bos < m->count, eos = m->add_eos && m->eos < m->count;
     if (!bos && !eos) return;
-    tok_form_put_template(w->o, bos ? m->pieces[m->bos].text : none, (uint32_t)m->bos,
-                          eos ? m->pieces[m->eos].text : none, (uint32_t)m->eos);
+    tok_form_put_template(w->o, bos ? m->pieces[m->bos].text : SNUG_EMPTY, (uint32_t)m->bos,
+                          eos ? m->pieces[m->eos].text : SNUG_EMPTY, (uint32_t)m->eos);
 }
 
-snug_status tok_form_spm(const tok_beside *b, snug_slice file, snug_buf *out, snug_err *err)
+/* No piece goes on after a space. */
+static bool is_one_word(const spm *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        snug_slice t = m->pieces[i].text;
+        if (t.len > 3 && snug_find(snug_sub(t, 1, t.len), SNUG_LIT(BLANK)) != SIZE_MAX)
+            return false;
+    }
+    return true;
+}
+
+snug_status tok_spm_put(const tok_beside *b, tok_spm *m, snug_buf *out, snug_err *err)
 {
     snug_json_out o = snug_json_out_init(out);
     snug_slice    kind = tok_form_class(b);
-    spm           m;
-    size_t        space = snug_index(snug_sub(file, 0, 200), ' ');
-    if (space != SIZE_MAX && space > 0 && snug_utf8_valid(snug_sub(file, 0, space)) &&
-        file.ptr[0] >= '0')
-        return tok_form_tiktoken(b, file, out, err); /* Llama 3 keeps the name */
-    snug_status st = read_model(b->arena, file, &m, err);
-    if (st == SNUG_OK && m.bpe) st = rank_pieces(&m, b->arena, err);
+    snug_status   st = m->bpe ? rank_pieces(m, b->arena, err) : SNUG_OK;
     if (st != SNUG_OK) return st;
+    m->one_word = is_one_word(m);
     writer w = {.b = b,
-                .m = &m,
+                .m = m,
                 .o = &o,
-                .fairseq = snug_eq_str(kind, "XLMRobertaTokenizer") && m.count > 3 && !m.bpe,
+                .fairseq = snug_eq_str(kind, "XLMRobertaTokenizer") && m->count > 3 && !m->bpe,
                 .t5 = snug_eq_str(kind, "T5Tokenizer")};
     w.shift = w.fairseq ? 1 : 0;
     snug_jo_begin_object(&o);
     snug_jo_key(&o, "model");
     snug_jo_begin_object(&o);
-    if (m.bpe)
+    if (m->bpe)
         put_bpe(&w);
     else
         put_unigram(&w);
@@ -394,4 +381,22 @@ snug_status tok_form_spm(const tok_beside *b, snug_slice file, snug_buf *out, sn
     put_post(&w);
     snug_jo_end_object(&o);
     return SNUG_OK;
+}
+
+snug_status tok_form_spm(const tok_beside *b, snug_slice file, snug_buf *out, snug_err *err)
+{
+    snug_slice kind = tok_form_class(b);
+    bool       t5 = snug_eq_str(kind, "T5Tokenizer");
+    spm        m;
+    size_t     space = snug_index(snug_sub(file, 0, 200), ' ');
+    if (space != SIZE_MAX && space > 0 && snug_utf8_valid(snug_sub(file, 0, space)) &&
+        file.ptr[0] >= '0')
+        return tok_form_tiktoken(b, file, out, err); /* Llama 3 keeps the name */
+    snug_status st = read_model(b->arena, file, &m, err);
+    if (st != SNUG_OK) return st;
+    if (kind.len > 0) { /* the bare model adds nothing */
+        m.add_bos = tok_form_flag(b, "add_bos_token", !t5);
+        m.add_eos = tok_form_flag(b, "add_eos_token", t5);
+    }
+    return tok_spm_put(b, &m, out, err);
 }

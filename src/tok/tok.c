@@ -43,6 +43,9 @@ snug_status tok_model_load_vocab(tok *t, snug_json vocab, snug_err *err)
     if (!tok_vocab_init(&t->vocab, t->arena, n)) {
         return snug_fail(err, SNUG_ENOMEM, "no memory for a vocabulary of %zu", n);
     }
+    snug_slice keys[TOK_MANY];
+    uint32_t   ids[TOK_MANY];
+    size_t     held = 0;
     for (snug_json_iter it = snug_json_iter_of(vocab); snug_json_next(&it);) {
         uint64_t id;
         if (!snug_json_to_u64(it.value, &id) || id > TOK_ID_MAX) {
@@ -50,8 +53,13 @@ snug_status tok_model_load_vocab(tok *t, snug_json vocab, snug_err *err)
                              "vocab: the id of \"%.*s\" must be a number up to %d",
                              SNUG_SLICE(snug_sub(it.key, 0, 40)), TOK_ID_MAX);
         }
-        tok_vocab_put(&t->vocab, snug_arena_dup(t->arena, it.key), (uint32_t)id);
+        keys[held] = snug_arena_dup(t->arena, it.key);
+        ids[held++] = (uint32_t)id;
+        if (held < TOK_MANY) continue;
+        tok_vocab_put_many(&t->vocab, keys, ids, held);
+        held = 0;
     }
+    tok_vocab_put_many(&t->vocab, keys, ids, held);
     return SNUG_OK;
 }
 
@@ -309,24 +317,50 @@ static snug_status normalise_pieces(tok_work *w)
     return SNUG_OK;
 }
 
+static snug_status model_piece(tok_work *w, const tok_piece *p)
+{
+    if (!p->added) return tok_run_model(w, p);
+    tok_emit(w, p, p->id, 0, p->len, snug_slice_of(p->text, p->len));
+    return SNUG_OK;
+}
+
 static snug_status model_pieces(tok_work *w)
 {
-    for (size_t i = 0; i < w->pieces.count; i++) {
-        const tok_piece *p = &w->pieces.items[i];
+    snug_status st = SNUG_OK;
+    for (size_t i = 0; i < w->pieces.count && st == SNUG_OK; i++) {
         w->word = (uint32_t)i;
-        if (p->added) {
-            tok_emit(w, p, p->id, 0, p->len, snug_slice_of(p->text, p->len));
-            continue;
-        }
-        snug_status st = tok_run_model(w, p);
+        st = model_piece(w, &w->pieces.items[i]);
+    }
+    return st;
+}
+
+/* Whole words until there are length_max tokens, from the end that stays. Added tokens count but do
+ * not end the row. */
+static snug_status model_pieces_early(tok_work *w)
+{
+    size_t first = w->token_count, most = w->early->length_max, last = w->pieces.count;
+    for (size_t i = 0; i < last; i++) {
+        tok_piece *p = &w->pieces.items[i];
+        w->word = (uint32_t)i;
+        snug_status st = model_piece(w, p);
         if (st != SNUG_OK) return st;
+        p->id = (uint32_t)(w->token_count - first); /* where its tokens end */
+        if (!w->early->left && !p->added && p->id >= most) break;
+    }
+    size_t all = w->token_count - first;
+    while (w->early->left && last > 0) {
+        const tok_piece *p = &w->pieces.items[--last];
+        size_t           from = last > 0 ? p[-1].id : 0;
+        if (p->added || all - from < most) continue;
+        memmove(w->tokens + first, w->tokens + first + from, (all - from) * sizeof *w->tokens);
+        w->token_count -= from;
+        break;
     }
     return SNUG_OK;
 }
 
-snug_status tok_encode_text(tok_work *w, snug_slice text)
+snug_status tok_cut_text(tok_work *w, snug_slice text)
 {
-    size_t      first = w->token_count;
     tok_piece   all = {.text = text.ptr, .len = (uint32_t)text.len};
     snug_status st = SNUG_OK;
 
@@ -339,9 +373,16 @@ snug_status tok_encode_text(tok_work *w, snug_slice text)
     if (text.len > 0) tok_added_cut(w, &all, false, &w->pieces);
     SNUG_TRY(normalise_pieces(w));
     if (w->t->pre != NULL) SNUG_TRY(tok_pre_run(w->t->pre, w));
-    SNUG_TRY(model_pieces(w));
-    count_offsets(w, first, text);
 done:
+    return st;
+}
+
+snug_status tok_encode_text(tok_work *w, snug_slice text)
+{
+    size_t      first = w->token_count;
+    snug_status st = tok_cut_text(w, text);
+    if (st == SNUG_OK) st = w->early != NULL ? model_pieces_early(w) : model_pieces(w);
+    if (st == SNUG_OK) count_offsets(w, first, text);
     return st;
 }
 
@@ -475,8 +516,10 @@ snug_status tok_encode_windows(const tok *t, snug_slice a, const snug_slice *b, 
         SNUG_FAIL(err, SNUG_EINVAL, "a window of %u tokens has no room for %zu special tokens",
                   tr->length_max, added);
     }
+    if (tr->early && tr->strategy != TOK_ONLY_SECOND) w.early = tr;
     SNUG_TRY(tok_encode_text(&w, a));
     split = w.token_count;
+    if (tr->early) w.early = tr;
     if (pair) SNUG_TRY(tok_encode_text(&w, *b));
     SNUG_TRY(share_out(tr, tr->length_max - added, split, w.token_count - split, pair, &max_a,
                        &max_b, err));

@@ -46,6 +46,8 @@ snug_slice tok_ids_text(const tok_ids *t, size_t index);
 snug_status tok_load(snug_slice tokenizer_json, tok **out, snug_err *err) SNUG_MUST_USE;
 /* A tokenizer file, or a folder that holds one: see forms[] in open.c. */
 snug_status tok_open(const char *path, tok **out, snug_err *err) SNUG_MUST_USE;
+/* The tokenizer.json that tok_open loads, made when the file is of another form. */
+snug_status tok_open_document(const char *path, snug_buf *out, snug_err *err) SNUG_MUST_USE;
 void        tok_free(tok *t); /* NULL is fine */
 /* Texts must be valid UTF-8. Never truncates or pads. */
 snug_status tok_encode(const tok *t, snug_slice text, unsigned flags, tok_ids *out,
@@ -73,6 +75,7 @@ typedef struct tok_truncation {
     uint32_t     length_max; /* special tokens included */
     uint32_t     stride;     /* tokens that neighbouring windows share */
     tok_strategy strategy;
+    bool         early; /* as tokenizers 0.23.0 to 0.23.2: words after length_max tokens are lost */
 } tok_truncation;
 typedef struct tok_padding {
     bool     set, left;
@@ -102,5 +105,46 @@ tok_stream               *tok_stream_new(const tok *t, bool skip_special);
 snug_status tok_stream_push(tok_stream *s, uint32_t id, snug_buf *out, snug_err *err) SNUG_MUST_USE;
 snug_status tok_stream_end(tok_stream *s, snug_buf *out, snug_err *err) SNUG_MUST_USE;
 void        tok_stream_free(tok_stream *s); /* NULL is fine */
+
+/* ---- training: words in, a tokenizer.json out ---- */
+
+typedef struct tok_special { /* goes to the front of the vocabulary, in this order */
+    snug_slice content;
+    bool       single_word, lstrip, rstrip, normalized;
+} tok_special;
+
+/* All slices are borrowed until tok_trainer_new returns. */
+typedef struct tok_train {
+    const char        *model;      /* "BPE", "WordPiece", "Unigram", "WordLevel" */
+    snug_slice         like;       /* a tokenizer.json whose parts are kept; empty: usual ones */
+    uint32_t           vocab_size; /* special tokens included */
+    uint64_t           min_frequency;
+    const tok_special *specials;
+    size_t             special_count;
+    snug_slice         unk;
+    bool               byte_fallback; /* 256 tokens "<0x41>" after the special ones */
+    snug_slice         alphabet;      /* characters that are tokens in any case */
+    /* BPE, WordPiece */
+    uint32_t   limit_alphabet, max_token_length; /* in characters; 0: any */
+    snug_slice prefix, suffix;                   /* of symbols inside a word, at its end */
+    /* Unigram */
+    double   shrinking_factor;
+    uint32_t sub_iterations, max_piece_length, seed_size;
+} tok_train;
+typedef struct tok_trainer tok_trainer;
+
+/* What the reference's trainer of this model takes; unknown names have no defaults. */
+tok_train tok_train_defaults(const char *model);
+/* `like` gives the model when o->model is NULL; and special tokens, unknown token, prefix, suffix
+ * and byte fallback where o has none. Byte-level parts bring the 256 bytes as alphabet. */
+snug_status tok_trainer_new(const tok_train *o, tok_trainer **out, snug_err *err) SNUG_MUST_USE;
+void        tok_trainer_free(tok_trainer *t); /* NULL is fine */
+/* One sequence, as normaliser and pre-tokeniser should see it; valid UTF-8, at most TOK_TEXT_MAX.
+ * Memory grows with the words that differ. */
+snug_status tok_trainer_feed(tok_trainer *t, snug_slice text, snug_err *err) SNUG_MUST_USE;
+size_t      tok_trainer_words(const tok_trainer *t); /* that differ */
+/* Ends the feeding; appends the document. The result depends on the words and counts alone. */
+snug_status tok_trainer_finish(tok_trainer *t, snug_buf *tokenizer_json,
+                               snug_err *err) SNUG_MUST_USE;
 
 #endif

@@ -71,17 +71,23 @@ bool tok_vocab_init(tok_vocab *v, snug_arena *a, size_t n);
 void tok_vocab_put(tok_vocab *v, snug_slice key,
                    uint32_t id); /* key must outlive v; last id wins */
 bool tok_vocab_get(const tok_vocab *v, snug_slice key, uint32_t *id);
+/* At most TOK_MANY at once, several times as fast in a large table; TOK_NO_VALUE: no such key. */
+enum { TOK_MANY = 64 };
+void tok_vocab_put_many(tok_vocab *v, const snug_slice *keys, const uint32_t *ids, size_t n);
+void tok_vocab_get_many(const tok_vocab *v, const snug_slice *keys, uint32_t *ids, size_t n);
 /* The same for keys that come in order of insertion: *at says which is likely the next. */
 bool tok_vocab_get_next(const tok_vocab *v, snug_slice key, size_t *at, uint32_t *id);
 
 typedef struct tok_trie_node {
+    uint64_t tails; /* which of the bytes 0x80 to 0xBF, that go on a character, have a kid */
     uint32_t kids;  /* index of the first */
     uint32_t value; /* TOK_NO_VALUE: no key ends here */
     uint16_t count;
-    uint8_t  byte;
+    uint8_t  byte, low; /* how many kids have a byte below 0x80 */
 } tok_trie_node;
 typedef struct tok_trie {
-    const tok_trie_node *nodes;     /* NULL: empty; nodes[0] is the root */
+    const tok_trie_node *nodes; /* NULL: empty; nodes[0] is the root */
+    uint32_t             count;
     uint32_t             root[256]; /* node by first byte; 0: none */
 } tok_trie;
 enum { TOK_TRIE_BYTES_MAX = 32 * 1024 * 1024 };
@@ -157,28 +163,30 @@ typedef struct tok_word {
 /* Everything one call of tok_encode needs. What it allocated goes back to the tokenizer's pool for
  * the next call, so a call allocates nothing once a few were made. */
 typedef struct tok_work {
-    const tok       *t;
-    snug_arena      *arena;
-    snug_slice       original;
-    unsigned         flags;
-    snug_err        *err;
-    tok_pieces       pieces, next;
-    tok_builder      build[2];
-    unsigned         flip;
-    tok_match       *matches;
-    size_t           match_count, match_cap;
-    tok_token       *tokens;
-    size_t           token_count, token_cap;
-    void            *match_data;  /* regex.c */
-    uint64_t         deadline_ns; /* of the patterns; 0: not set yet */
-    tok_changes      changes;
-    tok_scratch      model[2];
-    tok_word        *words;   /* TOK_WORDS of them, by hash; NULL: not wanted yet */
-    uint32_t         word;    /* piece at hand, counted in its text */
-    size_t           told;    /* tokens emitted for the piece at hand; SIZE_MAX: not to be kept */
-    tok_word         telling; /* what they are */
-    bool             within;  /* a longer piece is being cut at seams */
-    struct tok_work *shell;   /* where the pool keeps this */
+    const tok            *t;
+    snug_arena           *arena;
+    snug_slice            original;
+    unsigned              flags;
+    snug_err             *err;
+    tok_pieces            pieces, next;
+    tok_builder           build[2];
+    unsigned              flip;
+    tok_match            *matches;
+    size_t                match_count, match_cap;
+    tok_token            *tokens;
+    size_t                token_count, token_cap;
+    void                 *match_data;  /* regex.c */
+    uint64_t              deadline_ns; /* of the patterns; 0: not set yet */
+    tok_changes           changes;
+    tok_scratch           model[2];
+    tok_word             *words; /* TOK_WORDS of them, by hash; NULL: not wanted yet */
+    uint32_t              word;  /* piece at hand, counted in its text */
+    size_t                told; /* tokens emitted for the piece at hand; SIZE_MAX: not to be kept */
+    tok_word              telling; /* what they are */
+    bool                  within;  /* a longer piece is being cut at seams */
+    struct tok_work      *shell;   /* where the pool keeps this */
+    uint64_t              random;  /* of a model with dropout */
+    const tok_truncation *early;   /* NULL: every piece becomes tokens */
 } tok_work;
 
 /* ---- pool.c: between two calls ---- */
@@ -341,14 +349,16 @@ typedef struct tok_bpe {
     uint64_t  *slots; /* open addressing by pair: part of the hash << 32 | index + 1; 0: free */
     size_t     merge_count, mask;
     uint64_t   seed;
+    double     dropout;
     snug_slice unk, prefix, suffix;
     bool       has_unk, unk_known, fuse_unk, byte_fallback, ignore_merges;
-    uint64_t  *seams;   /* seam.c; NULL: not raw */
-    bool       can_raw; /* every byte has a token: ByteLevel may leave the mapping to us */
-    uint32_t   unk_id;
-    uint32_t   byte_ids[256]; /* "<0x41>"; UINT32_MAX: none */
-    uint32_t   raw_ids[256];  /* of the visible character of a byte */
-    uint32_t   char_ids[512]; /* one-character tokens of low code points; UINT32_MAX: none */
+    uint64_t  *seams;         /* seam.c; NULL: not raw */
+    struct tok_back *back;    /* back.c; NULL: not raw */
+    bool             can_raw; /* every byte has a token: ByteLevel may leave the mapping to us */
+    uint32_t         unk_id;
+    uint32_t         byte_ids[256]; /* "<0x41>"; UINT32_MAX: none */
+    uint32_t         raw_ids[256];  /* of the visible character of a byte */
+    uint32_t         char_ids[512]; /* one-character tokens of low code points; UINT32_MAX: none */
 } tok_bpe;
 
 typedef struct tok_wordpiece {
@@ -364,14 +374,23 @@ typedef struct tok_unigram {
     double   unk_score;
     uint32_t unk_id;
     bool     has_unk, byte_fallback;
+    bool     single; /* sums in float */
     uint32_t byte_ids[256];
 } tok_unigram;
+
+/* ---- back.c: the same tokens, found from left to right ---- */
+
+typedef struct tok_back tok_back;
+tok_back               *tok_back_new(snug_arena *a); /* freed with the arena */
+/* Emits the tokens of a piece of bytes. False, and nothing was emitted: merge by rank instead. */
+bool tok_back_run(const tok_bpe *b, tok_work *wk, const tok_piece *p);
 
 struct tok {
     snug_arena           *arena;
     tok_pool             *pool;
-    bool                  raw;   /* pieces reach the model as bytes, not as visible characters */
-    tok_vocab             vocab; /* of the model */
+    bool                  random; /* the model gives other tokens each time */
+    bool                  raw;    /* pieces reach the model as bytes, not as visible characters */
+    tok_vocab             vocab;  /* of the model */
     const tok_model_type *model;
     union {
         tok_bpe       bpe;
@@ -400,6 +419,8 @@ snug_slice tok_type_of(snug_json v);
 /* An optional string member: *set says whether it is there and not null. */
 snug_status tok_opt_str(snug_arena *a, snug_json v, const char *key, snug_slice *out, bool *set,
                         snug_err *err) SNUG_MUST_USE;
+/* Leaves one text in w->pieces, as the model is to see it. */
+snug_status tok_cut_text(tok_work *w, snug_slice text) SNUG_MUST_USE;
 /* Encodes one text into w->tokens (appended). */
 snug_status tok_encode_text(tok_work *w, snug_slice text) SNUG_MUST_USE;
 

@@ -21,7 +21,35 @@ typedef struct best {
     uint32_t from, id;
 } best;
 
-static snug_status load_piece(tok *t, snug_json v, uint32_t id, double *worst, snug_err *err)
+/* The reference's JSON reader takes the digits as one whole number and divides: with 17 digits the
+ * last bit may differ from the nearest number, and with it which of two equal ways wins. */
+static double as_reference_reads(double v, snug_buf *text)
+{
+    snug_json_out o = snug_json_out_init(text);
+    uint64_t      digits = 0;
+    int           places = 0, count = 0;
+    bool          after = false;
+    snug_buf_clear(text);
+    snug_jo_f64(&o, fabs(v)); /* the shortest text, as the reference writes it */
+    for (size_t i = 0; i < text->len; i++) {
+        char c = text->ptr[i];
+        if (c == '.') {
+            after = true;
+            continue;
+        }
+        if (c < '0' || c > '9') return v; /* an exponent: no score of a piece */
+        digits = digits * 10 + (uint64_t)(c - '0');
+        count++;
+        places += after;
+    }
+    if (count < 17 || count > 18 || places > 22) return v;
+    double scale = 1;
+    while (places-- > 0) scale *= 10; /* exact up to 10^22 */
+    return copysign((double)digits / scale, v);
+}
+
+static snug_status load_piece(tok *t, snug_json v, uint32_t id, double *worst, snug_buf *text_buf,
+                              snug_err *err)
 {
     snug_slice text;
     double     score;
@@ -31,6 +59,7 @@ static snug_status load_piece(tok *t, snug_json v, uint32_t id, double *worst, s
                          "Unigram: entry %u of the vocabulary is not [text, score]", id);
     }
     tok_vocab_put(&t->vocab, snug_arena_dup(t->arena, text), id);
+    if (!t->m.uni.single) score = as_reference_reads(score, text_buf);
     t->m.uni.scores[id] = score;
     if (score < *worst) *worst = score;
     return SNUG_OK;
@@ -53,8 +82,10 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     if (u->scores == NULL || !tok_vocab_init(&t->vocab, t->arena, n)) {
         return snug_fail(err, SNUG_ENOMEM, "no memory for a vocabulary of %zu", n);
     }
+    SNUG_AUTO(snug_buf) digits = snug_buf_init(64);
+    u->single = snug_json_bool_or(v, "single", false);
     for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it); id++) {
-        snug_status st = load_piece(t, it.value, id, &worst, err);
+        snug_status st = load_piece(t, it.value, id, &worst, &digits, err);
         if (st != SNUG_OK) return st;
     }
     u->has_unk = snug_json_to_u64(unk, &unk_id);
@@ -73,8 +104,10 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     return tok_trie_build(&u->trie, t->arena, t->vocab.keys, t->vocab.ids, t->vocab.count, err);
 }
 
-static void offer(best *b, double score, size_t from, uint32_t id)
+/* "single" is ours (spm.c): sentencepiece sums in float, so that other ties are ties. */
+static void offer(const tok_unigram *u, best *b, double score, size_t from, uint32_t id)
 {
+    if (u->single) score = (double)(float)score;
     if (b->from != NOT_REACHED && !(score > b->score)) return; /* the first found keeps a tie */
     *b = (best){score, (uint32_t)from, id};
 }
@@ -93,21 +126,22 @@ static snug_status find_best(const tok *t, tok_work *w, const tok_piece *p, best
             if (node == 0) break;
             uint32_t id = u->trie.nodes[node].value;
             if (id == TOK_NO_VALUE) continue;
-            offer(&b[end], u->scores[id] + here, at, id);
+            offer(u, &b[end], u->scores[id] + here, at, id);
             single |= end - at == char_len;
         }
         if (!single) {
             if (!u->has_unk) {
                 return snug_fail(w->err, SNUG_EINVAL, "Unigram: unknown characters and no unk_id");
             }
-            offer(&b[at + char_len], u->unk_score + here, at, u->unk_id);
+            offer(u, &b[at + char_len], u->unk_score + here, at, u->unk_id);
         }
         at += char_len;
     }
     return SNUG_OK;
 }
 
-static void emit_piece(const tok *t, tok_work *w, const tok_piece *p, size_t from, size_t to)
+/* What stands for unknown characters; a row of them may be a token after all. */
+static void emit_unknown(const tok *t, tok_work *w, const tok_piece *p, size_t from, size_t to)
 {
     const tok_unigram *u = &t->m.uni;
     snug_slice         text = snug_slice_of(p->text + from, to - from);
@@ -146,7 +180,10 @@ static snug_status run(const tok *t, tok_work *w, const tok_piece *p)
         /* neighbouring unknowns are one */
         while (u->has_unk && id == u->unk_id && end < p->len && b[end].id == u->unk_id)
             end = b[end].from;
-        emit_piece(t, w, p, at, end);
+        if (u->has_unk && id == u->unk_id)
+            emit_unknown(t, w, p, at, end);
+        else
+            tok_emit(w, p, id, at, end, SNUG_EMPTY);
         next = b[end].from;
         next_id = b[end].id;
         at = end;

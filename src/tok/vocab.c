@@ -46,10 +46,8 @@ bool tok_vocab_init(tok_vocab *v, snug_arena *a, size_t n)
 
 /* The slot of a key: its own or the free one where it would go. The part of the hash in a slot
  * saves most looks at keys that differ. */
-static uint64_t *find_slot(const tok_vocab *v, snug_slice key, uint64_t *part)
+static uint64_t *find_slot(const tok_vocab *v, snug_slice key, uint64_t h)
 {
-    uint64_t h = hash_of(v->seed, key);
-    *part = h >> 32 << 32;
     for (size_t i = (size_t)h & v->mask;; i = (i + 1) & v->mask) {
         uint64_t s = v->slots[i];
         if (s == 0 || ((s ^ h) >> 32 == 0 && snug_eq(v->keys[(uint32_t)s - 1], key)))
@@ -57,23 +55,62 @@ static uint64_t *find_slot(const tok_vocab *v, snug_slice key, uint64_t *part)
     }
 }
 
-void tok_vocab_put(tok_vocab *v, snug_slice key, uint32_t id)
+static void put_hashed(tok_vocab *v, snug_slice key, uint32_t id, uint64_t h)
 {
-    uint64_t part, *slot = find_slot(v, key, &part);
+    uint64_t *slot = find_slot(v, key, h);
     if (*slot == 0) {
         SNUG_ASSERT(v->count < v->cap);
         v->keys[v->count] = key;
-        *slot = part | ++v->count;
+        *slot = h >> 32 << 32 | ++v->count;
         if (key.len > v->len_max) v->len_max = key.len;
     }
     v->ids[(uint32_t)*slot - 1] = id;
 }
 
+void tok_vocab_put(tok_vocab *v, snug_slice key, uint32_t id)
+{
+    put_hashed(v, key, id, hash_of(v->seed, key));
+}
+
+/* A table larger than the cache is mostly waiting: many keys wait together. */
+void tok_vocab_put_many(tok_vocab *v, const snug_slice *keys, const uint32_t *ids, size_t n)
+{
+    uint64_t h[TOK_MANY];
+    SNUG_ASSERT(n <= TOK_MANY);
+    for (size_t i = 0; i < n; i++) {
+        h[i] = hash_of(v->seed, keys[i]);
+        __builtin_prefetch(&v->slots[h[i] & v->mask], 1);
+    }
+    for (size_t i = 0; i < n; i++) put_hashed(v, keys[i], ids[i], h[i]);
+}
+
+void tok_vocab_get_many(const tok_vocab *v, const snug_slice *keys, uint32_t *ids, size_t n)
+{
+    uint64_t h[TOK_MANY], s[TOK_MANY];
+    SNUG_ASSERT(n <= TOK_MANY);
+    for (size_t i = 0; i < n; i++) {
+        h[i] = hash_of(v->seed, keys[i]);
+        __builtin_prefetch(&v->slots[h[i] & v->mask]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        s[i] = v->slots[h[i] & v->mask];
+        if (s[i] == 0) continue;
+        __builtin_prefetch(&v->keys[(uint32_t)s[i] - 1]);
+        __builtin_prefetch(&v->ids[(uint32_t)s[i] - 1]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] != 0) __builtin_prefetch(v->keys[(uint32_t)s[i] - 1].ptr);
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint64_t slot = *find_slot(v, keys[i], h[i]);
+        ids[i] = slot != 0 ? v->ids[(uint32_t)slot - 1] : TOK_NO_VALUE;
+    }
+}
+
 bool tok_vocab_get(const tok_vocab *v, snug_slice key, uint32_t *id)
 {
-    uint64_t part;
     if (v->count == 0 || key.len > v->len_max) return false;
-    uint64_t slot = *find_slot(v, key, &part);
+    uint64_t slot = *find_slot(v, key, hash_of(v->seed, key));
     if (slot == 0) return false;
     *id = v->ids[(uint32_t)slot - 1];
     return true;
@@ -85,9 +122,8 @@ bool tok_vocab_get_next(const tok_vocab *v, snug_slice key, size_t *at, uint32_t
         *id = v->ids[(*at)++];
         return true;
     }
-    uint64_t part;
     if (v->count == 0 || key.len > v->len_max) return false;
-    uint64_t slot = *find_slot(v, key, &part);
+    uint64_t slot = *find_slot(v, key, hash_of(v->seed, key));
     if (slot == 0) return false;
     *at = (uint32_t)slot;
     *id = v->ids[*at - 1];
@@ -97,9 +133,17 @@ bool tok_vocab_get_next(const tok_vocab *v, snug_slice key, size_t *at, uint32_t
 /* ---- trie: nodes in breadth-first order, so the children of one lie side by side ---- */
 
 typedef struct build_key {
+    uint64_t   head; /* the first 8 bytes, first one highest: decides nearly every comparison */
     snug_slice key;
     uint32_t   value, order;
 } build_key;
+
+static uint64_t head_of(snug_slice key)
+{
+    uint64_t v = 0;
+    if (key.len > 0) memcpy(&v, key.ptr, key.len < 8 ? key.len : 8);
+    return __builtin_bswap64(v); /* little-endian machines only, see base/base.h */
+}
 
 typedef struct range {
     uint32_t low, high, depth;
@@ -108,7 +152,8 @@ typedef struct range {
 static int by_key(const void *x, const void *y)
 {
     const build_key *a = x, *b = y;
-    int              c = snug_cmp(a->key, b->key);
+    if (a->head != b->head) return a->head < b->head ? -1 : 1;
+    int c = snug_cmp(a->key, b->key);
     if (c != 0) return c;
     return a->order < b->order ? -1 : 1;
 }
@@ -129,6 +174,8 @@ static void add_children(tok_trie_node *nodes, range *ranges, uint32_t at, uint3
         ranges[*count] = (range){low, i, r.depth + 1};
         (*count)++;
         nodes[at].count++;
+        nodes[at].low = (uint8_t)(nodes[at].low + (byte < 0x80));
+        if (byte >= 0x80 && byte < 0xc0) nodes[at].tails |= (uint64_t)1 << (byte & 63);
     }
 }
 
@@ -151,7 +198,8 @@ snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys,
         SNUG_FAIL(err, SNUG_ENOMEM, "no memory for a vocabulary of %zu bytes", bytes);
     }
     for (size_t i = 0; i < n; i++) {
-        if (keys[i].len > 0) sorted[used++] = (build_key){keys[i], values[i], (uint32_t)i};
+        if (keys[i].len > 0)
+            sorted[used++] = (build_key){head_of(keys[i]), keys[i], values[i], (uint32_t)i};
     }
     qsort(sorted, used, sizeof *sorted, by_key);
     uint32_t count = 1;
@@ -161,10 +209,20 @@ snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys,
     for (uint32_t k = 0; k < nodes[0].count; k++)
         t->root[nodes[nodes[0].kids + k].byte] = nodes[0].kids + k;
     t->nodes = nodes;
+    t->count = count;
 done:
     free(sorted);
     free(ranges);
     return st;
+}
+
+/* Without the instruction, which not every machine has, the compiler would call a function. */
+static uint32_t count_bits(uint64_t v)
+{
+    v -= v >> 1 & 0x5555555555555555u;
+    v = (v & 0x3333333333333333u) + (v >> 2 & 0x3333333333333333u);
+    v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (uint32_t)(v * 0x0101010101010101u >> 56);
 }
 
 uint32_t tok_trie_step(const tok_trie *t, uint32_t node, unsigned char byte)
@@ -172,6 +230,11 @@ uint32_t tok_trie_step(const tok_trie *t, uint32_t node, unsigned char byte)
     if (node == 0) return t->root[byte];
     const tok_trie_node *n = &t->nodes[node];
     uint32_t             low = n->kids, high = n->kids + n->count;
+    if (byte >= 0x80 && byte < 0xc0) {
+        uint64_t bit = (uint64_t)1 << (byte & 63);
+        if ((n->tails & bit) == 0) return 0;
+        return low + n->low + count_bits(n->tails & (bit - 1));
+    }
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
         uint8_t  b = t->nodes[mid].byte;

@@ -122,6 +122,11 @@ snug_status vcs_read_blob(vcs_repo *r, const vcs_oid *id, uint64_t max, snug_are
 snug_status vcs_each_lfs(vcs_repo *r, bool (*fn)(void *arg, const vcs_lfs *lfs), void *arg,
                          snug_err *err) SNUG_MUST_USE;
 
+/* Every object of a repository read and compared with its name, all that refs reach present; by the
+ * git program. *damage: the first thing that is wrong, in its words; empty when nothing is. */
+snug_status vcs_verify_repo(vcs *v, snug_slice key, snug_arena *a, snug_slice *damage,
+                            snug_err *err) SNUG_MUST_USE;
+
 /* ---- writing ----
  * A draft collects edits on top of a base commit; nothing is visible until vcs_update_ref. */
 typedef struct vcs_draft vcs_draft;
@@ -175,6 +180,22 @@ snug_status vcs_merge_base(vcs_repo *r, const vcs_oid *a, const vcs_oid *b, vcs_
 /* A commit without parents that holds the tree of `commit`. */
 snug_status vcs_squash(vcs_repo *r, const vcs_oid *commit, snug_slice message, const vcs_who *who,
                        vcs_oid *out, snug_err *err) SNUG_MUST_USE;
+/* History without certain large files. `drop` says which pointers go; asked more than once for the
+ * same. All commits of all refs that held one, and those that stand on them, are written anew and
+ * durable on return; no ref moves. The same input gives the same ids. */
+typedef bool               vcs_drop_lfs(void *arg, const vcs_lfs *lfs);
+typedef struct vcs_rewrite vcs_rewrite;
+typedef struct vcs_moved {
+    snug_slice ref; /* full name */
+    vcs_oid    old, now;
+} vcs_moved;
+snug_status vcs_rewrite_open(vcs_repo *r, vcs_drop_lfs *drop, void *arg, vcs_rewrite **out,
+                             snug_err *err) SNUG_MUST_USE;
+/* The refs that should move. */
+const vcs_moved *vcs_rewrite_refs(const vcs_rewrite *w, size_t *count);
+/* What a commit became; false: it stays, or no ref reaches it. */
+bool vcs_rewrite_find(const vcs_rewrite *w, const vcs_oid *old, vcs_oid *now);
+void vcs_rewrite_close(vcs_rewrite *w); /* NULL is fine */
 /* Unified text from one commit (NULL: nothing) to another. Stops at the end of a line when `out`
  * is full; *cut tells. Blobs above half a mebibyte only say that they differ. */
 snug_status vcs_diff(vcs_repo *r, const vcs_oid *from_or_null, const vcs_oid *to, snug_buf *out,

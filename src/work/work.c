@@ -6,6 +6,11 @@
 #include "work/work_int.h"
 
 static const jobs_kind kinds[] = {
+    {.name = "webhook", .parallel_max = 4, .timeout_s = 60, .pause_s = 10, .run = work_webhook},
+    {.name = "webhook-prune", .every_s = 3600, .run = work_webhook_prune},
+    {.name = "xet-chunk", .attempts_max = 8, .parallel_max = 1, .run = work_xet_chunk},
+    {.name = "xet-search", .parallel_max = 1, .every_s = 3600, .run = work_xet_search},
+    {.name = "gc", .parallel_max = 1, .every_s = 6 * 3600, .run = work_gc},
     {.name = NULL}, /* the end */
 };
 

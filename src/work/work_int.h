@@ -5,6 +5,12 @@
 
 #include "work/work.h"
 
-/* The run() of each kind: snug_status work_<kind>(jobs_ctx *c, snug_json args, snug_err *err); */
+/* The run() of each kind. */
+snug_status work_xet_chunk(jobs_ctx *c, snug_json args, snug_err *err);
+snug_status work_xet_search(jobs_ctx *c, snug_json args, snug_err *err);
+snug_status work_gc(jobs_ctx *c, snug_json args, snug_err *err);
+
+snug_status work_webhook(jobs_ctx *c, snug_json args, snug_err *err);
+snug_status work_webhook_prune(jobs_ctx *c, snug_json args, snug_err *err);
 
 #endif

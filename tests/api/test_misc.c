@@ -67,8 +67,9 @@ static void list_items_have_their_shapes(void **state)
     EXPECT(get(h, "/api/models?sort=beauty", NULL), 400);
     EXPECT(get(h, "/api/spaces?sort=downloads", NULL), 400);
     EXPECT(get(h, "/api/models?limit=0", NULL), 400);
-    EXPECT_ERROR(get(h, "/api/models?num_parameters=min:6B", NULL), 501, "NotImplemented",
-                 "not implemented here: lists filtered by num_parameters");
+    EXPECT(get(h, "/api/models?num_parameters=6B", NULL), 400);
+    assert_int_equal(
+        snug_json_count(json_of(h, get(h, "/api/models?num_parameters=min:6B", NULL))), 0);
 }
 
 static void lists_page_by_link(void **state)

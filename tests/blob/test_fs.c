@@ -366,7 +366,7 @@ static void another_process_opening_the_folder_leaves_live_writes_alone(void **s
     must(blob_put_begin(f->s, &w, &err), &err);
     must(blob_put_write(w, "hello", 5, &err), &err);
     must(blob_open_fs(f->dir, &other, &err), &err);
-    assert_int_equal(blob_sweep_tmp(other, 0), 0);
+    assert_int_equal(blob_sweep_tmp(other, 0, false, NULL), 0);
     must(blob_put_commit(w, NULL, 5, NULL, &err), &err);
     blob_close(other);
 }
@@ -378,8 +378,8 @@ static void sweep_removes_dead_files_by_age(void **state)
     char     path[256];
     snprintf(path, sizeof path, "%s/tmp/put-0123456789abcdef", f->dir);
     must(snug_write_file_atomic(path, SNUG_LIT("left over"), 0644, &err), &err);
-    assert_int_equal(blob_sweep_tmp(f->s, 3600000), 0);
-    assert_int_equal(blob_sweep_tmp(f->s, 0), 1);
+    assert_int_equal(blob_sweep_tmp(f->s, 3600000, false, NULL), 0);
+    assert_int_equal(blob_sweep_tmp(f->s, 0, false, NULL), 1);
     assert_int_equal(count_in(f->dir, "tmp"), 0);
 }
 

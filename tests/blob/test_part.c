@@ -240,9 +240,9 @@ static void sweep_takes_old_sessions_only(void **state)
 {
     fixture *f = *state;
     send_part(f, 1);
-    assert_int_equal(blob_sweep_tmp(f->s, 3600000), 0);
+    assert_int_equal(blob_sweep_tmp(f->s, 3600000, false, NULL), 0);
     assert_true(session_exists(f));
-    assert_int_equal(blob_sweep_tmp(f->s, 0), 1);
+    assert_int_equal(blob_sweep_tmp(f->s, 0, false, NULL), 1);
     assert_false(session_exists(f));
     send_part(f, 1);
     blob_part_drop(f->s, TOKEN);

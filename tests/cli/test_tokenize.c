@@ -60,10 +60,29 @@ static void mistakes(void **state)
     assert_non_null(strstr(r.err, "tokenizer"));
 }
 
+static void training(void **state)
+{
+    place *p = *state;
+    result r = run(p, "ab ab abc\n", NULL, "tokenize", "train", "--quiet", "--model", "wordlevel",
+                   "--vocab-size", "3", "--special", "<unk>", NULL);
+    EXPECT(r, 0);
+    assert_non_null(strstr(r.out, "\"vocab\":{\"<unk>\":0,\"ab\":1,\"abc\":2}"));
+    r = run(p, "ab ab abc\n", NULL, "tokenize", "train", "--like", GOLDEN, "--vocab-size", "10",
+            NULL);
+    EXPECT(r, 0);
+    assert_non_null(strstr(r.out, "\"[CLS]\":2"));
+    assert_non_null(strstr(r.err, "Trained on 2 different words in 10 bytes"));
+    r = RUN("tokenize", "train", "--model", "neural");
+    EXPECT(r, 2);
+    assert_non_null(strstr(r.err, "--model must be"));
+    EXPECT(RUN("tokenize", "train", "/nowhere/at/all"), 3);
+    EXPECT(RUN("tokenize", "train", "--vocab-size", "many"), 2);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {TEST(lines_become_lines), TEST(mistakes)};
+    const struct CMUnitTest tests[] = {TEST(lines_become_lines), TEST(mistakes), TEST(training)};
     return find_program() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }
 

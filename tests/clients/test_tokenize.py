@@ -174,3 +174,20 @@ def test_same_as_the_library(seed, tmp_path):
             del want["offsets"]
         for key in want:
             assert g[key] == want[key], (key, c, json.loads(t.to_str())["pre_tokenizer"], json.loads(t.to_str())["normalizer"])
+
+
+@pytest.mark.parametrize("dropout", [0.1, 0.5, 0.9, 1.0])
+def test_dropout_passes_over_as_many_merges(dropout, tmp_path):
+    """Random by nature: each encoding is one the vocabulary allows, and there are as many tokens on average."""
+    t = Tokenizer(M.BPE(dropout=dropout))
+    t.pre_tokenizer, t.decoder = P.ByteLevel(add_prefix_space=False), D.ByteLevel()
+    t.train_from_iterator(CORPUS, T.BpeTrainer(vocab_size=600, initial_alphabet=P.ByteLevel.alphabet(), show_progress=False))
+    path = tmp_path / "tokenizer.json"
+    t.save(str(path))
+    texts = [CORPUS[0], CORPUS[1], "日本語の混在テキスト" * 5] * 200
+    out = snug("tokenize", "--tokenizer", path, input="".join(json.dumps({"text": x}) + "\n" for x in texts)).stdout
+    got = [json.loads(line) for line in out.split("\n") if line]
+    assert all(t.decode(g["ids"]) == x == g["decoded"] for g, x in zip(got, texts))
+    mine, theirs = sum(len(g["ids"]) for g in got), sum(len(t.encode(x).ids) for x in texts)
+    assert mine == pytest.approx(theirs, rel=0.01)
+    assert dropout == 1 or len({tuple(g["ids"]) for g in got[::3]}) > 50

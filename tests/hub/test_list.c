@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/hub/test_list.c - lists show what their reader may see; cursors; download counts. */
+#include "hub/hub_int.h"
 #include "hub_check.h"
 
 enum { REPOS = 12 };
@@ -92,9 +93,9 @@ static void test_bad_queries(void **state)
     snug_err       err = {0};
     hub_repo_info *rows;
     size_t         n;
-    snug_slice     next, filters[17];
+    snug_slice     next, filters[33];
     fill(f);
-    for (size_t i = 0; i < 17; i++) filters[i] = SNUG_LIT("x");
+    for (size_t i = 0; i < 33; i++) filters[i] = SNUG_LIT("x");
     struct {
         hub_list_query q;
         const char    *want;
@@ -105,7 +106,7 @@ static void test_bad_queries(void **state)
         {{.limit = 1, .cursor = SNUG_LIT("zz")}, "cursor"},
         {{.limit = 1, .cursor = SNUG_LIT("3")}, "cursor"},
         {{.limit = 1, .cursor = SNUG_LIT("30203120")}, "cursor"},
-        {{.limit = 1, .filters = filters, .filter_count = 17}, "filters"},
+        {{.limit = 1, .filters = filters, .filter_count = 33}, "filters"},
         {{.limit = 1, .search = SNUG_LIT("\xff")}, "search"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -141,11 +142,64 @@ static void test_downloads_are_counted(void **state)
     assert_string_equal(names[0], "m02");
 }
 
+static void test_what_counts(void **state)
+{
+    static const struct {
+        const char *library, *path;
+        bool        counts;
+    } cases[] = {
+        {"transformers", "config.json", true},
+        {"", "config.json", true},
+        {"", "params.json", true},
+        {"", "sub/config.json", false},
+        {"", "model.safetensors", false},
+        {"peft", "adapter_config.json", true},
+        {"peft", "config.json", false},
+        {"nemo", "a/b.nemo", true},
+        {"timm", "model.safetensors", true},
+        {"timm", "config.json", false},
+        {"spacy", "en_core-any.whl", true},
+        {"diffusers", "model_index.json", true},
+        {"diffusers", "unet/x.safetensors", false},
+        {"diffusers", "x.safetensors", true},
+        {"diffusers", "unet/config.json", false},
+        {"diffusers", "config.json", false},
+        {"transformers", "q4/part-1-of-2.gguf", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_true(hub_is_query_file(snug_str(cases[i].library), snug_str(cases[i].path)) ==
+                    cases[i].counts);
+}
+
+/* 500 files of a data set within five minutes are one download; a minute after that, another. */
+static void test_data_set_windows(void **state)
+{
+    fixture       *f = *state;
+    hub_repo_info  info = create(f, &f->alice, HUB_DATASET, "alice", "d", HUB_PUBLIC);
+    hub_list_query q = {.type = HUB_DATASET, .limit = 5};
+    hub_repo_info *rows;
+    size_t         n;
+    snug_slice     next;
+    snug_err       err = {0};
+    int64_t        t = 1000000000;
+    for (int i = 0; i < 500; i++)
+        hub_count_file(f->h, &info, SNUG_LIT("x.csv"), SNUG_LIT("10.0.0.1"), t + i * 100);
+    hub_count_file(f->h, &info, SNUG_LIT("x.csv"), SNUG_LIT("10.0.0.2"), t);
+    hub_count_file(f->h, &info, SNUG_LIT("x.csv"), SNUG_LIT("10.0.0.1"), t + 6 * 60000);
+    hub_stats_flush(f->h);
+    must(hub_list_repos(f->h, &f->root, &q, f->a, &rows, &n, &next, &err));
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].downloads, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_permission_true, setup, teardown),
         cmocka_unit_test_setup_teardown(test_filters_and_order, setup, teardown),
+        cmocka_unit_test(test_what_counts),
+        cmocka_unit_test_setup_teardown(test_data_set_windows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_queries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_downloads_are_counted, setup, teardown),
     };

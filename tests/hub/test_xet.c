@@ -538,6 +538,63 @@ static void test_members(void **state)
               "gone");
 }
 
+/* What lies behind a gate is told, and a ticket for it good, only to who was let in. */
+static void test_gate(void **state)
+{
+    stage         s = set_up(state, HUB_PUBLIC);
+    fixture      *f = s.f;
+    snug_err      err = {0};
+    snug_buf      b = snug_buf_init(1 << 20);
+    hub_user      user;
+    hub_access    status;
+    uint64_t      size;
+    xet_hash      first = s.one.x.chunks[0].hash;
+    snug_slice    text;
+    int64_t       until;
+    hub_ticket    t;
+    hub_repo_info info;
+
+    register_whole(&s);
+    for (const char *const *n = (const char *const[]){"u1", "u2", "u3", NULL}; *n != NULL; n++)
+        must(hub_add_user(f->h, snug_str(*n), SNUG_LIT("correct horse"), SNUG_EMPTY, false, &user,
+                          &err)); /* so that Carol has a number of her own */
+    must(hub_set_gate(f->h, &f->alice, &s.repo.id, HUB_GATE_MANUAL, &err));
+    must(hub_add_user(f->h, SNUG_LIT("carol"), SNUG_LIT("correct horse"), SNUG_EMPTY, false, &user,
+                      &err));
+    hub_actor     carol = person(user.id, "carol", false, HUB_ROLE_WRITE);
+    hub_repo_info hers = create(f, &f->root, HUB_MODEL, "carol", "own", HUB_PRIVATE);
+    hub_ticket    own = ticket(f, &carol, hers.row, HUB_ROLE_WRITE);
+    must(hub_ticket_new(f->h, &carol, s.repo.row, HUB_ROLE_READ, SNUG_LIT("main"), f->a, &text,
+                        &until, &err));
+
+    /* She sees the repository, and asked to be let in. */
+    hub_repo *open;
+    must(hub_open_repo(f->h, &carol, &s.repo.id, HUB_ROLE_READ, f->a, &open, &err));
+    info = *hub_repo_get_info(open);
+    hub_close_repo(open);
+    must(hub_ask_access(f->h, &carol, &info, SNUG_LIT("{}"), &status, &err));
+    assert_int_equal(status, HUB_ACCESS_PENDING);
+    must_fail(hub_find_chunk(f->h, &own, &first, &b, &err), SNUG_ENOTFOUND, NULL, "");
+    must_fail(hub_xorb_size(f->h, &own, &s.one.x.hash, &size, &err), SNUG_ENOTFOUND, NULL, "");
+    must_fail(hub_ticket_read(f->h, text, HUB_ROLE_READ, f->a, &t, &err), SNUG_EFORBIDDEN, NULL,
+              "restricted");
+    hub_ticket nobodys = {.who = nobody, .repo_row = hers.row, .scope = HUB_ROLE_READ};
+    must_fail(hub_find_chunk(f->h, &nobodys, &first, &b, &err), SNUG_ENOTFOUND, NULL, "");
+
+    must(hub_handle_access(f->h, &f->alice, &info, SNUG_LIT("carol"), 0, HUB_ACCESS_ACCEPTED,
+                           SNUG_EMPTY, &err));
+    must(hub_ticket_read(f->h, text, HUB_ROLE_READ, f->a, &t, &err));
+    must(hub_find_chunk(f->h, &own, &first, &b, &err));
+    must(hub_xorb_size(f->h, &own, &s.one.x.hash, &size, &err));
+    snug_buf_clear(&b);
+    must(hub_handle_access(f->h, &f->alice, &info, SNUG_LIT("carol"), 0, HUB_ACCESS_REJECTED,
+                           SNUG_EMPTY, &err));
+    must_fail(hub_ticket_read(f->h, text, HUB_ROLE_READ, f->a, &t, &err), SNUG_EFORBIDDEN, NULL,
+              "restricted");
+    must_fail(hub_find_chunk(f->h, &own, &first, &b, &err), SNUG_ENOTFOUND, NULL, "");
+    snug_buf_deinit(&b);
+}
+
 /* ---- tickets ---- */
 
 static void test_tickets(void **state)
@@ -615,6 +672,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_public_chunks_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plans, setup, teardown),
         cmocka_unit_test_setup_teardown(test_members, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gate, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tickets, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

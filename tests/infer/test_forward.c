@@ -46,6 +46,9 @@ static loaded load(snug_arena *a, const char *path)
 
 static void same_outputs(snug_arena *a, const char *want_path, const char *got_path)
 {
+    /* As tests/model/test_goldens.c: the gated delta rule amplifies rounding. */
+    bool   delta = strstr(want_path, "/qwen3-next") != NULL || strstr(want_path, "/qwen3.5") != NULL;
+    double limit = delta ? 1e-4 : 1e-5;
     loaded want = load(a, want_path), got = load(a, got_path);
     size_t compared = 0;
     for (size_t i = 0; i < want.st.count; i++) {
@@ -63,7 +66,7 @@ static void same_outputs(snug_arena *a, const char *want_path, const char *got_p
             most = fmax(most, fabs(x));
             diff = fmax(diff, fabs(x - y));
         }
-        assert_true(diff <= 1e-5 * most);
+        if (diff > limit * most) fail_msg("%s: %.2g of the largest", want_path, diff / most);
         compared++;
     }
     assert_int_equal(compared, got.st.count);
@@ -123,10 +126,19 @@ static void test_references(void **state)
 static void test_beams(void **state)
 {
     (void)state;
-    static const char *const names[] = {"t5", "flan-t5-gated", "bart", "marian", "m2m-100"};
+    static const char *const names[] = {
+        "t5", "flan-t5-gated", "bart", "marian", "m2m-100", "blenderbot", "blenderbot-small"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         one_case(names[i], "golden", "greedy");
         one_case(names[i], "golden", "beam4");
+    }
+    /* A state, too, goes where its beam goes. */
+    static const char *const recurrent[] = {
+        "mamba",      "mamba2",  "jamba",        "lfm2",         "nemotron-h", "granitemoehybrid",
+        "qwen3-next", "qwen3.5", "falcon-mamba", "gemma3n-text", "gemma4-text"};
+    for (size_t i = 0; i < sizeof recurrent / sizeof recurrent[0]; i++) {
+        one_case(recurrent[i], "golden", "beam4");
+        one_case(recurrent[i], "left", "greedy");
     }
     one_case("bart-text-classification", "golden", "greedy");
     one_case("gemma2", "golden", "greedy");
@@ -201,8 +213,8 @@ static void test_refused(void **state)
         .name = SNUG_LIT("in.input_ids"), .dtype = CODEC_I64, .rank = 2, .shape = {1, 3}};
     snug_arena *a = snug_arena_new();
     snug_slice  msg = snug_arena_printf(
-         a, "loading %s/llama: the architecture \"MambaForCausalLM\" is not supported", ROOT);
-    refused("llama", "MambaForCausalLM", &t, 1, ids, 24, SNUG_EUNSUPPORTED, msg.ptr);
+         a, "loading %s/llama: the architecture \"RwkvForCausalLM\" is not supported", ROOT);
+    refused("llama", "RwkvForCausalLM", &t, 1, ids, 24, SNUG_EUNSUPPORTED, msg.ptr);
     int64_t far[129] = {0};
     t.shape[1] = 129;
     refused("distilbert-fill-mask", NULL, &t, 1, far, sizeof far, SNUG_EINVAL,

@@ -199,7 +199,56 @@ static void check_greedy(const golden *g, model *m)
     free(next), free(done), free(s.ids), free(s.mask);
 }
 
+/* The same text in two pieces through a cache: the last logits are those of one piece. */
+static void check_pieces(const golden *g, model *m)
+{
+    size_t              vocab = model_shape_of(m)->vocab, first = g->times / 2;
+    const codec_tensor *t = codec_safetensors_find(&g->st, SNUG_LIT("out.logits"));
+    nn_kv              *kv = NULL;
+    model_out           out;
+    snug_err            err;
+    if (model_shape_of(m)->head != MODEL_HEAD_CAUSAL_LM || g->batch != 1 || t == NULL ||
+        g->mask != NULL || g->positions != NULL || first == 0 ||
+        nn_rope_stale(&model_shape_of(m)->rope, first, g->times) ||
+        model_shape_of(m)->rope.kind == NN_ROPE_DYNAMIC || model_shape_of(m)->decoder.both_ways)
+        return;
+    assert_int_equal(model_new_kv(m, 1, g->times, &kv, NULL), SNUG_OK);
+    model_batch in = {.batch = 1, .times = first, .ids = g->ids, .kv = kv, .last_only = true};
+    if (model_forward(m, &in, &out, &err) != SNUG_OK) fail_msg("%s", err.msg);
+    in.times = g->times - first;
+    in.ids += first;
+    if (model_forward(m, &in, &out, &err) != SNUG_OK) fail_msg("%s", err.msg);
+    float *have = fetch(model_out_find(&out, "logits"));
+    double most = 0, diff = 0;
+    for (size_t i = 0; i < vocab; i++) {
+        double want =
+            codec_dtype_read(t->dtype, tensor_bytes(g, t).ptr, (g->times - 1) * vocab + i);
+        most = fmax(most, fabs(want));
+        diff = fmax(diff, fabs(want - (double)have[i]));
+    }
+    free(have);
+    if (diff > 2e-5 * most) fail_msg("in two pieces: %.2g of the largest", diff / most);
+    /* A recurrent state cannot be unseen: a step after a rewind is refused, but for one to nothing.
+     */
+    nn_kv_rewind(kv, first);
+    snug_status st = model_forward(m, &in, &out, &err);
+    nn_kv_rewind(kv, 0);
+    in.times = first, in.ids = g->ids;
+    if (st != SNUG_OK) assert_int_equal(st, SNUG_EINVAL);
+    if (model_forward(m, &in, &out, &err) != SNUG_OK) fail_msg("%s", err.msg);
+    nn_kv_free(kv);
+}
+
 /* ---- a case on every backend ---- */
+
+/* 1e-4 is what is promised, and a tenth of it is what we ask of ourselves. The gated delta rule turns
+ * the rounding of one float32 addition into 1e-5 on random weights: the references themselves lie
+ * 2e-5 from float64. There the promise is asked for. */
+static double limit_of(const char *dir)
+{
+    const char *name = strrchr(dir, '/') + 1;
+    return strncmp(name, "qwen3-next", 10) == 0 || strncmp(name, "qwen3.5", 7) == 0 ? 1e-4 : 1e-5;
+}
 
 static void run_case(const char *dir, const char *stem)
 {
@@ -226,8 +275,9 @@ static void run_case(const char *dir, const char *stem)
         double worst = compare_outputs(&g, &out);
         print_message("%s %s on %s: %.2g of the largest\n", strrchr(dir, '/') + 1, stem, b->name,
                       worst);
-        assert_true(worst <= 1e-5);                     /* 1e-4 is what is promised */
+        assert_true(worst <= limit_of(dir));
         if (g.decoder_ids == NULL) check_greedy(&g, m); /* the others: tests/infer */
+        check_pieces(&g, m);
         model_close(m);
         tensor_dev_close(d);
     }

@@ -48,7 +48,7 @@ static void add(fixture *f, db_txn *tx, int i)
     r.tags_json = SNUG_LIT("[]");
     snug_slice tags[] = {SNUG_LIT("all"), i % 2 ? SNUG_LIT("odd") : SNUG_LIT("even"),
                          snug_str(mod)};
-    must(store_set_content(tx, &r, tags, 3, &err), &err);
+    must(store_set_content(tx, &r, tags, 3, NULL, &err), &err);
     if (i % 7 > 0) must(store_add_downloads(tx, r.id, 20000, (uint64_t)(i % 7), &err), &err);
 }
 

@@ -37,7 +37,7 @@ static void unknown_parts_are_named(void **state)
     refused("{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{}]}," MODEL
             "}",
             SNUG_EUNSUPPORTED, "normalizer \"\"");
-    refused(BPE(",\"merges\":[],\"dropout\":0.1"), SNUG_EUNSUPPORTED, "dropout");
+    refused(BPE(",\"merges\":[],\"dropout\":1.1"), SNUG_EINVAL, "dropout");
     refused("{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a\"},\"behavior\":"
             "\"Isolated\"}," MODEL "}",
             SNUG_EUNSUPPORTED, "pattern \"(a\" is not understood");
@@ -226,9 +226,28 @@ static void windows_without_room_are_refused(void **state)
     tok_free(t);
 }
 
+/* U+11A7 comes before the final consonants of Hangul and is none of them. */
+static void hangul_base_does_not_compose(void **state)
+{
+    tok    *t = NULL;
+    tok_ids ids = {0};
+    (void)state;
+    assert_int_equal(tok_load(SNUG_LIT("{\"normalizer\":{\"type\":\"NFC\"},\"model\":{\"type\":"
+                                       "\"WordLevel\",\"unk_token\":\"x\",\"vocab\":{\"x\":0,"
+                                       "\"\xed\x93\xa8\xe1\x86\xa7\":1}}}"),
+                              &t, NULL),
+                     SNUG_OK);
+    assert_int_equal(tok_encode(t, SNUG_LIT("\xed\x93\xa8\xe1\x86\xa7"), 0, &ids, NULL), SNUG_OK);
+    assert_int_equal(ids.count, 1);
+    assert_int_equal(ids.ids[0], 1);
+    tok_ids_deinit(&ids);
+    tok_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hangul_base_does_not_compose),
         cmocka_unit_test(unknown_parts_are_named),
         cmocka_unit_test(broken_files_are_refused),
         cmocka_unit_test(nesting_is_bounded),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model/arch/bart.c - BART, mBART, Marian, Pegasus and M2M-100 (NLLB): one encoder-decoder with
- * norms before or after each branch, learned or sinusoidal positions.
+/* model/arch/bart.c - BART, mBART, Blenderbot, Marian, Pegasus and M2M-100 (NLLB): one
+ * encoder-decoder with norms before or after each branch, learned or sinusoidal positions.
  *
  *             norms    after embeddings  last norm  positions
  *   BART      after    norm              none       learned, from 2
  *   mBART     before   norm              norm       learned, from 2
+ *   Blenderbot before  none              norm       learned, from 0
+ *     -small  after    norm              none       learned, from 0, after the norm when writing
  *   Marian    after    none              none       sine half, cosine half
  *   Pegasus   before   none              norm       sine half, cosine half
  *   M2M-100   before   none              norm       the same by other steps, from 2, padding not
@@ -16,11 +18,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-typedef enum positions { LEARNED, SINES, SINES_AFTER_PAD } positions;
+typedef enum positions { LEARNED, LEARNED_FROM_0, SINES, SINES_AFTER_PAD } positions;
 
 typedef struct dialect {
     bool      norm_before, embed_norm, last_norm;
     positions positions;
+    bool      words_normed; /* the decoder norms words before it adds positions */
 } dialect;
 
 typedef struct bart_layer {
@@ -87,6 +90,14 @@ static snug_status parse(snug_json config, model_shape *s, snug_err *err)
         SNUG_FAIL(err, SNUG_EINVAL, "config.json: %zu positions leave no room after %zu",
                   s->positions_max, s->pad);
     if (s->head == MODEL_HEAD_CLASSES) SNUG_TRY(cfg_labels(config, &s->labels, err));
+    size_t other;
+    SNUG_TRY(cfg_size(config, (cfg_range){"decoder_vocab_size", NULL, s->vocab, 1, MODEL_VOCAB_MAX},
+                      &other, err));
+    if (other != s->vocab)
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED,
+                  "config.json: \"decoder_vocab_size\" %zu beside a vocabulary of %zu is not "
+                  "supported",
+                  other, s->vocab);
     bool shared;
     SNUG_TRY(cfg_bool(config, "share_encoder_decoder_embeddings", true, &shared, err));
     if (!shared)
@@ -148,9 +159,11 @@ static snug_status bind_positions(const binder *b, const char *name, tensor *out
 {
     const model_shape *s = &b->m->shape;
     const dialect     *d = s->arch->dialect;
-    size_t rows = s->positions_max + (d->positions == SINES ? 0 : 2), e = s->hidden, half = e / 2;
-    if (d->positions == LEARNED || bind_has(b, name))
-        return bind_tensor(b, out, TENSOR_DIMS(rows, e), name);
+    bool               learned = d->positions == LEARNED || d->positions == LEARNED_FROM_0;
+    size_t             rows =
+               s->positions_max + (d->positions == SINES || d->positions == LEARNED_FROM_0 ? 0 : 2),
+           e = s->hidden, half = e / 2;
+    if (learned || bind_has(b, name)) return bind_tensor(b, out, TENSOR_DIMS(rows, e), name);
     if (e < 4 || e % 2 != 0)
         return snug_fail(b->err, SNUG_EUNSUPPORTED, "sinusoidal positions of width %zu", e);
     float *host = snug_alloc_try(rows * e * sizeof *host); /* both within their limits */
@@ -260,6 +273,8 @@ static snug_status embed(model *m, const bart_stack *k, const int32_t *host, siz
     SNUG_TRY(tensor_space_take(c.space, TENSOR_F32, TENSOR_DIMS(B, T, s->hidden), x, err));
     SNUG_TRY(tensor_embed(c.dev, &n->words, &ids, x, err));
     if (s->scale_embed) SNUG_TRY(tensor_scale(c.dev, x, sqrtf((float)s->hidden), 0.0f, x, err));
+    bool early = d->words_normed && k == &n->decoder;
+    if (early) SNUG_TRY(nn_norm_run(&c, &k->embed_norm, x, x, err));
     SNUG_TRY(encoder_add_rows(&c, &k->positions, at, B, T, x, err));
     if (d->positions == SINES_AFTER_PAD) /* padding has no position: take its row away again */
         for (size_t i = 0; i < B * T; i++) {
@@ -272,7 +287,7 @@ static snug_status embed(model *m, const bart_stack *k, const int32_t *host, siz
             SNUG_TRY(tensor_scale(c.dev, &row, s->scale_embed ? sqrtf((float)s->hidden) : 1.0f,
                                   0.0f, &rows, err));
         }
-    if (d->embed_norm) SNUG_TRY(nn_norm_run(&c, &k->embed_norm, x, x, err));
+    if (d->embed_norm && !early) SNUG_TRY(nn_norm_run(&c, &k->embed_norm, x, x, err));
 done:
     free(at);
     return st;
@@ -438,12 +453,14 @@ done:
     return st;
 }
 
-static const dialect bart_dialect = {.embed_norm = true},
-                     mbart_dialect = {.norm_before = true, .embed_norm = true, .last_norm = true},
-                     marian_dialect = {.positions = SINES},
-                     pegasus_dialect = {.norm_before = true, .last_norm = true, .positions = SINES},
-                     m2m_dialect = {
-                         .norm_before = true, .last_norm = true, .positions = SINES_AFTER_PAD};
+static const dialect
+    bart_dialect = {.embed_norm = true},
+    mbart_dialect = {.norm_before = true, .embed_norm = true, .last_norm = true},
+    blender_dialect = {.norm_before = true, .last_norm = true, .positions = LEARNED_FROM_0},
+    small_dialect = {.embed_norm = true, .words_normed = true, .positions = LEARNED_FROM_0},
+    marian_dialect = {.positions = SINES},
+    pegasus_dialect = {.norm_before = true, .last_norm = true, .positions = SINES},
+    m2m_dialect = {.norm_before = true, .last_norm = true, .positions = SINES_AFTER_PAD};
 
 #define CLASSES(...)                                                                               \
     (const struct model_class[])                                                                   \
@@ -460,6 +477,9 @@ const model_arch arch_bart[] = {
     ROW("bart", bart_dialect, {"BartForConditionalGeneration", MODEL_HEAD_SEQ2SEQ},
         {"BartForSequenceClassification", MODEL_HEAD_CLASSES}),
     ROW("mbart", mbart_dialect, {"MBartForConditionalGeneration", MODEL_HEAD_SEQ2SEQ}),
+    ROW("blenderbot", blender_dialect, {"BlenderbotForConditionalGeneration", MODEL_HEAD_SEQ2SEQ}),
+    ROW("blenderbot-small", small_dialect,
+        {"BlenderbotSmallForConditionalGeneration", MODEL_HEAD_SEQ2SEQ}),
     ROW("marian", marian_dialect, {"MarianMTModel", MODEL_HEAD_SEQ2SEQ}),
     ROW("pegasus", pegasus_dialect, {"PegasusForConditionalGeneration", MODEL_HEAD_SEQ2SEQ}),
     ROW("m2m_100", m2m_dialect, {"M2M100ForConditionalGeneration", MODEL_HEAD_SEQ2SEQ}),

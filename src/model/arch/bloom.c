@@ -4,8 +4,10 @@
  *
  * BLOOM: a norm after the embeddings, fused rows head by head. MPT: no biases at all, rows q, k, v.
  * Falcon: rotary, both branches from one x, one key head for all (7B) or groups of [queries, key,
- * value] (40B, 180B). All tie their logits. */
+ * value] (40B, 180B); RW has ALiBi and one branch after the other. All tie their logits. */
 #include "model/decoder_int.h"
+
+#include <math.h>
 
 static snug_status parse_common(snug_json config, model_shape *s, snug_err *err)
 {
@@ -73,6 +75,9 @@ static snug_status parse_mpt(snug_json config, model_shape *s, snug_err *err)
     if (bias != 8.0)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: \"alibi_bias_max\" %g is not supported",
                   bias);
+    bool bare;
+    SNUG_TRY(cfg_bool(config, "no_bias", true, &bare, err));
+    if (!bare) SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: \"no_bias\" false is not supported");
     if (!alibi || !snug_eq_str(type, "multihead_attention"))
         SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: this \"attn_config\" is not supported");
     s->alibi = (float)bias;
@@ -84,10 +89,9 @@ done:
 
 static snug_status parse_falcon(snug_json config, model_shape *s, snug_err *err)
 {
-    static const char *const refused[] = {"alibi", NULL};
-    snug_status              st = SNUG_OK;
-    bool                     one_key;
-    size_t                   norms;
+    snug_status st = SNUG_OK;
+    bool        one_key, alibi;
+    size_t      norms;
     SNUG_TRY(cfg_size(config, (cfg_range){"vocab_size", NULL, 65024, 1, MODEL_VOCAB_MAX}, &s->vocab,
                       err));
     SNUG_TRY(cfg_size(config, (cfg_range){"hidden_size", NULL, 4544, 1, MODEL_HIDDEN_MAX},
@@ -123,7 +127,12 @@ static snug_status parse_falcon(snug_json config, model_shape *s, snug_err *err)
     if (s->heads % s->kv_heads != 0)
         SNUG_FAIL(err, SNUG_EINVAL, "config.json: %zu heads are no multiple of %zu key heads",
                   s->heads, s->kv_heads);
-    SNUG_TRY(cfg_refuse(config, refused, err));
+    SNUG_TRY(cfg_bool(config, "alibi", false, &alibi, err));
+    if (alibi) {
+        s->alibi = 8.0f;
+        s->alibi_scaled = s->relative = true;
+        return SNUG_OK;
+    }
     SNUG_TRY(cfg_rope(
         config,
         (cfg_rotary){.width = s->head_dim, .positions_max = s->positions_max, .theta = 10000.0},
@@ -171,7 +180,7 @@ static snug_status bind_falcon_layer(const binder *b, const model_shape *s, deco
     snug_status st = SNUG_OK;
     size_t      e = s->hidden, kv = s->kv_heads * s->head_dim;
     nn_linear   fused;
-    l->turned = true;
+    l->turned = s->rope.width > 0;
     SNUG_TRY(bind_norm(b, &l->before_attention, NN_LAYER_NORM, e, s->eps,
                        s->two_norms ? "ln_attn" : "input_layernorm"));
     if (s->two_norms)
@@ -204,7 +213,11 @@ static snug_status bind(model *m, const weight_map *w, snug_err *err)
     binder             body = {m, w, s->arch->prefix, err, ""}, top = {m, w, "", err, ""};
     decoder           *n;
     SNUG_TRY(decoder_new(m, &n, err));
-    n->alibi = s->alibi != 0.0f ? s->alibi : d->alibi;
+    n->alibi = (nn_alibi){s->alibi != 0.0f ? s->alibi : d->alibi, 1.0f, false};
+    if (s->alibi_scaled) { /* Falcon adds them before scores are scaled */
+        n->alibi.scale = 1.0f / sqrtf((float)s->head_dim);
+        n->alibi.half = true;
+    }
     SNUG_TRY(bind_tensor(&body, &n->embed, TENSOR_DIMS(s->vocab, s->hidden), d->embed));
     if (d->embed_norm)
         SNUG_TRY(bind_norm(&body, &n->embed_norm, NN_LAYER_NORM, s->hidden, s->eps,

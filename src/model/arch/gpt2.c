@@ -49,7 +49,8 @@ done:
 static snug_status linear_of(const binder *b, nn_linear *out, size_t in, size_t n, const char *name)
 {
     char weight[96], bias[96];
-    if (b->m->shape.arch->dialect != NULL) return bind_linear(b, out, in, n, true, name);
+    if (b->m->shape.arch->dialect != NULL || bind_is_turned(b))
+        return bind_linear(b, out, in, n, true, name);
     tensor stored, turned;
     (void)snprintf(weight, sizeof weight, "%s.weight", name);
     (void)snprintf(bias, sizeof bias, "%s.bias", name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model/arch/llama.c - Llama 1 to 3.3 and the families that are Llama with a switch or two:
- * Mistral, Ministral 3, Qwen2, Qwen3, SmolLM3, Seed-OSS, ERNIE 4.5, Hunyuan (dense), Granite.
+ * Mistral, Ministral 3, Qwen2, Qwen3, SmolLM3, Seed-OSS, ERNIE 4.5, Hunyuan (dense), Apertus,
+ * Granite.
  *
  * Per layer: x += attention(rms(x)), then x += down(silu(gate(h)) * up(h)) with h = rms(x). Heads
  * are grouped, positions rotary. What differs is said in one function per family below; how it runs
@@ -123,6 +124,26 @@ static snug_status hunyuan(snug_json config, model_shape *s, snug_err *err)
     return SNUG_OK;
 }
 
+/* A plain MLP whose activation has learned parameters; norms of heads. */
+static snug_status apertus(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_slice     act;
+    model_decoder *d = &s->decoder;
+    snug_status    st = cfg_text(config, "hidden_act", "xielu", &act, err);
+    if (st == SNUG_OK && snug_eq_str(act, "xielu"))
+        d->xielu = "mlp.act_fn";
+    else if (st == SNUG_OK)
+        st = cfg_act(config, "hidden_act", "silu", &s->act, err);
+    d->head_norm = NN_HEADS_EACH;
+    d->q_norm = "self_attn.q_norm";
+    d->k_norm = "self_attn.k_norm";
+    d->before_attention = "attention_layernorm";
+    d->before_mlp = "feedforward_layernorm";
+    d->gate = NULL;
+    s->mlp_bias = false;
+    return st;
+}
+
 snug_status decoder_granite(snug_json config, model_shape *s, snug_err *err)
 {
     snug_status    st = SNUG_OK;
@@ -146,8 +167,11 @@ static const decoder_family
                       mistral},
     ministral3_family = {{131072, 4096, 14336, 34, 32, 8, 128, 262144, .eps = 1e-5, .theta = 1e6},
                          ministral3},
-    qwen2_family = {{151936, 4096, 22016, 32, 32, 32, 0, 32768, .eps = 1e-6, .theta = 1e4}, qwen2},
-    qwen3_family = {{151936, 4096, 22016, 32, 32, 32, 128, 32768, .eps = 1e-6, .theta = 1e4},
+    qwen2_family = {{151936, 4096, 22016, 32, 32, 32, 0, 32768, .eps = 1e-6, .theta = 1e4,
+                     .sections = true},
+                    qwen2},
+    qwen3_family = {{151936, 4096, 22016, 32, 32, 32, 128, 32768, .eps = 1e-6, .theta = 1e4,
+                     .sections = true},
                     qwen3},
     smollm3_family = {{128256, 2048, 11008, 36, 16, 4, 0, 32768, .eps = 1e-6, .theta = 2e6,
                        .tied = true},
@@ -159,6 +183,9 @@ static const decoder_family
                     ernie45},
     hunyuan_family = {{290943, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5, .theta = 1e4},
                       hunyuan},
+    apertus_family = {{131072, 4096, 14336, 32, 32, 0, 0, 65536, .eps = 1e-5, .theta = 1.2e7,
+                       .act_key = "no key"},
+                      apertus},
     granite_family = {{32000, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-6, .theta = 1e4},
                       decoder_granite};
 
@@ -172,6 +199,7 @@ const model_arch arch_llama[] = {
     DECODER_ROW("seed_oss", SeedOss, seed_family),
     DECODER_ROW("ernie4_5", Ernie4_5, ernie_family),
     DECODER_ROW("hunyuan_v1_dense", HunYuanDenseV1, hunyuan_family),
+    DECODER_ROW("apertus", Apertus, apertus_family),
     DECODER_ROW("granite", Granite, granite_family),
     {0},
 };

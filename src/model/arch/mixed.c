@@ -14,18 +14,32 @@ static snug_status glm4(snug_json config, model_shape *s, snug_err *err)
     return cfg_bool(config, "attention_bias", true, &d->qkv_bias, err);
 }
 
+/* GLM-4 before 0414: the same without the norms after the branches. */
+static snug_status glm(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_status st = glm4(config, s, err);
+    s->decoder.after_attention = s->decoder.after_mlp = NULL;
+    return st;
+}
+
 static snug_status stablelm(snug_json config, model_shape *s, snug_err *err)
 {
-    static const char *const refused[] = {"qk_layernorm", NULL};
-    snug_status              st = SNUG_OK;
-    model_decoder           *d = &s->decoder;
+    snug_status    st = SNUG_OK;
+    model_decoder *d = &s->decoder;
+    bool           heads;
     d->norm = NN_LAYER_NORM;
     d->norm_bias = true;
     d->o_bias = s->mlp_bias = false;
     SNUG_TRY(cfg_bool(config, "use_qkv_bias", false, &d->qkv_bias, err));
     SNUG_TRY(cfg_bool(config, "use_parallel_residual", false, &d->parallel, err));
     if (d->parallel) d->before_mlp = NULL;
-    SNUG_TRY(cfg_refuse(config, refused, err));
+    SNUG_TRY(cfg_bool(config, "qk_layernorm", false, &heads, err));
+    if (heads) { /* a weight per head, stored head by head */
+        d->head_norm = NN_HEADS_EACH;
+        d->q_norm = "self_attn.q_layernorm.norms";
+        d->k_norm = "self_attn.k_layernorm.norms";
+        d->head_norm_listed = true;
+    }
 done:
     return st;
 }
@@ -62,6 +76,9 @@ static const decoder_family
     glm4_family = {{151552, 4096, 13696, 40, 32, 2, 128, 131072, .eps = 1.5625e-7, .theta = 1e4,
                     .partial = 0.5, .interleaved = true},
                    glm4},
+    glm_family = {{151552, 4096, 13696, 40, 32, 2, 128, 131072, .eps = 1.5625e-7, .theta = 1e4,
+                   .partial = 0.5, .interleaved = true},
+                  glm},
     stablelm_family = {{50304, 2560, 6912, 32, 32, 32, 0, 4096, .eps = 1e-5, .theta = 1e4,
                         .partial = 0.25, .eps_key = "layer_norm_eps"},
                        stablelm},
@@ -73,6 +90,7 @@ static const decoder_family
                        nemotron};
 
 const model_arch arch_mixed[] = {
+    DECODER_ROW("glm", Glm, glm_family),
     DECODER_ROW("glm4", Glm4, glm4_family),
     DECODER_ROW("stablelm", StableLm, stablelm_family),
     DECODER_ROW("starcoder2", Starcoder2, starcoder2_family),

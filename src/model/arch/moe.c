@@ -124,14 +124,16 @@ done:
 
 static snug_status olmoe(snug_json config, model_shape *s, snug_err *err)
 {
-    static const char *const refused[] = {"clip_qkv", NULL};
-    snug_status              st = SNUG_OK;
+    snug_status st = SNUG_OK;
+    double      clip;
     SNUG_TRY(parse_experts(
         config, s, (cfg_range){.key = "num_experts", .alias = "num_local_experts", .dflt = 64},
         (cfg_range){.key = "num_experts_per_tok", .dflt = 8}, s->inner, err));
     head_norms(&s->decoder, NN_HEADS_JOINED);
     SNUG_TRY(cfg_bool(config, "norm_topk_prob", false, &s->decoder.normalise, err));
-    SNUG_TRY(cfg_refuse(config, refused, err));
+    SNUG_TRY(cfg_real(config, "clip_qkv", 0.0, 0.0, 1e6, &clip, err));
+    s->decoder.clip = (float)clip;
+    s->decoder.clip_after_norm = true;
 done:
     return st;
 }
@@ -296,6 +298,90 @@ done:
     return st;
 }
 
+/* Experts by sigmoid with a correction that lies beside the router; norms over all heads at once.
+ */
+static snug_status minimax_m2(snug_json config, model_shape *s, snug_err *err)
+{
+    static const char *const refused[] = {"use_mtp_head", NULL};
+    snug_status              st = SNUG_OK;
+    model_decoder           *d = &s->decoder;
+    SNUG_TRY(cfg_refuse(config, refused, err));
+    SNUG_TRY(parse_experts(
+        config, s, (cfg_range){.key = "num_local_experts", .alias = "num_experts", .dflt = 256},
+        (cfg_range){.key = "num_experts_per_tok", .dflt = 8}, s->inner, err));
+    head_norms(d, NN_HEADS_JOINED);
+    d->block = "block_sparse_moe";
+    d->choice = "e_score_correction_bias";
+    d->expert_gate = "w1", d->expert_up = "w3", d->expert_down = "w2";
+    d->route = NN_ROUTE_SIGMOID;
+    d->normalise = true;
+    d->qkv_bias = d->o_bias = false;
+    /* The published files give the turning part in dimensions. */
+    size_t turned;
+    SNUG_TRY(cfg_size(config, (cfg_range){"rotary_dim", NULL, s->rope.width, 2, s->head_dim},
+                      &turned, err));
+    if (turned % 2 != 0)
+        SNUG_FAIL(err, SNUG_EINVAL, "config.json: \"rotary_dim\" %zu is odd", turned);
+    s->rope.width = turned;
+done:
+    return st;
+}
+
+/* Softmax with a correction for choosing only; the first layers, or some in between, are dense. */
+static snug_status ernie45_moe(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_status    st = SNUG_OK;
+    model_decoder *d = &s->decoder;
+    size_t         inner, shared, first, last = s->layers - 1, every;
+    bool           bias;
+    SNUG_TRY(cfg_bool(config, "use_bias", false, &bias, err));
+    if (bias) SNUG_FAIL(err, SNUG_EUNSUPPORTED, "config.json: \"use_bias\" is not supported");
+    SNUG_TRY(cfg_size(config, (cfg_range){"moe_intermediate_size", NULL, 1536, 1, MODEL_INNER_MAX},
+                      &inner, err));
+    SNUG_TRY(parse_experts(
+        config, s, (cfg_range){.key = "moe_num_experts", .alias = "num_experts", .dflt = 64},
+        (cfg_range){.key = "moe_k", .alias = "num_experts_per_tok", .dflt = 6}, inner, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"moe_num_shared_experts", NULL, 2, 0, 64}, &shared, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"moe_layer_start_index", NULL, 1, 0, MODEL_LAYERS_MAX},
+                      &first, err));
+    if (snug_json_i64_or(config, "moe_layer_end_index", -1) != -1)
+        SNUG_TRY(cfg_size(config,
+                          (cfg_range){"moe_layer_end_index", NULL, last, 0, MODEL_LAYERS_MAX},
+                          &last, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"moe_layer_interval", NULL, 1, 1, MODEL_LAYERS_MAX},
+                      &every, err));
+    for (size_t i = 0; i < s->layers; i++)
+        model_layer_set(d->sparse, i, (i + 1) % every == 0 && i >= first && i <= last);
+    d->qkv_bias = d->o_bias = s->mlp_bias = false;
+    d->choice = "moe_statics.e_score_correction_bias";
+    d->choice_row = true;
+    d->shared = "shared_experts";
+    d->shared_inner = shared * inner;
+    d->route = NN_ROUTE_SOFTMAX;
+    d->normalise = true;
+done:
+    return st;
+}
+
+static snug_status hunyuan_moe(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_status    st = SNUG_OK;
+    model_decoder *d = &s->decoder;
+    SNUG_TRY(parse_experts(config, s, (cfg_range){.key = "num_experts", .dflt = 1},
+                           (cfg_range){.key = "moe_topk", .dflt = 1}, s->inner, err));
+    d->head_norm = NN_HEADS_EACH;
+    d->norm_after_turn = true;
+    d->q_norm = "self_attn.query_layernorm";
+    d->k_norm = "self_attn.key_layernorm";
+    d->router = "gate.wg";
+    d->shared = "shared_mlp";
+    d->shared_inner = s->inner;
+    d->route = NN_ROUTE_SOFTMAX;
+    d->normalise = true;
+done:
+    return st;
+}
+
 static const decoder_family
     mixtral_family = {{32000, 4096, 14336, 32, 32, 8, 0, 131072, .eps = 1e-5, .theta = 1e6},
                       mixtral},
@@ -312,6 +398,14 @@ static const decoder_family
     glm_family = {{151552, 4096, 10944, 46, 96, 8, 0, 131072, .eps = 1e-5, .theta = 1e4,
                    .partial = 0.5},
                   glm4_moe},
+    minimax_family = {{200064, 3072, 1536, 62, 48, 8, 128, 196608, .eps = 1e-6, .theta = 5e6,
+                       .partial = 1.0},
+                      minimax_m2},
+    ernie_family = {{103424, 2560, 12288, 28, 20, 4, 0, 131072, .eps = 1e-5, .theta = 5e5,
+                     .tied = true, .interleaved = true},
+                    ernie45_moe},
+    hunyuan_family = {{290943, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5, .theta = 1e4},
+                      hunyuan_moe},
     llama4_family = {{202048, 5120, 8192, 48, 40, 8, 128, 131072, .eps = 1e-5, .theta = 5e5,
                       .interleaved = true},
                      llama4};
@@ -331,6 +425,9 @@ const model_arch arch_moe[] = {
     DECODER_ROW("phimoe", Phimoe, phimoe_family),
     DECODER_ROW("gpt_oss", GptOss, oss_family),
     DECODER_ROW("glm4_moe", Glm4Moe, glm_family),
+    DECODER_ROW("minimax_m2", MiniMaxM2, minimax_family),
+    DECODER_ROW("ernie4_5_moe", Ernie4_5_Moe, ernie_family),
+    DECODER_ROW("hunyuan_v1_moe", HunYuanMoEV1, hunyuan_family),
     {.model_type = "llama4_text",
      .prefix = "model.",
      .dialect = &llama4_family,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model/arch/olmo.c - OLMo 2, OLMo 3 and EXAONE 4: norms after the branches only.
+/* model/arch/olmo.c - OLMo 1 (norms without weights), and OLMo 2, OLMo 3 and EXAONE 4:
+ * norms after the branches only.
  *
  * OLMo norms queries and keys over all heads at once; OLMo 3 slides three layers of four, and only
  * the fourth is stretched by YaRN. EXAONE norms each head, and layers that do not slide have no
@@ -15,6 +16,20 @@ static void norms_after(model_shape *s)
     s->decoder.q_norm = "self_attn.q_norm";
     s->decoder.k_norm = "self_attn.k_norm";
     s->decoder.head_norm = NN_HEADS_JOINED;
+}
+
+/* OLMo 1: plain layer norms without weights before the branches. */
+static snug_status olmo1(snug_json config, model_shape *s, snug_err *err)
+{
+    model_decoder *d = &s->decoder;
+    double         clip;
+    snug_status    st = cfg_real(config, "clip_qkv", 0.0, 0.0, 1e6, &clip, err);
+    d->clip = (float)clip;
+    d->norm = NN_LAYER_NORM;
+    d->norm_bare = true;
+    s->mlp_bias = false;
+    s->eps = 1e-5f;
+    return st;
 }
 
 static snug_status olmo2(snug_json config, model_shape *s, snug_err *err)
@@ -76,17 +91,17 @@ done:
     return st;
 }
 
-static const decoder_family olmo2_family = {{50304, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5,
-                                             .theta = 1e4},
-                                            olmo2},
-                            olmo3_family = {{50304, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5,
-                                             .theta = 5e5, .layered = true},
-                                            olmo3},
-                            exaone4_family = {{102400, 4096, 16384, 32, 32, 32, 0, 2048,
-                                               .eps = 1e-5, .theta = 1e4},
-                                              exaone4};
+static const decoder_family
+    olmo1_family = {{50304, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5, .theta = 1e4}, olmo1},
+    olmo2_family = {{50304, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5, .theta = 1e4}, olmo2},
+    olmo3_family = {{50304, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-5, .theta = 5e5,
+                     .layered = true},
+                    olmo3},
+    exaone4_family = {{102400, 4096, 16384, 32, 32, 32, 0, 2048, .eps = 1e-5, .theta = 1e4},
+                      exaone4};
 
 const model_arch arch_olmo[] = {
+    DECODER_ROW("olmo", Olmo, olmo1_family),
     DECODER_ROW("olmo2", Olmo2, olmo2_family),
     DECODER_ROW("olmo3", Olmo3, olmo3_family),
     DECODER_ROW("exaone4", Exaone4, exaone4_family),

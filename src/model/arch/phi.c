@@ -5,8 +5,9 @@
 
 static snug_status phi(snug_json config, model_shape *s, snug_err *err)
 {
-    static const char *const refused[] = {"qk_layernorm", NULL};
-    model_decoder           *d = &s->decoder;
+    model_decoder *d = &s->decoder;
+    bool           heads;
+    snug_status    st = cfg_bool(config, "qk_layernorm", false, &heads, err);
     d->norm = NN_LAYER_NORM;
     d->norm_bias = d->qkv_bias = d->o_bias = d->head_bias = s->mlp_bias = true;
     d->parallel = true;
@@ -16,7 +17,13 @@ static snug_status phi(snug_json config, model_shape *s, snug_err *err)
     d->gate = NULL;
     d->up = "mlp.fc1";
     d->down = "mlp.fc2";
-    return cfg_refuse(config, refused, err);
+    if (heads) { /* one norm, with a bias, for every head */
+        d->head_norm = NN_HEADS_EACH;
+        d->head_norm_shared = true;
+        d->q_norm = "self_attn.q_layernorm";
+        d->k_norm = "self_attn.k_layernorm";
+    }
+    return st;
 }
 
 static snug_status phi3(snug_json config, model_shape *s, snug_err *err)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli/find_model.c - a folder, a GGUF file, or a repository through the cache.
+ *
+ * For:     snug run, forward, quantize and merge-adapter.
+ * Owns:    nothing.
+ * Threads: the main thread. */
+#include "cli/find_model.h"
+
+#include <sys/stat.h>
+
+#ifdef SNUG_HAVE_HUB
+#include "cli/bar.h"
+#include "cli/net.h"
+#endif
+
+static bool is_here(const char *path)
+{
+    struct stat sb;
+    if (stat(path, &sb) != 0) return false;
+    return S_ISDIR(sb.st_mode) || (S_ISREG(sb.st_mode) && snug_ends_with(snug_str(path), ".gguf"));
+}
+
+snug_status cli_find_model(cli *c, const cli_args *a, const char **path, snug_err *err)
+{
+    return cli_find_named(c, a, cli_pos(a, 0), path, err);
+}
+
+snug_status cli_find_named(cli *c, const cli_args *a, const char *name, const char **path,
+                           snug_err *err)
+{
+    *path = name;
+    if (is_here(name)) return SNUG_OK;
+    if (snug_ends_with(snug_str(name), ".gguf"))
+        return snug_fail(err, SNUG_ENOTFOUND, "there is no file %s", name);
+#ifdef SNUG_HAVE_HUB
+    snug_status       st = SNUG_OK;
+    remote           *r = NULL;
+    cli_bar           bar = cli_bar_new(c);
+    remote_downloaded got;
+    remote_download   d = {.revision = cli_flag_value(a, "revision"),
+                           .progress = cli_bar_show,
+                           .progress_arg = &bar,
+                           .cancel = cli_watch_interrupt()};
+    SNUG_TRY(remote_parse_repo(snug_str(name), "model", &d.repo, err));
+    SNUG_TRY(cli_open_remote(a, &r, err));
+    SNUG_TRY(remote_do_download(r, &d, c->arena, &got, err));
+    *path = snug_arena_cstr(c->arena, got.path);
+done:
+    cli_bar_end(&bar);
+    if (st != SNUG_OK) snug_note(err, "%s", name);
+    remote_close(r);
+    return st;
+#else
+    (void)c;
+    return snug_fail(err, SNUG_ENOTFOUND,
+                     "there is no folder %s (this program was built without the hub)", name);
+#endif
+}
