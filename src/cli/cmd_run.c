@@ -289,14 +289,15 @@ static const cli_flag flags[] = {
 static const char zero_shot[] =
     "snug run ada/nli \"The match was a draw.\" --task zero-shot-classification "
     "--param 'candidate_labels=[\"sport\",\"science\"]'";
+static const char several[] =
+    "snug run ada/qa '{\"question\": \"Who?\", \"context\": \"Ada wrote it.\"}'";
 static const char *const examples[] = {"snug run ada/sentiment-tiny \"What a lovely film.\"",
                                        "fetch the model once and classify a sentence",
                                        "snug run ./sentiment --batch - --json < lines.txt",
                                        "one JSON result a line for each input line",
                                        zero_shot,
                                        "labels of your own",
-                                       "snug run ada/qa '{\"question\": \"Who?\", \"context\": "
-                                       "\"Ada wrote it.\"}'",
+                                       several,
                                        "an input of several parts",
                                        "snug run model-Q4_K_M.gguf \"Once upon a time\"",
                                        "a quantized model in one file",
