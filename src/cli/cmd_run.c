@@ -349,16 +349,18 @@ static const cli_flag flags[] = {
     {"adapter", "ADAPTER", "a LoRA, rsLoRA or DoRA over the weights: a folder or a repository"},
     {"revision", "REV", "of a repository: branch, tag or commit (default main)"},
     {NULL, NULL, NULL}};
+static const char zero_shot[] =
+    "snug run ada/nli \"The match was a draw.\" --task zero-shot-classification "
+    "--param 'candidate_labels=[\"sport\",\"science\"]'";
+static const char several[] =
+    "snug run ada/qa '{\"question\": \"Who?\", \"context\": \"Ada wrote it.\"}'";
 static const char *const examples[] = {"snug run ada/sentiment-tiny \"What a lovely film.\"",
                                        "fetch the model once and classify a sentence",
                                        "snug run ./sentiment --batch - --json < lines.txt",
                                        "one JSON result a line for each input line",
-                                       "snug run ada/nli \"The match was a draw.\" --task "
-                                       "zero-shot-classification --param "
-                                       "'candidate_labels=[\"sport\",\"science\"]'",
+                                       zero_shot,
                                        "labels of your own",
-                                       "snug run ada/qa '{\"question\": \"Who?\", \"context\": "
-                                       "\"Ada wrote it.\"}'",
+                                       several,
                                        "an input of several parts",
                                        "snug run ./chat-model --system \"Be brief.\" \"Who wrote "
                                        "Emma?\" --max-new-tokens 64",

@@ -106,7 +106,7 @@ static snug_status take_tensor(snug_slice file, const codec_safetensors *st, con
     const codec_tensor *t = codec_safetensors_find(st, snug_str(name));
     uint64_t            n = t == NULL ? 0 : 1;
     for (unsigned i = 0; t != NULL && i < t->rank; i++) n *= t->shape[i];
-    if (n != count)
+    if (t == NULL || n != count)
         return snug_fail(err, SNUG_ECORRUPT, "%s of a dense layer does not hold %zu numbers", name,
                          count);
     *out = snug_alloc_try(count * sizeof **out);

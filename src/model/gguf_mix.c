@@ -10,6 +10,7 @@
 #include "model/gguf_write_int.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 
 /* X(name, file type, base type) */
 static const gguf_mix mixes[] = {
@@ -104,9 +105,8 @@ static tensor_dtype pick_values(gguf_mix_state *s, tensor_dtype t)
 
 static tensor_dtype pick_down(gguf_mix_state *s, const char *name, tensor_dtype t)
 {
-    size_t   i = s->downs_seen++, n = s->layers;
-    unsigned layer;
-    if (s->experts > 1 && sscanf(name, "blk.%u.", &layer) == 1) i = layer;
+    size_t i = s->downs_seen++, n = s->layers;
+    if (s->experts > 1 && strncmp(name, "blk.", 4) == 0) i = strtoul(name + 4, NULL, 10);
     switch (s->mix->file_type) {
     case Q2_K: return TENSOR_Q3_K;
     case Q2_K_S: return i < n / 8 ? TENSOR_Q4_K : t;
