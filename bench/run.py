@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: measures this build and its peers in one run and prints one JSON object.
 
-    bench/run.py [part...]     parts: hub, list, xet, engine, variants, or the name of a bench_* program; default all
+    bench/run.py [part...]     parts: hub, list, xet, engine, variants, tok, or the name of a bench_* program; default all
 
 The million repositories of `list` are written once (minutes), to hub-<count> in the build's bench folder;
 SNUG_BENCH_REPOS changes how many.
@@ -490,8 +490,10 @@ def peers():
 def main():
     wanted = sys.argv[1:]
     out = {"cpus": os.cpu_count(), "bytes": SIZE}
-    python = peers()
-    if python:
+    python = peers() if wanted != ["tok"] else None
+    if wanted == ["tok"]:
+        pass  # brings its own
+    elif python:
         os.environ["SNUG_BENCH_PYTHON"] = python
     else:
         out["skipped"] = "the Python peers of bench/requirements.txt could not be installed"
@@ -520,6 +522,9 @@ def main():
         out["variants"] = variants()
     if python and (not wanted or "xet" in wanted):
         out["xet"] = xet(python)
+    if not wanted or "tok" in wanted:
+        p = subprocess.run([sys.executable, ROOT / "bench/tok.py"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        out["tok"] = json.loads(p.stdout) if p.returncode == 0 else {"error": f"bench/tok.py ended with {p.returncode}"}
     json.dump(out, sys.stdout, indent=2)
     print()
 
