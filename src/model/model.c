@@ -16,8 +16,7 @@
 #define ACTIVATION_BYTES_MAX ((size_t)1 << 38)
 #define KV_BYTES_MAX ((size_t)1 << 34) /* when the machine does not say how much it has */
 
-snug_status model_read_config(snug_arena *a, const char *dir, snug_slice class_name,
-                              snug_json *config, model_shape *shape, snug_err *err)
+snug_status model_read_json(snug_arena *a, const char *dir, snug_json *config, snug_err *err)
 {
     snug_status st = SNUG_OK;
     snug_slice  text;
@@ -26,9 +25,28 @@ snug_status model_read_config(snug_arena *a, const char *dir, snug_slice class_n
     /* Python writes NaN and Infinity into configs now and then. */
     SNUG_TRY(
         snug_json_parse(a, text, &(snug_json_opts){.flags = SNUG_JSON_NONFINITE}, config, err));
-    SNUG_TRY(model_parse(*config, class_name, shape, err));
 done:
     return st;
+}
+
+snug_status model_read_config(snug_arena *a, const char *dir, snug_slice class_name,
+                              snug_json *config, model_shape *shape, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    const char *wrapper;
+    SNUG_TRY(model_read_json(a, dir, config, err));
+    SNUG_TRY(nested_config(a, config, &wrapper, err));
+    if (wrapper != NULL && snug_eq_str(class_name, wrapper)) class_name = SNUG_EMPTY;
+    SNUG_TRY(model_parse(*config, class_name, shape, err));
+    shape->wrapper = wrapper;
+done:
+    return st;
+}
+
+snug_status model_peek(snug_arena *a, const char *dir, model_shape *out, snug_err *err)
+{
+    snug_json config;
+    return model_read_config(a, dir, SNUG_EMPTY, &config, out, err);
 }
 
 static snug_status open_folder(model *m, const char *dir, snug_slice class_name, weight_map **w,
@@ -84,6 +102,7 @@ snug_status model_open_adapted(const char *path, const char *adapter, snug_slice
     SNUG_TRY(gguf != NULL ? open_gguf(m, gguf, class_name, &w, err)
                           : open_folder(m, path, class_name, &w, err));
     if (adapter != NULL) SNUG_TRY(adapter_apply(a, adapter, m->config, &m->shape, w, err));
+    SNUG_TRY(nested_weights(a, &m->shape, w, err));
     SNUG_TRY(m->shape.arch->bind(m, w, err));
     make_pool(m);
     *out = m;
@@ -166,6 +185,10 @@ static snug_status check_positions(const model_shape *s, const model_batch *in, 
     if (in->positions == NULL && held + in->times > room)
         return snug_fail(err, SNUG_EINVAL, "%zu tokens; %s reads at most %zu", held + in->times,
                          s->class_name, room);
+    if (s->keys_max > 0 && held + in->times > s->keys_max)
+        return snug_fail(err, SNUG_EUNSUPPORTED,
+                         "%zu tokens; past %zu %s attends to some of them, which is not supported",
+                         held + in->times, s->keys_max, s->class_name);
     for (size_t i = 0; in->positions != NULL && i < in->batch * in->times; i++)
         if (in->positions[i] < 0 || (size_t)in->positions[i] >= limit)
             return snug_fail(err, SNUG_EINVAL, "position %d is outside [0, %zu)",

@@ -104,6 +104,7 @@ typedef struct model_decoder {
     model_mixer mixer;
     bool        attention_gated; /* queries come with a gate per head, which scales what is seen */
     const char *embed, *attention, *shared_gate_up, *shared_down;
+    const char *head; /* logits; NULL: "lm_head" */
     float       mixer_in, mixer_out, attention_in, attention_out, gate_scale, mlp_out; /* 0: one */
 
     size_t latent_q, latent_kv, nope_dim, rope_dim, v_dim; /* latent attention; latent_kv 0: none */
@@ -124,6 +125,7 @@ typedef struct model_gemma {
 typedef struct model_shape {
     const model_arch *arch;
     const char       *class_name; /* "LlamaForCausalLM" */
+    const char       *wrapper;    /* "Gemma3ForConditionalGeneration": its text; NULL: none */
     model_head        head;
     size_t        hidden, inner, layers, heads, kv_heads, head_dim, vocab, positions_max, labels;
     size_t        decoder_layers, decoder_inner, decoder_heads, start; /* encoder-decoders */
@@ -132,8 +134,9 @@ typedef struct model_shape {
     size_t        buckets, distance_max;                               /* relative positions */
     size_t        taps, period;                                        /* convolution; layers */
     size_t        window;                                              /* of sliding layers */
-    uint64_t      sliding[MODEL_LAYERS_MAX / 64];                      /* a bit per layer */
-    size_t        embed_width;    /* of an encoder's embeddings */
+    size_t        keys_max; /* more would be picked from, which is not computed; 0: no limit */
+    uint64_t      sliding[MODEL_LAYERS_MAX / 64]; /* a bit per layer */
+    size_t        embed_width;                    /* of an encoder's embeddings */
     size_t        position_first; /* ids of learned positions start here: fewer tokens fit */
     size_t        eos;            /* of classifiers that read the end of a text */
     size_t        pad, types;     /* padding id; token types, 0: none */
@@ -217,6 +220,10 @@ const model_arch *model_arch_at(size_t index); /* NULL past the end */
  * values this build does not compute are refused by name: SNUG_EUNSUPPORTED. */
 snug_status model_parse(snug_json config, snug_slice class_name, model_shape *out,
                         snug_err *err) SNUG_MUST_USE;
+
+/* What config.json of a folder says, of the class it names. */
+snug_status model_peek(snug_arena *a, const char *dir, model_shape *out,
+                       snug_err *err) SNUG_MUST_USE;
 
 /* Loads a folder or a GGUF file (any part of a split one) onto a device, which outlives the model.
  * class_name empty: as the config says. */
