@@ -269,6 +269,8 @@ size_t task_pass(const infer_ctx *c, const tok_ids *const *ids, size_t count);
 snug_status task_run_pass(infer_ctx *c, const tok_ids *const *ids, size_t count, const char *name,
                           float **values_owned, size_t *sizes, snug_err *err) SNUG_MUST_USE;
 
+/* How many inputs a request has; refuses too many, and parameters that are none. */
+snug_status task_count_inputs(snug_json in, size_t *n, snug_err *err) SNUG_MUST_USE;
 /* Calls run(input, out) for "inputs", a string or an array of them. outer: an array around a single
  * answer too. */
 snug_status task_each_input(infer_ctx *c, snug_json in, bool outer, snug_json_out *out,

@@ -34,6 +34,19 @@ const infer_task *infer_default_task(const infer_ctx *c)
     return NULL;
 }
 
+snug_status task_count_inputs(snug_json in, size_t *n, snug_err *err)
+{
+    snug_json inputs = snug_json_get(in, "inputs"), params = snug_json_get(in, "parameters");
+    *n = snug_json_is(inputs, SNUG_JSON_ARRAY) ? snug_json_count(inputs) : 1;
+    if (snug_json_is(inputs, SNUG_JSON_ABSENT))
+        return snug_fail(err, SNUG_EINVAL, "`inputs` is missing");
+    if (*n > INFER_INPUTS_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "more than %d inputs", INFER_INPUTS_MAX);
+    if (task_given(params) && !snug_json_is(params, SNUG_JSON_OBJECT))
+        return snug_fail(err, SNUG_EINVAL, "`parameters` must be an object");
+    return SNUG_OK;
+}
+
 snug_status task_each_input(infer_ctx *c, snug_json in, bool outer, snug_json_out *out,
                             snug_status (*run)(infer_ctx *c, snug_json input, snug_json params,
                                                snug_json_out *out, snug_err *err),
@@ -41,15 +54,9 @@ snug_status task_each_input(infer_ctx *c, snug_json in, bool outer, snug_json_ou
 {
     snug_json   inputs = snug_json_get(in, "inputs"), params = snug_json_get(in, "parameters");
     bool        many = snug_json_is(inputs, SNUG_JSON_ARRAY);
-    size_t      n = many ? snug_json_count(inputs) : 1;
-    snug_status st = SNUG_OK;
-    if (snug_json_is(inputs, SNUG_JSON_ABSENT))
-        return snug_fail(err, SNUG_EINVAL, "`inputs` is missing");
-    if (n > INFER_INPUTS_MAX)
-        return snug_fail(err, SNUG_ELIMIT, "more than %d inputs", INFER_INPUTS_MAX);
-    if (!snug_json_is(params, SNUG_JSON_ABSENT) && !snug_json_is(params, SNUG_JSON_NULL) &&
-        !snug_json_is(params, SNUG_JSON_OBJECT))
-        return snug_fail(err, SNUG_EINVAL, "`parameters` must be an object");
+    size_t      n;
+    snug_status st = task_count_inputs(in, &n, err);
+    if (st != SNUG_OK) return st;
     if (many || outer) snug_jo_begin_array(out);
     for (size_t i = 0; i < n && st == SNUG_OK; i++)
         st = run(c, many ? snug_json_at(inputs, i) : inputs, params, out, err);
