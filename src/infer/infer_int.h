@@ -261,6 +261,16 @@ snug_slice  task_text_part(const task_text *t, uint32_t begin, uint32_t end);
 snug_status task_run(infer_ctx *c, const tok_ids *ids, const char *const *names, size_t n,
                      float **values_owned, tensor *shapes, snug_err *err) SNUG_MUST_USE;
 
+/* How many of these texts one pass through the model should take: at least one; more only of an
+ * encoder that leaves padding out, so that each result is that of the text alone. */
+size_t task_pass(const infer_ctx *c, const tok_ids *const *ids, size_t count);
+/* That pass: of each text the values of `name` ([labels], or [tokens, width]), sizes[i] of them:
+ * free(). */
+snug_status task_run_pass(infer_ctx *c, const tok_ids *const *ids, size_t count, const char *name,
+                          float **values_owned, size_t *sizes, snug_err *err) SNUG_MUST_USE;
+
+/* How many inputs a request has; refuses too many, and parameters that are none. */
+snug_status task_count_inputs(snug_json in, size_t *n, snug_err *err) SNUG_MUST_USE;
 /* Calls run(input, out) for "inputs", a string or an array of them. outer: an array around a single
  * answer too. */
 snug_status task_each_input(infer_ctx *c, snug_json in, bool outer, snug_json_out *out,

@@ -391,34 +391,62 @@ static void normalize(float *x, size_t n)
     for (size_t i = 0; i < n; i++) x[i] = (float)((double)x[i] / by);
 }
 
-snug_status sentence_embed(infer_ctx *c, const sentence_opts *o, snug_slice text, float **out,
-                           size_t *n, snug_err *err)
+/* States of one text, x [times, *width], to its vector, x [*width]. */
+static snug_status through_modules(infer_ctx *c, const sentence_opts *o, size_t prompt,
+                                   size_t times, float **x, size_t *width, snug_err *err)
 {
     static const module mean = {.kind = MODULE_POOL, .modes = POOL_MEAN, .with_prompt = true};
     snug_status         st = SNUG_OK;
-    tok_windows         parts = {0};
     const module       *list = c->sentence == NULL ? &mean : c->sentence->list;
-    size_t              count = c->sentence == NULL ? 1 : c->sentence->count, prompt, width = 0;
-    float              *x = NULL;
+    size_t              count = c->sentence == NULL ? 1 : c->sentence->count;
     bool                pooled = false;
-    SNUG_TRY(encode(c, o, text, &parts, &prompt, err));
-    SNUG_TRY(run_states(c, &parts.items[0], &x, &width, err));
     for (size_t i = 0; i < count; i++) {
         if (!pooled && list[i].kind != MODULE_POOL)
             SNUG_FAIL(err, SNUG_EUNSUPPORTED, "a module before the pooling is not computed here");
-        if (list[i].kind == MODULE_POOL)
-            SNUG_TRY(pool(&list[i], &x, prompt, parts.items[0].count, &width, err));
-        if (list[i].kind == MODULE_DENSE) SNUG_TRY(dense(&list[i], &x, &width, err));
-        if (list[i].kind == MODULE_NORMALIZE) normalize(x, width);
+        if (list[i].kind == MODULE_POOL) SNUG_TRY(pool(&list[i], x, prompt, times, width, err));
+        if (list[i].kind == MODULE_DENSE) SNUG_TRY(dense(&list[i], x, width, err));
+        if (list[i].kind == MODULE_NORMALIZE) normalize(*x, *width);
         pooled = true;
     }
-    if (o->dimensions > 0 && o->dimensions < width) width = (size_t)o->dimensions;
-    if (o->normalize) normalize(x, width);
-    *out = x;
-    *n = width;
-    x = NULL; /* moved to the caller */
+    if (o->dimensions > 0 && o->dimensions < *width) *width = (size_t)o->dimensions;
+    if (o->normalize) normalize(*x, *width);
 done:
-    free(x);
-    tok_windows_deinit(&parts);
     return st;
+}
+
+snug_status sentence_embed_all(infer_ctx *c, const sentence_opts *o, const snug_slice *texts,
+                               size_t count, float **out, size_t *n, snug_err *err)
+{
+    snug_status     st = SNUG_OK;
+    tok_windows    *parts = snug_zalloc((count + 1) * sizeof *parts); /* <= INFER_INPUTS_MAX */
+    const tok_ids **ids = snug_zalloc((count + 1) * sizeof *ids);
+    size_t         *prompts = snug_zalloc((count + 1) * sizeof *prompts),
+           *sizes = snug_zalloc((count + 1) * sizeof *sizes);
+    for (size_t i = 0; i < count; i++) out[i] = NULL;
+    for (size_t i = 0; i < count; i++) {
+        SNUG_TRY(encode(c, o, texts[i], &parts[i], &prompts[i], err));
+        ids[i] = &parts[i].items[0];
+    }
+    for (size_t i = 0, pass; i < count; i += pass) { /* states are pooled before the next pass */
+        pass = task_pass(c, ids + i, count - i);
+        SNUG_TRY(task_run_pass(c, ids + i, pass, "last_hidden_state", out + i, sizes, err));
+        for (size_t k = 0; k < pass; k++) {
+            *n = sizes[k] / ids[i + k]->count;
+            SNUG_TRY(through_modules(c, o, prompts[i + k], ids[i + k]->count, &out[i + k], n, err));
+        }
+    }
+done:
+    for (size_t i = 0; i < count && st != SNUG_OK; i++) {
+        free(out[i]);
+        out[i] = NULL;
+    }
+    for (size_t i = 0; i < count; i++) tok_windows_deinit(&parts[i]);
+    free(parts), free(ids), free(prompts), free(sizes);
+    return st;
+}
+
+snug_status sentence_embed(infer_ctx *c, const sentence_opts *o, snug_slice text, float **out,
+                           size_t *n, snug_err *err)
+{
+    return sentence_embed_all(c, o, &text, 1, out, n, err);
 }

@@ -28,5 +28,8 @@ snug_status sentence_states(infer_ctx *c, const sentence_opts *o, snug_slice tex
 /* Its vector: [n], free(). Encoders without modules give the mean over tokens. */
 snug_status sentence_embed(infer_ctx *c, const sentence_opts *o, snug_slice text, float **out,
                            size_t *n, snug_err *err) SNUG_MUST_USE;
+/* The vectors of several texts, [n] each, the same as one by one: free() each of out[count]. */
+snug_status sentence_embed_all(infer_ctx *c, const sentence_opts *o, const snug_slice *texts,
+                               size_t count, float **out, size_t *n, snug_err *err) SNUG_MUST_USE;
 
 #endif

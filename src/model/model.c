@@ -125,6 +125,7 @@ void model_close(model *m)
 const model_shape *model_shape_of(const model *m) { return &m->shape; }
 snug_json          model_config(const model *m) { return m->config; }
 tensor_dev        *model_dev(const model *m) { return m->dev; }
+bool               model_unpads(const model *m) { return m->shape.arch->unpads; }
 size_t             model_weight_bytes(const model *m) { return m->weight_bytes; }
 
 /* What each layer keeps for the positions seen. */

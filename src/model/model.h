@@ -208,6 +208,7 @@ struct model_arch {
     snug_status (*parse)(snug_json config, model_shape *out, snug_err *err);
     snug_status (*bind)(model *m, const weight_map *w, snug_err *err);
     snug_status (*forward)(model *m, const model_batch *in, model_out *out, snug_err *err);
+    bool unpads; /* heeds model_batch.unpadded: texts of a batch give what they give alone */
     /* What each layer keeps of a sequence; NULL: all keep keys and values alike. */
     void (*keeps)(const model *m, nn_keep *each);
     /* Encoder-decoders: what the decoder reads of a text; NULL for the others. */
@@ -251,12 +252,14 @@ snug_json          model_config(const model *m); /* config.json or what GGUF say
 tensor_dev        *model_dev(const model *m);
 size_t             model_weight_bytes(const model *m); /* bound, tied ones counted once */
 
+bool model_unpads(const model *m); /* see model_arch */
+
 /* A cache for `batch` rows of at most positions_max positions: nn_kv_free(), before model_close().
  * Caches of a model take their pages from one pool. */
 snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_kv **out,
                          snug_err *err) SNUG_MUST_USE;
-/* All caches together hold at most this many bytes, at first three quarters of the machine's memory;
- * beyond, model_forward fails with SNUG_ELIMIT. */
+/* All caches together hold at most this many bytes, at first three quarters of the machine's
+ * memory; beyond, model_forward fails with SNUG_ELIMIT. */
 void model_limit_kv(model *m, size_t bytes_max);
 /* Validates a step and runs it. With a cache, its positions count afterwards. */
 snug_status model_forward(model *m, const model_batch *in, model_out *out,

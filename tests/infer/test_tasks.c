@@ -325,6 +325,44 @@ static void test_generation_refused(void **state)
     snug_arena_free(a);
 }
 
+/* Texts of several lengths in one pass give the numbers that each gives alone. */
+static void test_many_texts(void **state)
+{
+    static const char *const texts[] = {"hello", "the cat sat on the mat and then it slept", "a",
+                                        "one two three four"};
+    enum { COUNT = sizeof texts / sizeof texts[0] };
+    (void)state;
+    infer_ctx  *c = NULL;
+    snug_err    err;
+    snug_json   all, one;
+    snug_arena *a = snug_arena_new();
+    SNUG_AUTO(snug_buf) request = snug_buf_init(1u << 16);
+    if (infer_open(SNUG_SOURCE_DIR "/tests/golden/infer/tasks/sentence-mean", &c, &err) != SNUG_OK)
+        fail_msg("%s", err.msg);
+    snug_buf_puts(&request, "{\"inputs\": [");
+    for (size_t i = 0; i < COUNT; i++)
+        snug_buf_puts(&request, snug_arena_printf(a, "%s\"%s\"", i > 0 ? ", " : "", texts[i]).ptr);
+    snug_buf_puts(&request, "]}");
+    snug_slice whole = snug_buf_slice(&request);
+    assert_int_equal(ask(c, a, snug_arena_printf(a, "%.*s", SNUG_SLICE(whole)).ptr, &all, &err),
+                     SNUG_OK);
+    assert_int_equal(snug_json_count(all), COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        const char *alone = snug_arena_printf(a, "{\"inputs\": \"%s\"}", texts[i]).ptr;
+        assert_int_equal(ask(c, a, alone, &one, &err), SNUG_OK);
+        snug_json x = snug_json_at(all, i), y = snug_json_at(one, 0);
+        assert_true(snug_json_count(x) > 0 && snug_json_count(x) == snug_json_count(y));
+        for (size_t k = 0; k < snug_json_count(x); k++) {
+            double got = 0, want = 1;
+            assert_true(snug_json_to_f64(snug_json_at(x, k), &got) &&
+                        snug_json_to_f64(snug_json_at(y, k), &want));
+            assert_true(got == want);
+        }
+    }
+    infer_close(c);
+    snug_arena_free(a);
+}
+
 static void test_task_names(void **state)
 {
     (void)state;
@@ -348,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_generation_refused),
+        cmocka_unit_test(test_many_texts),
         cmocka_unit_test(test_task_names),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

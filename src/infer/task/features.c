@@ -66,19 +66,38 @@ done:
     return st;
 }
 
-static snug_status put_features(infer_ctx *c, const sentence_opts *o, snug_json input,
-                                snug_json_out *out, snug_err *err)
+/* The strings of a list: free(). */
+static snug_status strings_of(snug_json list, size_t n, const char *what, snug_slice **out,
+                              snug_err *err)
+{
+    *out = snug_zalloc((n + 1) * sizeof **out); /* <= INFER_INPUTS_MAX */
+    for (size_t i = 0; i < n; i++)
+        if (!snug_json_to_str(snug_json_at(list, i), &(*out)[i]))
+            return snug_fail(err, SNUG_EINVAL, "%s", what);
+    return SNUG_OK;
+}
+
+static void free_rows(float **rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) free(rows[i]);
+    free(rows);
+}
+
+/* A vector per text, or its states. */
+static snug_status put_features(infer_ctx *c, const sentence_opts *o, const snug_slice *texts,
+                                size_t count, snug_json_out *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    snug_slice  text;
-    float      *v = NULL;
-    size_t      n;
-    if (!snug_json_to_str(input, &text)) SNUG_FAIL(err, SNUG_EINVAL, "an input must be a string");
-    if (c->sentence == NULL) return put_states(c, o, text, out, err);
-    SNUG_TRY(sentence_embed(c, o, text, &v, &n, err));
-    put_row(out, v, n);
-done:
-    free(v);
+    size_t      n = 0;
+    if (c->sentence == NULL) {
+        for (size_t i = 0; i < count && st == SNUG_OK; i++)
+            st = put_states(c, o, texts[i], out, err);
+        return st;
+    }
+    float **rows = snug_zalloc((count + 1) * sizeof *rows);
+    st = sentence_embed_all(c, o, texts, count, rows, &n, err);
+    for (size_t i = 0; i < count && st == SNUG_OK; i++) put_row(out, rows[i], n);
+    free_rows(rows, count);
     return st;
 }
 
@@ -88,16 +107,24 @@ static snug_status extract(infer_ctx *c, snug_json in, snug_json_out *out, snug_
     snug_json     inputs = snug_json_get(in, "inputs");
     bool          many = snug_json_is(inputs, SNUG_JSON_ARRAY);
     size_t        n = many ? snug_json_count(inputs) : 1;
+    snug_slice   *texts = NULL;
     sentence_opts o;
     SNUG_TRY(read_options(in, &o, err));
     SNUG_TRY(sentence_need_body(c, err));
     if (!task_given(inputs)) SNUG_FAIL(err, SNUG_EINVAL, "`inputs` is missing");
     if (n > INFER_INPUTS_MAX) SNUG_FAIL(err, SNUG_ELIMIT, "more than %d inputs", INFER_INPUTS_MAX);
+    if (many) {
+        SNUG_TRY(strings_of(inputs, n, "an input must be a string", &texts, err));
+    } else {
+        texts = snug_zalloc(sizeof *texts);
+        if (!snug_json_to_str(inputs, texts))
+            SNUG_FAIL(err, SNUG_EINVAL, "an input must be a string");
+    }
     if (many || c->sentence != NULL) snug_jo_begin_array(out);
-    for (size_t i = 0; i < n && st == SNUG_OK; i++)
-        st = put_features(c, &o, many ? snug_json_at(inputs, i) : inputs, out, err);
+    SNUG_TRY(put_features(c, &o, texts, n, out, err));
     if (many || c->sentence != NULL) snug_jo_end_array(out);
 done:
+    free(texts);
     return st;
 }
 
@@ -121,9 +148,9 @@ static snug_status compare(infer_ctx *c, snug_json in, snug_json_out *out, snug_
 {
     snug_status   st = SNUG_OK;
     snug_json     inputs = snug_json_get(in, "inputs"), list = snug_json_get(inputs, "sentences");
-    float        *source = NULL, *v = NULL;
-    size_t        n = 0, k = 0;
-    snug_slice    text;
+    float        *source = NULL, **rows = NULL;
+    size_t        n = 0, count = snug_json_count(list);
+    snug_slice    text, *texts = NULL;
     sentence_opts o;
     SNUG_TRY(read_options(in, &o, err));
     SNUG_TRY(sentence_need_body(c, err));
@@ -131,20 +158,17 @@ static snug_status compare(infer_ctx *c, snug_json in, snug_json_out *out, snug_
     if (!snug_json_is(list, SNUG_JSON_ARRAY) || snug_json_count(list) > INFER_INPUTS_MAX)
         SNUG_FAIL(err, SNUG_EINVAL, "`sentences` is a list of at most %d strings",
                   INFER_INPUTS_MAX);
+    SNUG_TRY(strings_of(list, count, "`sentences` is a list of strings", &texts, err));
     SNUG_TRY(sentence_embed(c, &o, text, &source, &n, err));
+    rows = snug_zalloc((count + 1) * sizeof *rows);
+    SNUG_TRY(sentence_embed_all(c, &o, texts, count, rows, &n, err));
     snug_jo_begin_array(out);
-    for (size_t i = 0; i < snug_json_count(list) && st == SNUG_OK; i++) {
-        if (!snug_json_to_str(snug_json_at(list, i), &text))
-            SNUG_FAIL(err, SNUG_EINVAL, "`sentences` is a list of strings");
-        SNUG_TRY(sentence_embed(c, &o, text, &v, &k, err));
-        snug_jo_f64(out, (double)(float)cosine(source, v, n));
-        free(v);
-        v = NULL;
-    }
+    for (size_t i = 0; i < count; i++) snug_jo_f64(out, (double)(float)cosine(source, rows[i], n));
     snug_jo_end_array(out);
 done:
     free(source);
-    free(v);
+    free(texts);
+    if (rows != NULL) free_rows(rows, count);
     return st;
 }
 

@@ -37,29 +37,47 @@ static snug_status text_at(snug_json list, size_t i, snug_slice *out, snug_err *
     return snug_fail(err, SNUG_EINVAL, "`texts` is a list of strings");
 }
 
-static snug_status judge(infer_ctx *c, snug_slice query, snug_slice text, bool cut, double *out,
-                         snug_err *err)
+static snug_status read_pair(infer_ctx *c, snug_slice query, snug_slice text, bool cut,
+                             tok_windows *out, snug_err *err)
 {
-    static const char *const name = "logits";
-    snug_status              st = SNUG_OK;
-    size_t                   most = infer_context_max(c);
-    tok_truncation           rule = {.strategy = TOK_LONGEST_FIRST,
-                                     .length_max = (uint32_t)(most < UINT32_MAX ? most : UINT32_MAX)};
-    tok_windows              parts = {0};
-    float                   *logits = NULL;
-    tensor                   shape;
-    SNUG_TRY(tok_encode_windows(c->tok, query, &text, TOK_ADD_SPECIAL, &rule, &parts, err));
-    if (parts.count > 1 && !cut)
-        SNUG_FAIL(
-            err, SNUG_EINVAL,
-            "query and text have more than the %zu tokens this model reads (\"truncate\": true "
-            "cuts them)",
-            most);
-    SNUG_TRY(task_run(c, &parts.items[0], &name, 1, &logits, &shape, err)); /* [1, 1] */
-    *out = (double)logits[0];
+    size_t         most = infer_context_max(c);
+    tok_truncation rule = {.strategy = TOK_LONGEST_FIRST,
+                           .length_max = (uint32_t)(most < UINT32_MAX ? most : UINT32_MAX)};
+    snug_status    st = tok_encode_windows(c->tok, query, &text, TOK_ADD_SPECIAL, &rule, out, err);
+    if (st == SNUG_OK && out->count > 1 && !cut)
+        return snug_fail(err, SNUG_EINVAL,
+                         "query and text have more than the %zu tokens this model reads "
+                         "(\"truncate\": true cuts them)",
+                         most);
+    return st;
+}
+
+/* The logit of each pair of the query and a text, several in a pass. */
+static snug_status judge(infer_ctx *c, snug_slice query, snug_json texts, bool cut, size_t n,
+                         ranked *list, snug_err *err)
+{
+    snug_status     st = SNUG_OK;
+    snug_slice      text;
+    tok_windows    *parts = snug_zalloc((n + 1) * sizeof *parts); /* <= INFER_INPUTS_MAX */
+    const tok_ids **ids = snug_zalloc((n + 1) * sizeof *ids);
+    float         **logits = snug_zalloc((n + 1) * sizeof *logits);
+    size_t         *sizes = snug_zalloc((n + 1) * sizeof *sizes);
+    for (size_t i = 0; i < n; i++) {
+        SNUG_TRY(text_at(texts, i, &text, err));
+        SNUG_TRY(read_pair(c, query, text, cut, &parts[i], err));
+        ids[i] = &parts[i].items[0];
+    }
+    for (size_t i = 0, count; i < n; i += count) {
+        count = task_pass(c, ids + i, n - i);
+        SNUG_TRY(task_run_pass(c, ids + i, count, "logits", logits, sizes, err)); /* [1] each */
+        for (size_t k = 0; k < count; k++) {
+            list[i + k] = (ranked){i + k, (double)logits[k][0]};
+            free(logits[k]);
+        }
+    }
 done:
-    free(logits);
-    tok_windows_deinit(&parts);
+    for (size_t i = 0; i < n; i++) tok_windows_deinit(&parts[i]);
+    free(parts), free(ids), free(logits), free(sizes);
     return st;
 }
 
@@ -93,7 +111,7 @@ static snug_status run(infer_ctx *c, snug_json in, snug_json_out *out, snug_err 
                snug_json_bool_or(params, "truncation", false);
     uint64_t   top_k = UINT64_MAX;
     ranked    *list = snug_alloc((INFER_INPUTS_MAX + 1) * sizeof *list);
-    snug_slice query, text;
+    snug_slice query;
     if (s->head != MODEL_HEAD_CLASSES || s->labels != 1)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s does not rank: that takes a classifier of one label",
                   s->class_name);
@@ -101,12 +119,9 @@ static snug_status run(infer_ctx *c, snug_json in, snug_json_out *out, snug_err 
     if (!snug_json_is(texts, SNUG_JSON_ARRAY) || n > INFER_INPUTS_MAX)
         SNUG_FAIL(err, SNUG_EINVAL, "`texts` is a list of at most %d strings", INFER_INPUTS_MAX);
     SNUG_TRY(task_count(params, "top_k", 1, UINT32_MAX, &top_k, err));
-    for (size_t i = 0; i < n; i++) {
-        double v = 0;
-        SNUG_TRY(text_at(texts, i, &text, err));
-        SNUG_TRY(judge(c, query, text, cut, &v, err));
-        list[i] = (ranked){i, raw ? v : (double)(float)(1 / (1 + exp(-v)))};
-    }
+    SNUG_TRY(judge(c, query, texts, cut, n, list, err));
+    for (size_t i = 0; i < n && !raw; i++)
+        list[i].score = (double)(float)(1 / (1 + exp(-list[i].score)));
     qsort(list, n, sizeof *list, best_first);
     st = put(texts, list, n < top_k ? n : (size_t)top_k,
              snug_json_bool_or(params, "return_text", false), out, err);

@@ -34,6 +34,19 @@ const infer_task *infer_default_task(const infer_ctx *c)
     return NULL;
 }
 
+snug_status task_count_inputs(snug_json in, size_t *n, snug_err *err)
+{
+    snug_json inputs = snug_json_get(in, "inputs"), params = snug_json_get(in, "parameters");
+    *n = snug_json_is(inputs, SNUG_JSON_ARRAY) ? snug_json_count(inputs) : 1;
+    if (snug_json_is(inputs, SNUG_JSON_ABSENT))
+        return snug_fail(err, SNUG_EINVAL, "`inputs` is missing");
+    if (*n > INFER_INPUTS_MAX)
+        return snug_fail(err, SNUG_ELIMIT, "more than %d inputs", INFER_INPUTS_MAX);
+    if (task_given(params) && !snug_json_is(params, SNUG_JSON_OBJECT))
+        return snug_fail(err, SNUG_EINVAL, "`parameters` must be an object");
+    return SNUG_OK;
+}
+
 snug_status task_each_input(infer_ctx *c, snug_json in, bool outer, snug_json_out *out,
                             snug_status (*run)(infer_ctx *c, snug_json input, snug_json params,
                                                snug_json_out *out, snug_err *err),
@@ -41,15 +54,9 @@ snug_status task_each_input(infer_ctx *c, snug_json in, bool outer, snug_json_ou
 {
     snug_json   inputs = snug_json_get(in, "inputs"), params = snug_json_get(in, "parameters");
     bool        many = snug_json_is(inputs, SNUG_JSON_ARRAY);
-    size_t      n = many ? snug_json_count(inputs) : 1;
-    snug_status st = SNUG_OK;
-    if (snug_json_is(inputs, SNUG_JSON_ABSENT))
-        return snug_fail(err, SNUG_EINVAL, "`inputs` is missing");
-    if (n > INFER_INPUTS_MAX)
-        return snug_fail(err, SNUG_ELIMIT, "more than %d inputs", INFER_INPUTS_MAX);
-    if (!snug_json_is(params, SNUG_JSON_ABSENT) && !snug_json_is(params, SNUG_JSON_NULL) &&
-        !snug_json_is(params, SNUG_JSON_OBJECT))
-        return snug_fail(err, SNUG_EINVAL, "`parameters` must be an object");
+    size_t      n;
+    snug_status st = task_count_inputs(in, &n, err);
+    if (st != SNUG_OK) return st;
     if (many || outer) snug_jo_begin_array(out);
     for (size_t i = 0; i < n && st == SNUG_OK; i++)
         st = run(c, many ? snug_json_at(inputs, i) : inputs, params, out, err);
@@ -133,6 +140,79 @@ done:
     for (size_t i = 0; i < n && st != SNUG_OK; i++) {
         free(values_owned[i]);
         values_owned[i] = NULL;
+    }
+    free(in);
+    return st;
+}
+
+/* Tokens of one pass: enough to keep every core busy; and cells of the padded rows that hold them.
+ */
+enum { PASS_TOKENS = 4096, PASS_CELLS = 16384 };
+
+size_t task_pass(const infer_ctx *c, const tok_ids *const *ids, size_t count)
+{
+    size_t n = 0, tokens = 0, most = 0;
+    if (!model_unpads(c->model)) return count > 0;
+    for (; n < count; n++) {
+        tokens += ids[n]->count;
+        most = ids[n]->count > most ? ids[n]->count : most;
+        if (n > 0 && (tokens > PASS_TOKENS || (n + 1) * most > PASS_CELLS)) break;
+    }
+    return n;
+}
+
+/* Row b of a result that has a row per text, as long as the text. */
+static snug_status take_row(const tensor *t, size_t b, size_t tokens, float **out, size_t *n,
+                            snug_err *err)
+{
+    tensor row = tensor_slice(t, 0, b, 1);
+    if (t->rank == 3) row = tensor_slice(&row, 1, 0, tokens);
+    *n = tensor_count(&row);
+    *out = snug_alloc_try(tensor_size(&row) + 1);
+    if (*out == NULL)
+        return snug_fail(err, SNUG_ENOMEM, "no memory for %zu bytes of results", tensor_size(&row));
+    return tensor_get(&row, *out, tensor_size(&row), err);
+}
+
+snug_status task_run_pass(infer_ctx *c, const tok_ids *const *ids, size_t count, const char *name,
+                          float **values_owned, size_t *sizes, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    bool        typed = model_shape_of(c->model)->types > 1;
+    size_t      most = 0;
+    model_out   out;
+    for (size_t b = 0; b < count; b++) values_owned[b] = NULL;
+    for (size_t b = 0; b < count; b++) {
+        if (ids[b]->count == 0) return snug_fail(err, SNUG_EINVAL, "the text has no tokens");
+        most = ids[b]->count > most ? ids[b]->count : most;
+    }
+    size_t   cells = count * most; /* one text of any length, or PASS_CELLS */
+    int32_t *in = snug_alloc_try((3 * cells + 1) * sizeof *in);
+    if (in == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu tokens", cells);
+    for (size_t i = 0; i < cells; i++) {
+        const tok_ids *text = ids[i / most];
+        bool           seen = i % most < text->count;
+        in[i] = seen ? (int32_t)text->ids[i % most] : 0;
+        in[cells + i] = seen ? (int32_t)text->type_ids[i % most] : 0;
+        in[2 * cells + i] = seen;
+    }
+    model_batch batch = {.batch = count,
+                         .times = most,
+                         .ids = in,
+                         .types = typed ? in + cells : NULL,
+                         .mask = count > 1 ? in + 2 * cells : NULL,
+                         .unpadded = true};
+    SNUG_TRY(model_forward(c->model, &batch, &out, err));
+    const tensor *t = model_out_find(&out, name);
+    if (t == NULL)
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s computes no %s", model_shape_of(c->model)->class_name,
+                  name);
+    for (size_t b = 0; b < count; b++)
+        SNUG_TRY(take_row(t, b, ids[b]->count, &values_owned[b], &sizes[b], err));
+done:
+    for (size_t b = 0; b < count && st != SNUG_OK; b++) {
+        free(values_owned[b]);
+        values_owned[b] = NULL;
     }
     free(in);
     return st;

@@ -69,23 +69,10 @@ static snug_status read_top_k(snug_json params, uint64_t *out, snug_err *err)
     return snug_fail(err, SNUG_EINVAL, "`top_k` must be a whole number above 0");
 }
 
-static snug_status one(infer_ctx *c, snug_json input, snug_json params, snug_json_out *out,
-                       snug_err *err)
+static void put_labels(infer_ctx *c, snug_arena *a, const float *logits, size_t n, apply fn,
+                       uint64_t top_k, snug_json_out *out)
 {
-    snug_status st = SNUG_OK;
-    tok_ids     ids = {0};
-    float      *logits = NULL;
-    tensor      t;
-    scored     *list = NULL;
-    uint64_t    top_k;
-    apply       fn = APPLY_NONE;
-    snug_arena *a = snug_arena_new();
-    SNUG_TRY(which_function(c, params, &fn, err));
-    SNUG_TRY(read_top_k(params, &top_k, err));
-    SNUG_TRY(task_encode(c, input, params, &ids, err));
-    SNUG_TRY(task_forward(c, &ids, &logits, &t, err)); /* [1, labels] */
-    size_t n = tensor_count(&t);
-    list = snug_alloc(n * sizeof *list); /* n <= MODEL_LABELS_MAX */
+    scored *list = snug_alloc((n + 1) * sizeof *list); /* n <= MODEL_LABELS_MAX */
     score(logits, n, fn, list);
     snug_jo_begin_array(out);
     for (size_t i = 0; i < n && i < top_k; i++) {
@@ -95,20 +82,57 @@ static snug_status one(infer_ctx *c, snug_json input, snug_json params, snug_jso
         snug_jo_end_object(out);
     }
     snug_jo_end_array(out);
-done:
     free(list);
-    free(logits);
-    tok_ids_deinit(&ids);
+}
+
+/* The labels of each text, several texts in a pass. */
+static snug_status classify(infer_ctx *c, snug_json inputs, size_t n, snug_json params,
+                            snug_json_out *out, snug_err *err)
+{
+    snug_status     st = SNUG_OK;
+    bool            many = snug_json_is(inputs, SNUG_JSON_ARRAY);
+    uint64_t        top_k;
+    apply           fn = APPLY_NONE;
+    snug_arena     *a = snug_arena_new();
+    tok_ids        *ids = snug_zalloc((n + 1) * sizeof *ids); /* <= INFER_INPUTS_MAX */
+    const tok_ids **list = snug_zalloc((n + 1) * sizeof *list);
+    float         **logits = snug_zalloc((n + 1) * sizeof *logits);
+    size_t         *sizes = snug_zalloc((n + 1) * sizeof *sizes);
+    SNUG_TRY(which_function(c, params, &fn, err));
+    SNUG_TRY(read_top_k(params, &top_k, err));
+    for (size_t i = 0; i < n; i++) {
+        SNUG_TRY(task_encode(c, many ? snug_json_at(inputs, i) : inputs, params, &ids[i], err));
+        list[i] = &ids[i];
+    }
+    for (size_t i = 0, pass; i < n; i += pass) {
+        pass = task_pass(c, list + i, n - i);
+        SNUG_TRY(task_run_pass(c, list + i, pass, "logits", logits, sizes, err)); /* [labels] */
+        for (size_t k = 0; k < pass; k++) {
+            put_labels(c, a, logits[k], sizes[k], fn, top_k, out);
+            free(logits[k]);
+        }
+    }
+done:
+    for (size_t i = 0; i < n; i++) tok_ids_deinit(&ids[i]);
+    free(ids), free(list), free(logits), free(sizes);
     snug_arena_free(a);
     return st;
 }
 
 static snug_status run(infer_ctx *c, snug_json in, snug_json_out *out, snug_err *err)
 {
+    snug_status st = SNUG_OK;
+    snug_json   inputs = snug_json_get(in, "inputs");
+    size_t      n;
     if (model_shape_of(c->model)->head != MODEL_HEAD_CLASSES)
         return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not classify texts",
                          model_shape_of(c->model)->class_name);
-    return task_each_input(c, in, true, out, one, err);
+    SNUG_TRY(task_count_inputs(in, &n, err));
+    snug_jo_begin_array(out);
+    SNUG_TRY(classify(c, inputs, n, snug_json_get(in, "parameters"), out, err));
+    snug_jo_end_array(out);
+done:
+    return st;
 }
 
 const infer_task task_text_classification = {

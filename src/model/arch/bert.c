@@ -200,7 +200,7 @@ done:
 #define ROW(type, weights, Name, how)                                                              \
     {                                                                                              \
         .model_type = type, .prefix = weights, .dialect = &how, .classes = CLASSES(Name),          \
-        .parse = parse, .bind = bind, .forward = forward,                                          \
+        .parse = parse, .bind = bind, .forward = forward, .unpads = true,                          \
     }
 
 const model_arch arch_bert[] = {
