@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz: cli - what comes in by SSH: the command line, a public key, and the packets of an answer.
- */
+ * needs: hub */
 #include <stdlib.h>
 
 #include "cli/ssh.h"

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what a step needs from Debian's packages, and only what is missing.
-#   tools/setup.sh build|test|lint|bench
+#   tools/setup.sh build|infer|test|lint|bench     infer: for -DSNUG_HUB=OFF
 # As root directly, else through sudo. Says what it installs; silent when nothing is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-build=(gcc libc6-dev cmake ninja-build pkg-config git ca-certificates
-  libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libgit2-dev libsqlite3-dev libsodium-dev
-  libzstd-dev liblz4-dev zlib1g-dev libutf8proc-dev libyaml-dev libpcre2-dev librust-blake3-dev
-  libseccomp-dev bubblewrap libpng-dev libjpeg62-turbo-dev libwebp-dev libsndfile1-dev)
+infer=(gcc libc6-dev cmake ninja-build pkg-config
+  libssl-dev zlib1g-dev libutf8proc-dev libyaml-dev libpcre2-dev librust-blake3-dev)
+build=("${infer[@]}" git ca-certificates
+  libmicrohttpd-dev libcurl4-openssl-dev libgit2-dev libsqlite3-dev libsodium-dev
+  libzstd-dev liblz4-dev libseccomp-dev bubblewrap libpng-dev libjpeg62-turbo-dev libwebp-dev libsndfile1-dev)
 test=(libcmocka-dev libjansson-dev chromium git-lfs openssh-server openssh-client curl iproute2)
 lint=(clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev)
 bench=(nginx-light wrk openssl libjansson-dev)
@@ -17,6 +18,7 @@ bench=(nginx-light wrk openssl libjansson-dev)
 want=("${build[@]}")
 case "${1:-build}" in
   build) ;;
+  infer) want=("${infer[@]}") ;;
   test)
     want+=("${test[@]}")
     command -v python3 >/dev/null || want+=(python3)
@@ -30,7 +32,7 @@ case "${1:-build}" in
     command -v python3 >/dev/null || want+=(python3)
     python3 -c 'import ensurepip, venv' 2>/dev/null || want+=(python3-venv)
     ;;
-  *) echo "usage: tools/setup.sh build|test|lint|bench" >&2; exit 2 ;;
+  *) echo "usage: tools/setup.sh build|infer|test|lint|bench" >&2; exit 2 ;;
 esac
 
 missing=()

@@ -82,7 +82,7 @@ done:
     remote_close(r);
     return st;
 #else
-    (void)c;
+    (void)c, (void)a;
     return snug_fail(err, SNUG_ENOTFOUND,
                      "there is no folder %s (this program was built without the hub)", name);
 #endif

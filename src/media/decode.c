@@ -185,6 +185,9 @@ static media_limits with_defaults(const media_limits *l)
     if (out.pixels_max == 0) out.pixels_max = 100 * 1000 * 1000;
     if (out.samples_max == 0) out.samples_max = 200 * 1000 * 1000;
     if (out.memory_max == 0) out.memory_max = UINT64_C(3) << 30;
+#ifdef SNUG_SANITIZED
+    out.memory_max = UINT64_MAX; /* of addresses: the sanitizers' shadow takes terabytes of them */
+#endif
     if (out.wall_ms == 0) out.wall_ms = WALL_MS;
     return out;
 }

@@ -296,6 +296,7 @@ static snug_status group_part(const binder *b, const tensor *all, size_t from, s
     tensor      part = tensor_slice(all, 1, from, n);
     snug_status st = bind_copy(b, &part, all->dtype, out);
     if (st != SNUG_OK) return st;
+    tensor_freeze(out);
     size_t rows = all->shape[0] * n * all->shape[2];
     *out = all->rank == 3 ? tensor_view(out, TENSOR_DIMS(rows))
                           : tensor_view(out, TENSOR_DIMS(rows, all->shape[3]));

@@ -175,6 +175,8 @@ typedef struct model_batch {
     const int32_t *positions; /* [batch, times]; NULL: counted on from what kv holds */
     const int32_t *types;     /* [batch, times]; NULL: all 0 */
     const int32_t *mask;      /* [batch, held + times], 0 hides a key; NULL: all are seen */
+    bool           unpadded;  /* encoders may skip hidden tokens at the ends of rows: their results
+                               * are zero then, and not what the model would make of padding */
     /* Encoder-decoders. Without memory ids are the encoder's and decoder_ids the decoder's; with it
      * ids are the decoder's, and batch may be a multiple of the memory's rows. */
     const int32_t      *decoder_ids; /* [batch, decoder_times] */
@@ -249,9 +251,13 @@ snug_json          model_config(const model *m); /* config.json or what GGUF say
 tensor_dev        *model_dev(const model *m);
 size_t             model_weight_bytes(const model *m); /* bound, tied ones counted once */
 
-/* A cache for `batch` rows of at most positions_max positions: nn_kv_free(). */
+/* A cache for `batch` rows of at most positions_max positions: nn_kv_free(), before model_close().
+ * Caches of a model take their pages from one pool. */
 snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_kv **out,
                          snug_err *err) SNUG_MUST_USE;
+/* All caches together hold at most this many bytes, at first three quarters of the machine's memory;
+ * beyond, model_forward fails with SNUG_ELIMIT. */
+void model_limit_kv(model *m, size_t bytes_max);
 /* Validates a step and runs it. With a cache, its positions count afterwards. */
 snug_status model_forward(model *m, const model_batch *in, model_out *out,
                           snug_err *err) SNUG_MUST_USE;

@@ -18,7 +18,8 @@ struct model {
         struct owned *next;
         tensor        t;
     } * owned;
-    size_t weight_bytes;
+    size_t   weight_bytes;
+    nn_pool *pool; /* keys and values of all caches; NULL: does not generate */
 };
 
 /* What a decoder keeps of the text an encoder read. */
@@ -154,6 +155,17 @@ snug_status encoder_add_rows(const nn_ctx *c, const tensor *table, const int32_t
 /* Positions of learned tables: 0, 1, ..; or, with first > 0, counted from it over tokens that are
  * no padding, which gets first - 1. *owned: free(). */
 int32_t *encoder_positions(const model_shape *s, const model_batch *in);
+/* A padded batch as one row of all its tokens: owned by `ids`, free() it. */
+typedef struct encoder_flat {
+    size_t  *lengths; /* of each text */
+    size_t   total;
+    int32_t *ids, *positions, *types; /* types NULL as in the batch */
+} encoder_flat;
+/* True when the batch asks for it and has padding, at the ends of rows only. */
+bool encoder_flatten(const model_batch *in, const int32_t *positions, encoder_flat *out);
+/* x [1, total, E] -> *out [B, T, E], zero where nothing was. */
+snug_status encoder_unflatten(const nn_ctx *c, const encoder_flat *f, size_t batch, size_t times,
+                              const tensor *x, tensor *out, snug_err *err) SNUG_MUST_USE;
 /* First token of each row: [B, E]. */
 tensor encoder_first(const tensor *x);
 /* What every encoder's config says in the same words. */

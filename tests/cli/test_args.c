@@ -88,7 +88,7 @@ static void distances(void **state)
     assert_int_equal(cli_distance("ca", "abc"), 3);
     assert_string_equal(cli_nearest_command("versoin"), "version");
     assert_string_equal(cli_nearest_command("hepl"), "help");
-    assert_null(cli_nearest_command("quantize"));
+    assert_null(cli_nearest_command("frobnicate"));
     char words[200];
     memset(words, 'a', sizeof words);
     words[199] = '\0';

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/cli/test_ssh.c - the line a client sends, and the answers it gets back. */
+/* tests/cli/test_ssh.c - the line a client sends, and the answers it gets back.
+ * needs: hub */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

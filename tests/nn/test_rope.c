@@ -167,7 +167,9 @@ static void test_names(void **state)
     nn_rope_kind k = NN_ROPE_COUNT;
     assert_true(nn_rope_kind_parse(SNUG_LIT("yarn"), &k));
     assert_int_equal(k, NN_ROPE_YARN);
-    assert_false(nn_rope_kind_parse(SNUG_LIT("proportional"), &k));
+    assert_true(nn_rope_kind_parse(SNUG_LIT("proportional"), &k));
+    assert_int_equal(k, NN_ROPE_PROPORTIONAL);
+    assert_false(nn_rope_kind_parse(SNUG_LIT("sideways"), &k));
 }
 
 int main(void)
