@@ -451,20 +451,20 @@ def listing():
     try:
         server.add_user("ada")
         token = server.add_token("ada", "write")
-        for repo in ("files", "commits"):
+        for repo in ("many-files", "large-commits"):
             assert server.request("POST", "/api/repos/create", {"name": repo}, token)[0] == 200
         for part in range(2):
             names = [f"d{part}/{i // 500:02}/{i:05}.txt" for i in range(50_000)]
-            commit(server, token, "ada/files", names, "x")
+            commit(server, token, "ada/many-files", names, "x")
         before = resident_mb(server.proc.pid)
-        tree, seen = pages(server, token, "/api/models/ada/files/tree/main?recursive=true&limit=1000")
+        tree, seen = pages(server, token, "/api/models/ada/many-files/tree/main?recursive=true&limit=1000")
         assert seen >= 100_000, seen
         out["tree_of_100000_files"] = {
             "pages": len(tree), "median_ms": round(1000 * statistics.median(tree), 2), "p95_ms": p95(tree),
             "first_ten_ms": round(100 * sum(tree[:10]), 2), "last_ten_ms": round(100 * sum(tree[-10:]), 2),
             "resident_growth_mb": round(resident_mb(server.proc.pid) - before, 1)}
         names = [f"f/{i:04}.txt" for i in range(1000)]
-        took = [commit(server, token, "ada/commits", names, f"round {i}") for i in range(20)]
+        took = [commit(server, token, "ada/large-commits", names, f"round {i}") for i in range(20)]
         out["commit_of_1000_operations"] = {"median_ms": round(1000 * statistics.median(took), 1), "p95_ms": p95(took)}
         return out
     finally:

@@ -20,8 +20,8 @@ static bool allows4(const http_guard *g, const char *text)
 /* Four bytes as IPv4, and the same inside IPv6: whoever refuses one refuses the other. */
 static void compare_forms(const http_guard *g, const uint8_t *four)
 {
-    struct sockaddr_in  v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    struct sockaddr_in   v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6  v6 = {.sin6_family = AF_INET6};
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
     memcpy(&v4.sin_addr, four, 4);

@@ -348,6 +348,8 @@ static snug_status try_once(landing *l, hub_commit_result *out, snug_err *err)
         out->oid = l->tip;
         goto done;
     }
+    if (!l->proposes && l->pull == 0 && !snug_eq_str(l->ref, "refs/heads/main"))
+        SNUG_TRY(hub_promise_ref(l->h, &l->info, l->ref, &l->tip, &out->oid, err));
     HUB_FAULT("hub.commit.before_ref", err, st);
     if (l->proposes)
         SNUG_TRY(vcs_update_ref(l->git, l->fresh.ref, NULL, &out->oid, err));

@@ -194,5 +194,6 @@ snug_status hub_heal(hub *h, snug_err *err)
 {
     snug_status st = heal_rows(h, err);
     if (st == SNUG_OK) st = hub_heal_pulls(h, err);
+    if (st == SNUG_OK) st = hub_heal_news(h, err);
     return st == SNUG_OK ? heal_folders(h, err) : st;
 }

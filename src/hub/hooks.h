@@ -69,6 +69,8 @@ snug_status hub_take_letter(hub *h, int64_t id, snug_arena *a, hub_letter *out, 
 snug_status hub_end_letter(hub *h, const hub_letter *l, bool arrived, int http_status,
                            snug_slice why, int64_t retry_ms, snug_err *err) SNUG_MUST_USE;
 /* Forgets what ended before then. */
+/* A job "ref-news": tells of a ref that moved as was promised, if nobody could (news.c). */
+snug_status hub_keep_promise(hub *h, snug_json args, snug_err *err) SNUG_MUST_USE;
 snug_status hub_prune_deliveries(hub *h, int64_t before_ms, snug_err *err) SNUG_MUST_USE;
 /* What addresses in letters begin with: "https://hub.example.com". Set once, before requests. */
 void hub_set_public_url(hub *h, const char *url);

@@ -314,8 +314,10 @@ typedef struct hub_news {
 } hub_news;
 /* Writes to every webhook that watches and whose owner may know, in this transaction. */
 snug_status hub_tell(hub *h, db_txn *tx, const hub_news *n, snug_err *err) SNUG_MUST_USE;
-/* For refs whose movement changes no row: a transaction of its own; failures are logged. */
-void hub_tell_refs(hub *h, const hub_repo_info *info, const hub_ref_move *moves, size_t n);
+/* For refs whose movement changes no row. Before it moves ... */
+snug_status hub_promise_ref(hub *h, const hub_repo_info *info, snug_slice ref, const vcs_oid *old,
+                            const vcs_oid *now, snug_err *err) SNUG_MUST_USE;
+/* ... and after: a letter exactly when it moved, whatever crashes in between. */
 void hub_tell_ref(hub *h, const hub_repo_info *info, snug_slice ref, const vcs_oid *old,
                   const vcs_oid *now);
 /* A letter and the job that sends it. */
@@ -339,6 +341,8 @@ void hub_left_behind(hub *h, int64_t row);
 
 /* ---- healing (heal.c) ---- */
 snug_status hub_heal(hub *h, snug_err *err) SNUG_MUST_USE;
+/* Letters whose ref moved before a crash. */
+snug_status hub_heal_news(hub *h, snug_err *err) SNUG_MUST_USE;
 /* Ends a row whose deletion was decided; its id is free already. */
 snug_status hub_finish_delete(hub *h, int64_t row, snug_slice git_key, snug_err *err) SNUG_MUST_USE;
 

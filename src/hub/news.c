@@ -238,27 +238,175 @@ done:
     return st;
 }
 
-/* For refs whose movement changes no row. The ref moved, whatever happens here. */
-void hub_tell_refs(hub *h, const hub_repo_info *info, const hub_ref_move *moves, size_t n)
+/* ---- side branches and tags ----
+ * Their movement changes no row, and git and the database have no common transaction. So it is
+ * promised before the ref moves: a job "ref-news" waits with what the ref will be. The letter
+ * takes the job away in its own transaction. After a crash in between, the healer (or the job)
+ * looks where the ref stands: at the promised place, then the letter is written; else it never
+ * moved, and the promise ends. Without a webhook that watches nothing is promised. */
+
+enum { PROMISE_MS = 60000, PROMISES_MAX = 10000 };
+static const char promise_kind[] = "ref-news";
+
+static snug_slice promise_key(snug_arena *a, const hub_repo_info *info, const hub_ref_move *m)
 {
-    snug_err err = {0};
-    db_txn  *tx = NULL;
-    hub_news news = {
-        .action = "update", .scope = "repo.content", .repo = info, .moves = moves, .move_count = n};
-    snug_status st = SNUG_OK;
-    if (n == 0) return;
-    SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, &err));
-    SNUG_TRY(hub_tell(h, tx, &news, &err));
-    st = db_end(tx, true, &err);
+    char hex[41] = "-";
+    if (m->now != NULL) vcs_oid_hex(m->now, hex);
+    return snug_arena_printf(a, "%lld %s %.*s", (long long)info->row, hex, SNUG_SLICE(m->ref));
+}
+
+static snug_status is_watched(db_txn *tx, snug_arena *a, const hub_repo_info *info, bool *yes,
+                              snug_err *err)
+{
+    store_watcher *list;
+    size_t         count = 0;
+    snug_status    st =
+        store_list_watchers(tx, a, snug_str(hub_type_name(info->id.type)), snug_str(info->id.ns),
+                            snug_str(info->id.name), HUB_HOOK_REPO, &list, &count, err);
+    *yes = count > 0;
+    return st;
+}
+
+static snug_status add_promise(db_txn *tx, snug_arena *a, const hub_repo_info *info,
+                               const hub_ref_move *m, snug_err *err)
+{
+    SNUG_AUTO(snug_buf) b = snug_buf_init(8192);
+    snug_json_out o = snug_json_out_init(&b);
+    snug_jo_begin_object(&o);
+    snug_jo_ki64(&o, "repo", info->row);
+    snug_jo_kstr(&o, "ref", m->ref);
+    put_oid(&o, "old", m->old);
+    put_oid(&o, "new", m->now);
+    snug_jo_end_object(&o);
+    snug_status st = snug_buf_check(&b, "the promise of a letter", err);
+    return st != SNUG_OK ? st
+                         : store_add_job(tx, promise_kind, promise_key(a, info, m),
+                                         snug_buf_slice(&b), snug_now_ms() + PROMISE_MS, err);
+}
+
+snug_status hub_promise_ref(hub *h, const hub_repo_info *info, snug_slice ref, const vcs_oid *old,
+                            const vcs_oid *now, snug_err *err)
+{
+    snug_status        st = SNUG_OK;
+    snug_arena        *a = snug_arena_new();
+    db_txn            *tx = NULL;
+    const hub_ref_move m = {ref, old, now};
+    bool               watched;
+
+    SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
+    SNUG_TRY(is_watched(tx, a, info, &watched, err));
+    db_rollback(tx);
+    tx = NULL;
+    if (!watched) goto done;
+    SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
+    SNUG_TRY(add_promise(tx, a, info, &m, err));
+    st = db_end(tx, true, err);
     tx = NULL;
 done:
     db_rollback(tx);
-    if (st != SNUG_OK) snug_log_err(SNUG_ERROR, "hub.news", &err);
+    snug_arena_free(a);
+    return st;
+}
+
+/* The ref moved, whatever happens here. */
+static snug_status tell_move(hub *h, const hub_repo_info *info, const hub_ref_move *m,
+                             bool keep_promise, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    snug_arena *a = snug_arena_new();
+    db_txn     *tx = NULL;
+    bool        waits = false;
+    hub_news    news = {
+           .action = "update", .scope = "repo.content", .repo = info, .moves = m, .move_count = 1};
+
+    SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
+    SNUG_TRY(store_drop_job(tx, promise_kind, promise_key(a, info, m), &waits, err));
+    /* Promised and gone: the job told it. A webhook made after the promise hears of the next. */
+    if (!waits && keep_promise) goto done;
+    SNUG_TRY(hub_tell(h, tx, &news, err));
+    st = db_end(tx, true, err);
+    tx = NULL;
+done:
+    db_rollback(tx);
+    snug_arena_free(a);
+    return st;
 }
 
 void hub_tell_ref(hub *h, const hub_repo_info *info, snug_slice ref, const vcs_oid *old,
                   const vcs_oid *now)
 {
-    hub_ref_move move = {ref, old, now};
-    hub_tell_refs(h, info, &move, 1);
+    const hub_ref_move m = {ref, old, now};
+    snug_err           err = {0};
+    if (tell_move(h, info, &m, true, &err) != SNUG_OK)
+        snug_log_err(SNUG_ERROR, "hub.news", &err); /* the job tells */
+}
+
+static bool read_place(snug_json v, const char *name, vcs_oid *out)
+{
+    return vcs_oid_parse(snug_json_str_or(v, name, SNUG_EMPTY), out);
+}
+
+snug_status hub_keep_promise(hub *h, snug_json args, snug_err *err)
+{
+    snug_status   st = SNUG_OK;
+    snug_arena   *a = snug_arena_new();
+    uint64_t      row = 0;
+    hub_repo_info info;
+    vcs_repo     *git = NULL;
+    vcs_oid       old, now, at;
+    bool          found, had = read_place(args, "old", &old), has = read_place(args, "new", &now);
+    hub_ref_move  m = {snug_json_str_or(args, "ref", SNUG_EMPTY), had ? &old : NULL,
+                      has ? &now : NULL};
+
+    SNUG_TRY(snug_json_need_u64(args, "repo", &row, err));
+    SNUG_TRY(hub_load_row(h, (int64_t)row, a, &info, &found, err));
+    if (!found) goto done;
+    SNUG_TRY(vcs_acquire(h->vcs, snug_str(info.key), &git, err));
+    bool there = vcs_resolve_rev(git, m.ref, &at, NULL) == SNUG_OK;
+    if (there == has && (!has || vcs_oid_eq(&at, &now)))
+        SNUG_TRY(tell_move(h, &info, &m, false, err));
+done:
+    vcs_release(git);
+    snug_arena_free(a);
+    return st;
+}
+
+static snug_status heal_promise(hub *h, const store_job *j, snug_arena *a, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    db_txn     *tx = NULL;
+    snug_json   args;
+    bool        found;
+    SNUG_TRY(snug_json_parse(a, j->args, NULL, &args, err));
+    SNUG_TRY(hub_keep_promise(h, args, err));
+    SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
+    SNUG_TRY(store_drop_job(tx, promise_kind, j->key, &found, err));
+    st = db_end(tx, true, err);
+    tx = NULL;
+done:
+    db_rollback(tx);
+    return st;
+}
+
+snug_status hub_heal_news(hub *h, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    snug_arena *a = snug_arena_new();
+    db_txn     *tx = NULL;
+    store_job  *list = NULL;
+    size_t      count = 0;
+
+    SNUG_TRY(db_begin(h->db, DB_READ, &tx, err));
+    SNUG_TRY(store_list_waiting(tx, a, promise_kind, PROMISES_MAX, &list, &count, err));
+    db_rollback(tx);
+    tx = NULL;
+    for (size_t i = 0; i < count; i++) {
+        snug_err one = {0}; /* the job tries again */
+        if (heal_promise(h, &list[i], a, &one) != SNUG_OK)
+            snug_log_err(SNUG_ERROR, "hub.news.heal", &one);
+    }
+done:
+    db_rollback(tx);
+    snug_arena_free(a);
+    return st;
 }

@@ -223,11 +223,16 @@ static const char *stale_word(const vcs_push_ref *r)
                       : "it was updated meanwhile";
 }
 
-static void move_ref(vcs_push *p, vcs_repo *git, vcs_push_ref *r)
+static void move_ref(hub *h, const hub_repo_info *info, vcs_push *p, vcs_repo *git, vcs_push_ref *r)
 {
     snug_err    err = {0};
-    snug_status st =
-        vcs_update_ref(git, r->ref, r->has_old ? &r->old : NULL, r->has_new ? &r->to : NULL, &err);
+    snug_status st = SNUG_OK;
+    if (hub_pull_number(r->ref) == 0 && !snug_eq_str(r->ref, "refs/heads/main"))
+        st = hub_promise_ref(h, info, r->ref, r->has_old ? &r->old : NULL,
+                             r->has_new ? &r->to : NULL, &err);
+    if (st == SNUG_OK)
+        st = vcs_update_ref(git, r->ref, r->has_old ? &r->old : NULL, r->has_new ? &r->to : NULL,
+                            &err);
     switch (st) {
     case SNUG_OK: return;
     case SNUG_ESTALE:
@@ -256,7 +261,7 @@ static void take_back(vcs_repo *git, vcs_push_ref *refs, size_t moved)
 }
 
 /* False: none has moved. */
-static bool move_refs(vcs_push *p, vcs_repo *git)
+static bool move_refs(hub *h, const hub_repo_info *info, vcs_push *p, vcs_repo *git)
 {
     size_t        n;
     vcs_push_ref *refs = vcs_push_refs(p, &n);
@@ -264,7 +269,7 @@ static bool move_refs(vcs_push *p, vcs_repo *git)
     for (size_t i = 0; i < n; i++) {
         vcs_push_ref *r = &refs[i];
         if (r->refused.ptr != NULL) continue;
-        move_ref(p, git, r);
+        move_ref(h, info, p, git, r);
         if (r->refused.ptr != NULL && vcs_push_is_atomic(p)) {
             take_back(git, refs, i);
             return vcs_push_settle(p);
@@ -332,7 +337,7 @@ static snug_status land_locked(hub *h, const hub_actor *who, hub_repo_info *info
     if (!vcs_push_settle(p)) goto done;
     SNUG_TRY(vcs_push_keep(p, err));
     SNUG_TRY(vcs_acquire(h->vcs, snug_str(info->key), &git, err));
-    if (!move_refs(p, git)) goto done;
+    if (!move_refs(h, info, p, git)) goto done;
     snug_metric_add(SNUG_M_PUSHES, 1);
     follow(h, info, git, p);
     say_card(in, info->id.type, git, p);

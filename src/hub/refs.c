@@ -58,7 +58,10 @@ snug_status hub_create_branch(hub *h, hub_repo *r, snug_slice name, snug_slice s
     SNUG_TRY(find_branch(r, name, a, &ref, &tip, &exists, err));
     if (exists && !overwrite)
         SNUG_FAIL(err, SNUG_ECONFLICT, "Reference %.*s already exists", SNUG_SLICE(ref));
+    if (!snug_eq_str(name, "main"))
+        SNUG_TRY(hub_promise_ref(h, &r->info, ref, exists ? &tip : NULL, &from, err));
     st = vcs_update_ref(r->git, ref, exists ? &tip : NULL, &from, err);
+    HUB_FAULT("hub.ref.after", err, st);
     if (st == SNUG_ESTALE && !exists) /* somebody made it a moment ago */
         SNUG_FAIL(err, SNUG_ECONFLICT, "Reference %.*s already exists", SNUG_SLICE(ref));
     if (st != SNUG_OK) goto done;
@@ -86,6 +89,7 @@ snug_status hub_delete_branch(hub *h, hub_repo *r, snug_slice name, snug_err *er
                             SNUG_SLICE(snug_sub(name, 0, 200)));
         goto done;
     }
+    SNUG_TRY(hub_promise_ref(h, &r->info, ref, &tip, NULL, err));
     SNUG_TRY(vcs_update_ref(r->git, ref, &tip, NULL, err));
     hub_left_behind(h, r->info.row);
     hub_tell_ref(h, &r->info, ref, &tip, NULL);
@@ -117,6 +121,7 @@ snug_status hub_create_tag(hub *h, const hub_actor *who, hub_repo *r, snug_slice
         SNUG_FAIL(err, SNUG_EINVAL, "a tag's message has at most %d bytes", HUB_MESSAGE_MAX);
     SNUG_TRY(vcs_resolve_rev(r->git, rev, &target, err));
     hub_who_of(who, a, &author);
+    SNUG_TRY(hub_promise_ref(h, &r->info, tag_ref(a, name), NULL, &target, err));
     st = vcs_create_tag(r->git, name, &target, message, &author, err);
     if (st == SNUG_ECONFLICT)
         SNUG_FAIL(err, SNUG_ECONFLICT, "Reference refs/tags/%.*s already exists", SNUG_SLICE(name));
@@ -137,6 +142,7 @@ snug_status hub_delete_tag(hub *h, hub_repo *r, snug_slice name, snug_err *err)
     SNUG_TRY(need_write(r, err));
     known = vcs_branch_name_ok(name) &&
             vcs_resolve_rev(r->git, tag_ref(a, name), &was, NULL) == SNUG_OK;
+    if (known) SNUG_TRY(hub_promise_ref(h, &r->info, tag_ref(a, name), &was, NULL, err));
     st = vcs_delete_tag(r->git, name, err);
     if (st == SNUG_ENOTFOUND || st == SNUG_EINVAL) {
         st = snug_fail_code(err, SNUG_ENOTFOUND, "RevisionNotFound", "Invalid rev id: %.*s",

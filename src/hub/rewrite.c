@@ -72,7 +72,7 @@ done:
 static bool is_main(const vcs_moved *m) { return snug_eq_str(m->ref, "refs/heads/main"); }
 
 /* Main last: while it holds the files a crash is seen, and the call made again. */
-static snug_status move_refs(hub_repo *r, const vcs_moved *v, size_t n, hub_ref_move *told,
+static snug_status move_refs(hub *h, hub_repo *r, const vcs_moved *v, size_t n, hub_ref_move *told,
                              size_t *count, bool *main_moved, snug_err *err)
 {
     snug_status st = SNUG_OK;
@@ -81,6 +81,8 @@ static snug_status move_refs(hub_repo *r, const vcs_moved *v, size_t n, hub_ref_
     for (int last = 0; last < 2; last++) {
         for (size_t i = 0; i < n; i++) {
             if (is_main(&v[i]) != (last == 1)) continue;
+            if (last == 0)
+                SNUG_TRY(hub_promise_ref(h, &r->info, v[i].ref, &v[i].old, &v[i].now, err));
             SNUG_TRY(vcs_update_ref(r->git, v[i].ref, &v[i].old, &v[i].now, err));
             if (last == 1)
                 *main_moved = true;
@@ -113,9 +115,10 @@ static snug_status rewrite_once(hub *h, hub_repo *r, const dropped *d, bool *aga
     told = snug_alloc(n * sizeof *told);
     SNUG_TRY(swap_rows(h, r->info.row, w, err));
     HUB_FAULT("hub.rewrite.before_refs", err, st);
-    st = move_refs(r, v, n, told, &count, &main_moved, err);
+    st = move_refs(h, r, v, n, told, &count, &main_moved, err);
     *again = st == SNUG_ESTALE;
-    hub_tell_refs(h, &r->info, told, count);
+    for (size_t i = 0; i < count; i++)
+        hub_tell_ref(h, &r->info, told[i].ref, told[i].old, told[i].now);
     hub_left_behind(h, r->info.row);
     if (main_moved) SNUG_TRY(hub_refresh_row_locked(h, r->info.row, r->git, snug_now_ms(), err));
 done:

@@ -36,6 +36,8 @@ snug_status hub_squash_branch(hub *h, const hub_actor *who, hub_repo *r, snug_sl
     SNUG_TRY(vcs_resolve_branch(r->git, rev, a, &ref, &tip, err));
     hub_who_of(who, a, &author);
     SNUG_TRY(vcs_squash(r->git, &tip, message, &author, &one, err));
+    if (hub_pull_number(ref) == 0 && !snug_eq_str(ref, "refs/heads/main"))
+        SNUG_TRY(hub_promise_ref(h, &r->info, ref, &tip, &one, err));
     SNUG_TRY(vcs_update_ref(r->git, ref, &tip, &one, err));
     hub_left_behind(h, r->info.row);
     if (hub_pull_number(ref) > 0)

@@ -168,6 +168,28 @@ snug_status store_list_jobs(db_txn *tx, snug_arena *a, int state, int64_t before
     return st;
 }
 
+snug_status store_list_waiting(db_txn *tx, snug_arena *a, const char *kind, size_t limit,
+                               store_job **out, size_t *count, snug_err *err)
+{
+    static const db_query q = {"SELECT " COLS " FROM jobs WHERE kind = $1 AND state = 0 ORDER BY "
+                               "id LIMIT $2"};
+    db_val                v[] = {db_text(snug_str(kind)), db_int((int64_t)limit)};
+    void                 *rows = NULL;
+    snug_status st = store_rows(tx, a, q, v, 2, limit, sizeof **out, read_job, &rows, count, err);
+    *out = rows;
+    return st;
+}
+
+snug_status store_drop_job(db_txn *tx, const char *kind, snug_slice key, bool *found, snug_err *err)
+{
+    static const db_query q = {"DELETE FROM jobs WHERE kind = $1 AND job_key = $2 AND state = 0"};
+    db_val                v[] = {db_text(snug_str(kind)), db_text(key)};
+    uint64_t              n = 0;
+    snug_status           st = db_exec(tx, q, v, 2, &n, err);
+    *found = n > 0;
+    return st;
+}
+
 snug_status store_retry_job(db_txn *tx, int64_t id, int64_t now_ms, bool *found, snug_err *err)
 {
     static const db_query q = {

@@ -52,6 +52,12 @@ snug_status store_next_job_due(db_txn *tx, snug_slice kind, int64_t *due_ms,
 /* Newest first, ids below `before` (0: all). state -1: any. */
 snug_status store_list_jobs(db_txn *tx, snug_arena *a, int state, int64_t before, size_t limit,
                             store_job **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+/* Those of a kind that wait, oldest first. */
+snug_status store_list_waiting(db_txn *tx, snug_arena *a, const char *kind, size_t limit,
+                               store_job **out, size_t *count, snug_err *err) SNUG_MUST_USE;
+/* One that waits is not needed any more. *found false: it is done, or being done. */
+snug_status store_drop_job(db_txn *tx, const char *kind, snug_slice key, bool *found,
+                           snug_err *err) SNUG_MUST_USE;
 /* A failed job waits again. */
 snug_status store_retry_job(db_txn *tx, int64_t id, int64_t now_ms, bool *found,
                             snug_err *err) SNUG_MUST_USE;

@@ -113,3 +113,9 @@ snug_status work_webhook_prune(jobs_ctx *c, snug_json args, snug_err *err)
     (void)args;
     return hub_prune_deliveries(app->hub, snug_now_ms() - (int64_t)KEEP_DAYS * 86400000, err);
 }
+
+snug_status work_ref_news(jobs_ctx *c, snug_json args, snug_err *err)
+{
+    work_app *app = jobs_app(c);
+    return hub_keep_promise(app->hub, args, err);
+}

@@ -13,6 +13,7 @@ snug_status work_git_tidy(jobs_ctx *c, snug_json args, snug_err *err);
 snug_status work_index_merge(jobs_ctx *c, snug_json args, snug_err *err);
 
 snug_status work_webhook(jobs_ctx *c, snug_json args, snug_err *err);
+snug_status work_ref_news(jobs_ctx *c, snug_json args, snug_err *err);
 snug_status work_webhook_prune(jobs_ctx *c, snug_json args, snug_err *err);
 
 #endif

@@ -255,12 +255,62 @@ static void test_second_process_does_not_heal(void **state)
     close(go[1]);
 }
 
+static size_t letters(fixture *f, const char *key)
+{
+    hub_delivery *list;
+    size_t        n;
+    snug_err      err = {0};
+    must(hub_list_deliveries(f->h, &f->alice, snug_str(key), 0, 100, f->a, &list, &n, &err));
+    return n;
+}
+
+static void work_branch(fixture *f)
+{
+    hub_repo   *r;
+    hub_repo_id id = id_of(HUB_MODEL, "alice", "x");
+    snug_err    err = {0};
+    must(hub_open_repo(f->h, &f->alice, &id, HUB_ROLE_WRITE, f->a, &r, &err));
+    must(hub_create_branch(f->h, r, SNUG_LIT("side"), SNUG_EMPTY, false, &err));
+    hub_close_repo(r);
+}
+
+/* The ref moved and nobody could write the letter: the next start does, once. */
+static void test_letter(void **state)
+{
+    fixture      *f = *state;
+    snug_err      err = {0};
+    hub_hook      hook;
+    hub_user      user;
+    hub_watch     watch = {SNUG_LIT("model"), SNUG_LIT("alice/x")};
+    hub_hook_edit e = {
+        .url = SNUG_LIT("http://example.org/"), .watched = &watch, .watched_count = 1};
+    open_hub(f);
+    must(hub_add_user(f->h, SNUG_LIT("Alice"), SNUG_LIT("a long password"), SNUG_LIT("a@b.org"),
+                      false, &user, &err));
+    (void)create(f, &f->alice, HUB_MODEL, "alice", "x", HUB_PUBLIC);
+    must(hub_create_hook(f->h, &f->alice, &e, f->a, &hook, &err));
+    const char *key = snug_arena_cstr(f->a, hook.key);
+    size_t      before = letters(f, key);
+    hub_close(f->h);
+    die_in(f, "vcs.ref.before=kill@1", work_branch);
+    open_hub(f);
+    assert_int_equal(letters(f, key), before); /* it never moved */
+    hub_close(f->h);
+    die_in(f, "hub.ref.after=kill@1", work_branch);
+    open_hub(f);
+    assert_int_equal(letters(f, key), before + 1);
+    hub_close(f->h);
+    open_hub(f);
+    assert_int_equal(letters(f, key), before + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_create, fixture_only, teardown),
         cmocka_unit_test_setup_teardown(test_delete, fixture_only, teardown),
         cmocka_unit_test_setup_teardown(test_commit, fixture_only, teardown),
+        cmocka_unit_test_setup_teardown(test_letter, fixture_only, teardown),
         cmocka_unit_test_setup_teardown(test_failures, fixture_only, teardown),
         cmocka_unit_test_setup_teardown(test_lost_and_found, fixture_only, teardown),
         cmocka_unit_test_setup_teardown(test_second_process_does_not_heal, fixture_only, teardown),
