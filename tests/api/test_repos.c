@@ -234,8 +234,7 @@ static void settings_change_who_sees(void **state)
     make_repo(h, h->alice, "{\"name\":\"set\"}");
     EXPECT(post(h, "PUT", path, NULL, "{\"private\":true}"), 401);
     EXPECT(post(h, "PUT", path, h->bob, "{\"private\":true}"), 403);
-    EXPECT(post(h, "PUT", path, h->alice, "{\"visibility\":7}"),
-           200); /* of no known type: nothing asked */
+    EXPECT(post(h, "PUT", path, h->alice, "{\"visibility\":7}"), 400);
     EXPECT(post(h, "PUT", path, h->alice, "{\"visibility\":\"upside-down\"}"), 400);
     EXPECT(post(h, "PUT", path, h->alice, "{\"gated\":\"perhaps\"}"), 400);
     answer r = post(h, "PUT", path, h->alice, "{\"private\":true,\"gated\":false}");
