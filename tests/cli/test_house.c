@@ -217,7 +217,7 @@ static void a_killed_download_goes_on(void **state)
     sign_in(p);
     write_file(p, "up/w.bin", weights);
     EXPECT(RUN("upload", "ada/big", at(p, "up"), "--create"), 0);
-    result r = run(p, "", "remote.write=kill@1200", "download", "ada/big", NULL);
+    result r = run(p, "", "remote.write=kill@560", "download", "ada/big", NULL);
     assert_int_equal(r.signal, SIGKILL);
     r = RUN("--json", "download", "ada/big");
     EXPECT(r, 0);
