@@ -20,7 +20,8 @@ SANITIZED = bool(os.environ.get("SNUG_SANITIZE"))
 class Server:
     """`snug serve` on a free port of the loopback address."""
 
-    def __init__(self, folder=None, faults=None):
+    def __init__(self, folder=None, faults=None, env=None):
+        self.env = env or {}  # settings, as variables
         self.own = folder is None
         self.folder = Path(folder or tempfile.mkdtemp(prefix="snug-test-"))
         self.data = self.folder / "data"
@@ -33,7 +34,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, faults=None):
-        env = dict(os.environ)
+        env = dict(os.environ, **self.env)
         env.pop("SNUG_FAULTS", None)
         if faults:
             env["SNUG_FAULTS"] = faults

@@ -32,6 +32,7 @@ class Proxy:
         self.busy = False       # every request is answered 503
         self.cuts = self.flips = 0
         self.carried = {"up": 0, "down": 0}
+        self.seen = {}          # words to count in what passes, such as {b"HTTP/1.1 403": 0}
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sock.bind((bind, 0))
@@ -118,6 +119,8 @@ class Proxy:
                     time.sleep(0.05)
                 if self.rate:
                     self._pace(len(data))
+                for word in self.seen:
+                    self.seen[word] += data.count(word)
                 sink.sendall(self._damage(way, data))
                 count[0] += len(data)
                 self.carried[way] += len(data)

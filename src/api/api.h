@@ -22,6 +22,7 @@ typedef struct api_app {
     uint64_t                 lfs_multipart_min; /* larger objects go in parts when the client can */
     uint64_t                 lfs_part_size;     /* a multiple of 4096 writes fastest */
     size_t                   commit_line_max;   /* bytes of one line of a commit */
+    unsigned                 xet_link_s;        /* life of a signed address of stored chunks */
     http_guard              *guard;             /* what webhooks may reach */
     snug_pool               *fetches; /* threads that run git for those who clone and fetch */
 } api_app;

@@ -19,6 +19,7 @@ enum {
     API_PREUPLOAD_MAX = 1000,
     API_LFS_BATCH_MAX = 1000,
     API_COMMIT_LINE_MAX = 32 << 20,
+    API_XET_LINK_S = 2 * 3600,
     API_FETCHES_MAX = 16,          /* git fetches served at a time ... */
     API_FETCHES_WAIT_MAX = 256,    /* ... and waiting for their turn */
     API_FETCH_BODY_MAX = 16 << 20, /* what a fetch asks, as sent ... */

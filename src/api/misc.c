@@ -18,6 +18,7 @@ void api_app_init(api_app *app, hub *h)
                      .lfs_multipart_min = UINT64_C(2) << 30,
                      .lfs_part_size = 64 << 20,
                      .commit_line_max = API_COMMIT_LINE_MAX,
+                     .xet_link_s = API_XET_LINK_S,
                      .fetches = snug_pool_new("git", API_FETCHES_MAX, API_FETCHES_WAIT_MAX)};
     api_tables(&app->tables, &app->table_sizes);
     SNUG_ASSERT(http_guard_new(SNUG_LIT(""), &app->guard, &(snug_err){0}) == SNUG_OK);

@@ -18,13 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum {
-    ADDRESS_HOURS = 2,
-    BATCH_MAX = 256,
-    PARTS_MAX = 64,
-    PART_PIECE = 64 << 10,
-    RING = 512 << 10
-};
+enum { BATCH_MAX = 256, PARTS_MAX = 64, PART_PIECE = 64 << 10, RING = 512 << 10 };
 
 /* ---- signed addresses ---- */
 
@@ -44,10 +38,11 @@ typedef struct planner {
 
 static snug_status planner_init(planner *p, http_req *rq, snug_buf *b)
 {
-    *p = (planner){.rq = rq, .h = ((api_app *)http_req_app(rq))->hub, .a = http_req_arena(rq)};
+    const api_app *app = http_req_app(rq);
+    *p = (planner){.rq = rq, .h = app->hub, .a = http_req_arena(rq)};
     p->base = snug_arena_printf(p->a, "%.*s/api/xet/%.*s/bytes/", SNUG_SLICE(http_req_base_url(rq)),
                                 SNUG_SLICE(http_req_param_raw(rq, "realm")));
-    p->expires_ms = snug_now_ms() + (int64_t)ADDRESS_HOURS * 3600 * 1000;
+    p->expires_ms = snug_now_ms() + (int64_t)app->xet_link_s * 1000;
     p->o = snug_json_out_init(b);
     return SNUG_OK;
 }

@@ -51,6 +51,10 @@ typedef enum config_type {
     X(dedup, "dedup", SWITCH, "true", NULL,                                                        \
       "cut large files that arrive whole into chunks in the background, each stored once")         \
     X(dedup_min, "dedup-min", SIZE, "1MiB", "SIZE", "smaller files stay as they came")             \
+    X(xet_token_life, "xet-token-life", SECONDS, "900", "S",                                       \
+      "seconds a token for the Xet store is good; clients renew it in time")                       \
+    X(xet_link_life, "xet-link-life", SECONDS, "7200", "S",                                        \
+      "seconds a signed address of stored chunks is good; clients ask for new ones")               \
     X(gc, "gc", SWITCH, "true", NULL, "remove what nobody uses, every six hours")                  \
     X(gc_grace, "gc-grace", SECONDS, "86400", "S",                                                 \
       "seconds that something must have been unused before it is removed, at least 3600")          \

@@ -183,6 +183,11 @@ static void set_parts(api_app *app, uint64_t from)
     if (app->lfs_part_size < 1 << 20) app->lfs_part_size = 1 << 20;
 }
 
+static void set_life(api_app *app, uint64_t link_s)
+{
+    if (link_s > 0) app->xet_link_s = (unsigned)link_s;
+}
+
 /* ---- background work ---- */
 
 static void wake_jobs(void *arg) { jobs_wake(arg); }
@@ -243,12 +248,14 @@ snug_status house_open(cli *c, const config *conf, house **out, snug_err *err)
                   .db_url = config_text(conf, CONFIG_ID_db),
                   .raw_file_max = config_number(conf, CONFIG_ID_raw_file_max),
                   .lfs_file_max = config_number(conf, CONFIG_ID_lfs_file_max),
+                  .ticket_s = (unsigned)config_number(conf, CONFIG_ID_xet_token_life),
                   .read_only = config_switch(conf, CONFIG_ID_read_only)};
     SNUG_TRY(hub_open(&o, &h->hub, err));
     api_app_init(&h->app, h->hub);
     h->app_ready = true;
     SNUG_TRY(start_webhooks(h, conf, err));
     set_parts(&h->app, config_number(conf, CONFIG_ID_lfs_parts_from));
+    set_life(&h->app, config_number(conf, CONFIG_ID_xet_link_life));
     SNUG_TRY(start_jobs(h, conf, err));
     SNUG_TRY(start_server(h, c, conf, err));
     *out = h;

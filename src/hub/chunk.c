@@ -45,6 +45,8 @@ typedef struct cutter {
     xet_hash       first; /* chunk of the file */
     uint64_t       size;
 
+    uint32_t  last_xorb; /* of the chunk before */
+    xet_runs  runs;
     xet_term *terms; /* heap; a zero xorb hash: in the one being filled */
     size_t    count, cap;
 
@@ -295,10 +297,11 @@ static snug_status end_chunk(cutter *c, snug_err *err)
         SNUG_TRY(ask_index(c, &h, &known, err));
         if (known) known = hub_set_has(c->names, &h, &n);
     }
-    if (known)
-        p = c->places[n];
-    else
-        SNUG_TRY(append_chunk(c, &h, &p, err));
+    if (known) p = c->places[n];
+    if (known && c->count > 0 && p.xorb != c->last_xorb) known = xet_runs_may_jump(&c->runs);
+    if (!known) SNUG_TRY(append_chunk(c, &h, &p, err));
+    xet_runs_add(&c->runs, c->count > 0 && p.xorb == c->last_xorb);
+    c->last_xorb = p.xorb;
     add_term(c, p, (uint32_t)c->used);
     xet_merkle_add(c->tree, &h, c->used);
     c->out->chunks++;

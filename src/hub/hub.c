@@ -136,6 +136,7 @@ snug_status hub_open(const hub_opts *o, hub **out, snug_err *err)
     h->draft_dir = join(o->data_dir, "drafts");
     h->raw_file_max = o->raw_file_max > 0 ? o->raw_file_max : RAW_FILE_MAX;
     h->lfs_file_max = o->lfs_file_max > 0 ? o->lfs_file_max : LFS_FILE_MAX;
+    h->ticket_s = o->ticket_s > 0 ? o->ticket_s : HUB_TICKET_S;
     h->read_only = o->read_only;
     /* Later than any of the last run, so that what was rendered then never looks fresh. */
     atomic_store(&h->epoch, (uint64_t)snug_now_ms() << 10);

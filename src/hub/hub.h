@@ -21,6 +21,7 @@ typedef struct hub_opts {
     const char *db_url;       /* NULL: sqlite:<data_dir>/snug.db */
     uint64_t    raw_file_max; /* bytes of a file kept in git itself; 0: 10 MiB */
     uint64_t    lfs_file_max; /* 0: 500 GB */
+    unsigned    ticket_s;     /* life of a ticket for the Xet store; 0: 15 minutes */
     bool        read_only;
     bool        admin_tool; /* a command beside a running server: accounts and tokens only; migrates
                                when needed, does not reconcile, sweep or start threads */
@@ -373,7 +374,7 @@ snug_status hub_read_object(hub *h, const hub_object *o, uint64_t off, void *buf
 /* ---- Xet: the deduplicating store's own door ----
  * Nobody is told of a xorb, nor may build on it, who did not bring it himself or may not read a
  * repository it was brought to: for all others it does not exist. */
-enum { HUB_TICKET_MINUTES = 15, HUB_XET_REALM = 16 };
+enum { HUB_TICKET_S = 15 * 60, HUB_XET_REALM = 16 };
 typedef struct hub_ticket {
     hub_actor  who;
     int64_t    repo_row;

@@ -59,6 +59,7 @@ struct hub {
     char         *data_dir, *git_dir, *draft_dir;
     uint64_t      raw_file_max, lfs_file_max;
     uint64_t      chunk_min; /* 0: objects stay as they came */
+    unsigned      ticket_s;
     bool          read_only;
     int           lock_fd; /* of <data>/lock */
     db           *db;

@@ -38,7 +38,7 @@ snug_status hub_ticket_new(hub *h, const hub_actor *who, int64_t repo_row, hub_r
     snug_slice name = hex_of(a, who->name), ref_hex = hex_of(a, snug_sub(ref, 0, REF_MAX));
     char       sig[65];
     /* Whole seconds: that is how clients are told, and the earlier end is the honest one. */
-    *expires_ms = (snug_now_ms() / 1000 + HUB_TICKET_MINUTES * 60) * 1000;
+    *expires_ms = (snug_now_ms() / 1000 + h->ticket_s) * 1000;
     snug_slice  claim = claim_of(a, scope, who->user_id, who->is_admin, repo_row, name, ref_hex);
     snug_status st = hub_sign(h, claim, *expires_ms, sig, err);
     if (st != SNUG_OK) return st;

@@ -20,6 +20,7 @@ typedef struct block {
     remote_xjob    *jb;
     uint64_t        first, want; /* of the file */
     snug_arena     *a;           /* of the answer in hand; NULL: none */
+    bool            stale;       /* its addresses have expired */
     remote_recon    rc;
     uint64_t       *sent;  /* for each term: bytes of it seen so far */
     size_t          span;  /* under way */
@@ -278,6 +279,7 @@ static void drop_answer(block *b)
 {
     snug_arena_free(b->a);
     b->a = NULL;
+    b->stale = false;
     b->span = 0;
     b->looked = false;
     b->written = 0;
@@ -299,9 +301,43 @@ static snug_status ask_version(block *b, unsigned version, snug_arena *a, snug_b
                            ans, err);
 }
 
+static bool same_parts(const remote_recon *x, const remote_recon *y)
+{
+    bool same =
+        x->skip == y->skip && x->term_count == y->term_count && x->span_count == y->span_count;
+    for (size_t i = 0; same && i < x->term_count; i++) {
+        const remote_term *s = &x->terms[i], *t = &y->terms[i];
+        same = xet_hash_eq(&s->xorb, &t->xorb) && s->start == t->start && s->end == t->end &&
+               s->raw_size == t->raw_size && s->span == t->span;
+    }
+    for (size_t i = 0; same && i < x->span_count; i++) {
+        const remote_span *s = &x->spans[i], *t = &y->spans[i];
+        same = xet_hash_eq(&s->xorb, &t->xorb) && s->start == t->start && s->end == t->end &&
+               s->from == t->from && s->to == t->to;
+    }
+    return same;
+}
+
+/* The same parts under new addresses: it goes on where it was. Others: from the start. */
+static void take_plan(block *b, snug_arena *a_owned, const remote_recon *rc)
+{
+    uint64_t *sent = snug_arena_zalloc(a_owned, (rc->term_count + 1) * sizeof *sent);
+    if (b->a != NULL && same_parts(&b->rc, rc)) {
+        memcpy(sent, b->sent, rc->term_count * sizeof *sent);
+        snug_arena_free(b->a);
+        b->stale = false;
+    } else {
+        drop_answer(b);
+    }
+    b->rc = *rc;
+    b->sent = sent;
+    b->a = a_owned;
+}
+
 static snug_status ask_plan(block *b, http_answer *ans, snug_err *err)
 {
     snug_status  st = SNUG_OK;
+    remote_recon rc;
     snug_arena  *a = snug_arena_new();
     snug_buf     body = snug_buf_init(64u << 20);
     snug_json    v;
@@ -319,9 +355,8 @@ static snug_status ask_plan(block *b, http_answer *ans, snug_err *err)
     if (st != SNUG_OK) goto done;
     if (snug_json_parse(a, snug_buf_slice(&body), NULL, &v, err) != SNUG_OK)
         SNUG_FAIL(err, SNUG_EREMOTE, "the Xet store's answer is not JSON");
-    SNUG_TRY(remote_recon_read(v, a, b->want, secure, &b->rc, err));
-    b->sent = snug_arena_zalloc(a, (b->rc.term_count + 1) * sizeof *b->sent);
-    b->a = a;
+    SNUG_TRY(remote_recon_read(v, a, b->want, secure, &rc, err));
+    take_plan(b, a, &rc);
     a = NULL; /* lives as long as the answer */
 done:
     if (a != NULL) *ans = (http_answer){.status = ans->status};
@@ -348,7 +383,7 @@ static snug_status go_on(block *b, http_answer *ans, bool *expired, snug_err *er
     snug_status st = SNUG_OK;
     *expired = false;
     *ans = (http_answer){0};
-    if (b->a == NULL) SNUG_TRY(ask_plan(b, ans, err));
+    if (b->a == NULL || b->stale) SNUG_TRY(ask_plan(b, ans, err));
     while (b->span < b->rc.span_count) {
         st = next_span(b, ans, err);
         *expired = st != SNUG_OK && ans->status == 403;
@@ -372,6 +407,7 @@ snug_status remote_block_fetch(remote_xjob *jb, uint32_t index, snug_err *err)
                      .kept = snug_buf_init(XET_XORB_BODY_MAX),
                      .kept_hashes = snug_buf_init(32u * REMOTE_CHUNKS_ASKED_MAX),
                      .kept_ends = snug_buf_init(4u * REMOTE_CHUNKS_ASKED_MAX)};
+    uint64_t    renewed_at = 0;
     b.raw = snug_alloc(XET_CHUNK_MAX);
     for (unsigned expirations = 0, damages = 0;;) {
         http_answer ans;
@@ -379,9 +415,11 @@ snug_status remote_block_fetch(remote_xjob *jb, uint32_t index, snug_err *err)
         snug_err_clear(err);
         st = go_on(&b, &ans, &expired, err);
         if (st == SNUG_OK || atomic_load(&jb->failed)) break;
+        if (expired && b.written > renewed_at) expirations = 0; /* short-lived, but of use */
         if (expired && ++expirations <= 3) {
             remote_crew_why(jb->c, "the store's link expired and is being renewed");
-            drop_answer(&b);
+            renewed_at = b.written;
+            b.stale = true;
             continue;
         }
         if (st == SNUG_ECORRUPT && ++damages <= 3) {

@@ -36,7 +36,7 @@ typedef struct packer {
     size_t         n;
     /* the xorb being filled */
     uint32_t    xorb, xorb_chunks;
-    uint64_t    xorb_raw;
+    uint64_t    xorb_raw, xorb_max;
     bool        filling;
     snug_buf    body;
     xet_merkle *tree;
@@ -44,7 +44,8 @@ typedef struct packer {
     pack_file  *f;
     xet_merkle *file_tree;
     bool        first; /* chunk of the file comes next */
-    snug_buf    run;   /* hashes of the term being extended */
+    xet_runs    runs;
+    snug_buf    run; /* hashes of the term being extended */
     unsigned    ask_failures;
 } packer;
 
@@ -77,16 +78,17 @@ static void begin_xorb(packer *p)
     p->xorb = remote_known_new_xorb(p->s->known);
     p->xorb_chunks = 0;
     p->xorb_raw = 0;
+    p->xorb_max = atomic_load(&p->s->pack_max);
     p->tree = xet_merkle_new();
-    p->body = pack_take_buffer(p->s);
+    p->body = pack_take_buffer(p->s, p->xorb_max);
     p->filling = true;
 }
 
 static snug_status add_chunk(packer *p, snug_slice raw, const xet_hash *hash, remote_place *at,
                              snug_err *err)
 {
-    if (p->filling && (p->xorb_raw + raw.len > atomic_load(&p->s->pack_max) ||
-                       p->xorb_chunks == XET_XORB_CHUNKS_MAX)) {
+    if (p->filling &&
+        (p->xorb_raw + raw.len > p->xorb_max || p->xorb_chunks == XET_XORB_CHUNKS_MAX)) {
         snug_status st = flush_xorb(p, err);
         if (st != SNUG_OK) return st;
     }
@@ -204,16 +206,27 @@ static bool find_place(packer *p, const xet_hash *hash, remote_place *at)
     return false;
 }
 
+/* A known chunk that would tear the file into pieces is sent again. */
+static bool is_taken(packer *p, size_t i, remote_place *at)
+{
+    if (!find_place(p, &p->hashes[i], at)) return false;
+    const pack_file *f = p->f;
+    bool             jumps = f->count > 0 && f->terms[f->count - 1].xorb != at->xorb;
+    return !jumps || xet_runs_may_jump(&p->runs);
+}
+
 static snug_status place_chunk(packer *p, size_t i, snug_err *err)
 {
     snug_status  st = SNUG_OK;
     remote_place at;
     snug_slice   raw = p->chunks[i];
-    if (!find_place(p, &p->hashes[i], &at))
+    if (!is_taken(p, i, &at))
         st = add_chunk(p, raw, &p->hashes[i], &at, err);
     else if (!p->s->again)
         atomic_fetch_add(&p->s->c->done, raw.len);
     if (st != SNUG_OK) return st;
+    const pack_file *f = p->f;
+    xet_runs_add(&p->runs, f->count > 0 && f->terms[f->count - 1].xorb == at.xorb);
     extend(p, at, &p->hashes[i], raw.len);
     xet_merkle_add(p->file_tree, &p->hashes[i], raw.len);
     return SNUG_OK;
@@ -283,6 +296,7 @@ static snug_status pack_file_of(packer *p, pack_file *f, snug_err *err)
     p->f = f;
     p->file_tree = xet_merkle_new();
     p->cutter = (xet_chunker){0, 0};
+    p->runs = (xet_runs){.count = 0};
     p->have = p->scanned = p->start = 0;
     p->first = true;
     st = read_file(p, fd, err);

@@ -14,7 +14,11 @@ enum {
     PACK_RAW_FIRST = 8 << 20,
     PACK_RAW_MAX = 16 << 20,
     PACK_WAITING_MAX = 2, /* xorbs that wait for a sender */
-    PACK_SPARE_MAX = 2
+    PACK_SPARE_MAX = 2,
+    /* Of all xorbs together, filled, waiting or on their way: six of the largest, or eight lanes'
+     * worth of smaller ones. */
+    PACK_MEMORY_MAX = 112 << 20,
+    PACK_SLACK = 1 << 18 /* of a xorb's buffer over its chunks: headers, room to try packing one */
 };
 
 /* A run of chunks of one xorb in a file. */
@@ -54,13 +58,14 @@ typedef struct pack_session {
     uint32_t            *made;     /* xorbs of this upload */
     size_t               made_count, made_cap;
 
-    snug_mutex lock; /* rank 862: guards the queue and the spare buffers */
+    snug_mutex lock; /* rank 862: guards the queue and the buffers */
     snug_cond  moved;
     parcel    *head, **tail;
     unsigned   waiting;
     bool       closed;
     snug_buf   spare[PACK_SPARE_MAX];
     unsigned   spare_count;
+    size_t     held; /* bytes of all buffers */
 } pack_session;
 
 /* Reads, cuts and packs all files; runs on one thread. */
@@ -68,7 +73,8 @@ snug_status pack_files(pack_session *s, snug_err *err) SNUG_MUST_USE;
 /* Waits for room, then hands a parcel to the senders. */
 snug_status pack_hand_over(pack_session *s, parcel *p_owned, snug_err *err) SNUG_MUST_USE;
 void        pack_close_queue(pack_session *s);
-snug_buf    pack_take_buffer(pack_session *s);
+/* Room for a xorb of `raw` bytes of chunks; waits until others have left enough of it. */
+snug_buf pack_take_buffer(pack_session *s, uint64_t raw);
 /* Sends parcels until the queue is closed and empty; one of several threads. */
 snug_status pack_send(pack_session *s, snug_err *err) SNUG_MUST_USE;
 /* Registers what was sent: shards with all files. */

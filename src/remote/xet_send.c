@@ -23,11 +23,30 @@ enum {
 
 /* ---- the queue ---- */
 
-snug_buf pack_take_buffer(pack_session *s)
+/* One that is large enough; smaller ones make room. */
+static bool take_spare_locked(pack_session *s, size_t want, snug_buf *out)
 {
-    snug_buf b = snug_buf_init(XET_XORB_BODY_MAX);
+    while (s->spare_count > 0) {
+        *out = s->spare[--s->spare_count];
+        if (out->cap >= want) return true;
+        s->held -= out->cap;
+        snug_buf_deinit(out);
+    }
+    return false;
+}
+
+snug_buf pack_take_buffer(pack_session *s, uint64_t raw)
+{
+    size_t   want = (size_t)raw + PACK_SLACK;
+    snug_buf b;
     snug_lock(&s->lock);
-    if (s->spare_count > 0) b = s->spare[--s->spare_count];
+    while (s->spare_count == 0 && s->held + want > PACK_MEMORY_MAX && !atomic_load(&s->c->stop))
+        (void)snug_cond_wait_ms(&s->moved, &s->lock, WAIT_MS);
+    if (!take_spare_locked(s, want, &b)) {
+        b = snug_buf_init(XET_XORB_BODY_MAX);
+        (void)snug_buf_reserve(&b, want);
+        s->held += b.cap;
+    }
     snug_unlock(&s->lock);
     return b;
 }
@@ -40,7 +59,10 @@ static void free_parcel(pack_session *s, parcel *p)
     if (s->spare_count < PACK_SPARE_MAX) {
         s->spare[s->spare_count++] = p->body;
         kept = true;
+    } else {
+        s->held -= p->body.cap;
     }
+    snug_cond_broadcast(&s->moved);
     snug_unlock(&s->lock);
     if (!kept) snug_buf_deinit(&p->body);
     free(p);

@@ -68,12 +68,13 @@ static void add_chunk(xet_checker *c, const xet_hash *hash, uint32_t raw, uint32
 static snug_status take_record(xet_checker *c, snug_slice record, snug_err *err)
 {
     snug_status st = SNUG_OK;
-    uint32_t    raw, stored;
+    uint32_t    stored;
+    snug_slice  bytes;
     if (c->count == XET_XORB_CHUNKS_MAX)
         SNUG_FAIL(err, SNUG_ECORRUPT, "a xorb holds at most %d chunks", XET_XORB_CHUNKS_MAX);
-    SNUG_TRY(xet_record_decode(record, c->raw, &raw, &stored, err));
-    xet_hash hash = xet_chunk_hash(snug_slice_of(c->raw, raw));
-    add_chunk(c, &hash, raw, stored);
+    SNUG_TRY(xet_record_view(record, c->raw, &bytes, &stored, err));
+    xet_hash hash = xet_chunk_hash(bytes);
+    add_chunk(c, &hash, (uint32_t)bytes.len, stored);
     if (c->put != NULL) SNUG_TRY(c->put(c->arg, record, err));
 done:
     return st;

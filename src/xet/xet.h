@@ -65,6 +65,19 @@ typedef struct xet_chunker {
  * them. What is left at the end of a file is its last chunk. */
 size_t xet_chunker_next(xet_chunker *c, const void *p, size_t n, bool *cut);
 
+/* ---- keeping files in one piece ---- */
+enum { XET_RUNS = 128, XET_RUN_LOW = 4, XET_RUN_HIGH = 8, XET_RUN_COUNTED_MAX = 1 << 20 };
+typedef struct xet_runs {
+    uint32_t size[XET_RUNS]; /* of the last runs, in chunks */
+    uint32_t count, next, now;
+    uint64_t sum;
+    bool     stays;
+} xet_runs; /* zeros to begin a file */
+/* The file's next chunk was placed; whether in the xorb of the one before. */
+void xet_runs_add(xet_runs *r, bool same_xorb);
+/* Whether the next chunk, which another xorb has, should be taken from there. */
+bool xet_runs_may_jump(xet_runs *r);
+
 /* ---- xorbs ---- */
 typedef enum xet_scheme { XET_NONE = 0, XET_LZ4 = 1, XET_BG4_LZ4 = 2 } xet_scheme;
 typedef struct xet_xorb_chunk {
@@ -85,14 +98,18 @@ snug_status xet_xorb_check(snug_arena *a, snug_slice body, const xet_hash *expec
                            snug_err *err) SNUG_MUST_USE;
 /* The same while the bytes arrive, in any cut and in bounded memory. Sound records go to `put` in
  * their order: what of them was written must only get a name after xet_checker_finish. */
-typedef snug_status xet_record_fn(void *arg, snug_slice record, snug_err *err);
+typedef snug_status        xet_record_fn(void *arg, snug_slice record, snug_err *err);
 typedef struct xet_checker xet_checker;
-xet_checker *xet_checker_new(xet_record_fn *put_or_null, void *arg);
-snug_status  xet_checker_feed(xet_checker *c, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
-snug_status  xet_checker_finish(xet_checker *c, snug_arena *a, const xet_hash *expect, xet_xorb *out,
-                                snug_err *err) SNUG_MUST_USE;
-void         xet_checker_free(xet_checker *c); /* NULL is fine */
-/* Decodes the record at the head of `records` into out (XET_CHUNK_MAX bytes). */
+xet_checker               *xet_checker_new(xet_record_fn *put_or_null, void *arg);
+snug_status xet_checker_feed(xet_checker *c, snug_slice bytes, snug_err *err) SNUG_MUST_USE;
+snug_status xet_checker_finish(xet_checker *c, snug_arena *a, const xet_hash *expect, xet_xorb *out,
+                               snug_err *err) SNUG_MUST_USE;
+void        xet_checker_free(xet_checker *c); /* NULL is fine */
+/* The chunk of the record at the head of `records`: there, or decoded into room (XET_CHUNK_MAX
+ * bytes). */
+snug_status xet_record_view(snug_slice records, unsigned char *room, snug_slice *bytes,
+                            uint32_t *stored_size, snug_err *err) SNUG_MUST_USE;
+/* The same, always into out. */
 snug_status xet_record_decode(snug_slice records, unsigned char *out, uint32_t *raw_size,
                               uint32_t *stored_size, snug_err *err) SNUG_MUST_USE;
 /* Appends the record of one chunk, compressed when that makes it smaller; tries byte grouping

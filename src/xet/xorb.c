@@ -56,8 +56,8 @@ static bool lz4_unpack(const unsigned char *in, size_t in_size, unsigned char *o
     return ok;
 }
 
-snug_status xet_record_decode(snug_slice records, unsigned char *out, uint32_t *raw_size,
-                              uint32_t *stored_size, snug_err *err)
+snug_status xet_record_view(snug_slice records, unsigned char *room, snug_slice *bytes,
+                            uint32_t *stored_size, snug_err *err)
 {
     const unsigned char *p = (const unsigned char *)records.ptr;
     if (records.len < RECORD_HEADER)
@@ -69,18 +69,18 @@ snug_status xet_record_decode(snug_slice records, unsigned char *out, uint32_t *
                          "a chunk of %u bytes (%u stored) is outside the limits", raw, stored);
     if (records.len - RECORD_HEADER < stored)
         return snug_fail(err, SNUG_ECORRUPT, "a chunk's payload is cut off");
-    const unsigned char *payload = p + RECORD_HEADER;
+    const unsigned char *payload = p + RECORD_HEADER, *out = room;
     bool                 ok = false;
     switch (p[4]) {
     case XET_NONE:
         ok = stored == raw;
-        if (ok) memcpy(out, payload, raw);
+        out = payload;
         break;
-    case XET_LZ4: ok = lz4_unpack(payload, stored, out, raw); break;
+    case XET_LZ4: ok = lz4_unpack(payload, stored, room, raw); break;
     case XET_BG4_LZ4: {
         unsigned char *grouped = snug_alloc(raw);
         ok = lz4_unpack(payload, stored, grouped, raw);
-        if (ok) bg4_join(grouped, raw, out);
+        if (ok) bg4_join(grouped, raw, room);
         free(grouped);
         break;
     }
@@ -88,8 +88,19 @@ snug_status xet_record_decode(snug_slice records, unsigned char *out, uint32_t *
     }
     if (!ok)
         return snug_fail(err, SNUG_ECORRUPT, "a chunk does not decode to its stated %u bytes", raw);
-    *raw_size = raw;
+    *bytes = snug_slice_of(out, raw);
     *stored_size = RECORD_HEADER + stored;
+    return SNUG_OK;
+}
+
+snug_status xet_record_decode(snug_slice records, unsigned char *out, uint32_t *raw_size,
+                              uint32_t *stored_size, snug_err *err)
+{
+    snug_slice  bytes;
+    snug_status st = xet_record_view(records, out, &bytes, stored_size, err);
+    if (st != SNUG_OK) return st;
+    if ((const unsigned char *)bytes.ptr != out) memcpy(out, bytes.ptr, bytes.len);
+    *raw_size = (uint32_t)bytes.len;
     return SNUG_OK;
 }
 
@@ -109,53 +120,62 @@ static size_t lz4_pack(const unsigned char *in, uint32_t n, unsigned char *out, 
  * often a byte equals the one four before it with how often it equals its neighbour. */
 static bool looks_like_numbers(const unsigned char *p, uint32_t n)
 {
-    uint32_t lanes = 0, neighbours = 0;
-    for (uint32_t i = 4; i < n; i += 3) {
-        lanes += p[i] == p[i - 4];
-        neighbours += p[i] == p[i - 1];
+    enum { STRETCH = 512, APART = 8192 };
+    uint32_t lanes = 0, neighbours = 0, looked = 0;
+    for (uint32_t from = 4; from < n; from += APART) {
+        uint32_t to = n - from < STRETCH ? n : from + STRETCH;
+        for (uint32_t i = from; i < to; i++) {
+            lanes += p[i] == p[i - 4];
+            neighbours += p[i] == p[i - 1];
+        }
+        looked += to - from;
     }
-    return lanes > neighbours + n / 64;
+    return lanes > neighbours + looked / 21;
 }
 
-static void put_record(snug_buf *body, unsigned scheme, const void *payload, size_t stored,
-                       uint32_t raw)
+static void fill_header(unsigned char *head, unsigned scheme, size_t stored, uint32_t raw)
 {
-    unsigned char head[RECORD_HEADER] = {0,
-                                         (unsigned char)stored,
-                                         (unsigned char)(stored >> 8),
-                                         (unsigned char)(stored >> 16),
-                                         (unsigned char)scheme,
-                                         (unsigned char)raw,
-                                         (unsigned char)(raw >> 8),
-                                         (unsigned char)(raw >> 16)};
-    snug_buf_put(body, head, sizeof head);
-    snug_buf_put(body, payload, stored);
+    const unsigned char bytes[RECORD_HEADER] = {0,
+                                                (unsigned char)stored,
+                                                (unsigned char)(stored >> 8),
+                                                (unsigned char)(stored >> 16),
+                                                (unsigned char)scheme,
+                                                (unsigned char)raw,
+                                                (unsigned char)(raw >> 8),
+                                                (unsigned char)(raw >> 16)};
+    memcpy(head, bytes, sizeof bytes);
 }
 
+static size_t pack_payload(const unsigned char *raw, uint32_t n, bool numbers, unsigned char *out,
+                           size_t cap)
+{
+    if (!numbers) return lz4_pack(raw, n, out, cap);
+    unsigned char *grouped = snug_alloc(n);
+    bg4_split(raw, n, grouped);
+    size_t stored = lz4_pack(grouped, n, out, cap);
+    free(grouped);
+    return stored;
+}
+
+/* Packed where it is to lie; what does not shrink is laid over it as it is. */
 void xet_record_put(snug_buf *body, snug_slice chunk)
 {
     SNUG_ASSERT(chunk.len > 0 && chunk.len <= XET_CHUNK_MAX);
     const unsigned char *raw = (const unsigned char *)chunk.ptr;
     uint32_t             n = (uint32_t)chunk.len;
+    bool                 numbers = looks_like_numbers(raw, n);
     size_t               cap = LZ4F_compressFrameBound(n, NULL) + 64;
-    unsigned char       *packed = snug_alloc(cap);
-    unsigned             scheme = XET_LZ4;
-    size_t               stored;
-    if (looks_like_numbers(raw, n)) {
-        unsigned char *grouped = snug_alloc(n);
-        bg4_split(raw, n, grouped);
-        stored = lz4_pack(grouped, n, packed, cap);
-        scheme = XET_BG4_LZ4;
-        free(grouped);
-    } else {
-        stored = lz4_pack(raw, n, packed, cap);
+    if (!snug_buf_reserve(body, RECORD_HEADER + cap)) return;
+    unsigned char *head = (unsigned char *)body->ptr + body->len;
+    unsigned       scheme = numbers ? XET_BG4_LZ4 : XET_LZ4;
+    size_t         stored = pack_payload(raw, n, numbers, head + RECORD_HEADER, cap);
+    if (stored >= n) {
+        memcpy(head + RECORD_HEADER, raw, n);
+        scheme = XET_NONE;
+        stored = n;
     }
-    if (stored < n) {
-        put_record(body, scheme, packed, stored, n);
-    } else {
-        put_record(body, XET_NONE, raw, n, n);
-    }
-    free(packed);
+    fill_header(head, scheme, stored, n);
+    body->len += RECORD_HEADER + stored;
 }
 
 static void put_u32(snug_buf *b, uint32_t v)

@@ -425,5 +425,5 @@ def test_memory_is_flat(hub, tmp_path, size):
     print(f"peak resident: {up:.0f} MB up, {down:.0f} MB down for {size // MB} MB")
     with open(tmp_path / "got" / "m.bin", "rb") as f:
         assert hashlib.file_digest(f, "sha256").hexdigest() == h.hexdigest()
-    assert up < 280 and down < 150, (up, down)
+    assert up < 190 and down < 120, (up, down)
     shutil.rmtree(tmp_path / "got")

@@ -17,7 +17,10 @@ static int load(void **state)
     (void)state;
     snug_err err;
     arena = snug_arena_new();
-    return snug_read_file(arena, SNUG_SOURCE_DIR "/tests/golden/xet/vectors.txt", 1 << 20, &vectors, &err) == SNUG_OK ? 0 : -1;
+    return snug_read_file(arena, SNUG_SOURCE_DIR "/tests/golden/xet/vectors.txt", 1 << 20, &vectors,
+                          &err) == SNUG_OK
+               ? 0
+               : -1;
 }
 
 static int unload(void **state)
@@ -114,7 +117,9 @@ static void test_cdc_patterns(void **state)
     while (snug_split(&cases, '\n', &line)) {
         snug_slice pad_text, ends = line;
         uint64_t   pad;
-        if (line.len == 0 || line.ptr[0] == '#' || !snug_split(&ends, '=', &pad_text) || ends.len == 0) continue;
+        if (line.len == 0 || line.ptr[0] == '#' || !snug_split(&ends, '=', &pad_text) ||
+            ends.len == 0)
+            continue;
         if (!snug_parse_u64(pad_text, &pad)) continue;
         char  *buf = snug_arena_zalloc(arena, 65536);
         size_t n = pattern.len + pad;
@@ -220,7 +225,8 @@ static void test_small_inputs(void **state)
     assert_int_equal(done, 11);
 }
 
-static void assert_root(const xet_leaf *leaves, size_t n, snug_slice want_root, snug_slice want_file)
+static void assert_root(const xet_leaf *leaves, size_t n, snug_slice want_root,
+                        snug_slice want_file)
 {
     xet_hash    root = xet_merkle_root(leaves, n), file = xet_file_hash(leaves, n);
     xet_merkle *m = xet_merkle_new();
@@ -273,8 +279,11 @@ static void test_merkle(void **state)
             named[line.ptr[6] - '0'] = (xet_leaf){hash_of(hex), size};
             continue;
         }
-        if (arrow == SIZE_MAX || line.ptr[0] == '#' || snug_find(line, SNUG_LIT("salt")) != SIZE_MAX) continue;
-        snug_slice spec = snug_sub(line, 0, arrow), rest = snug_sub(line, arrow + 4, line.len), root;
+        if (arrow == SIZE_MAX || line.ptr[0] == '#' ||
+            snug_find(line, SNUG_LIT("salt")) != SIZE_MAX)
+            continue;
+        snug_slice spec = snug_sub(line, 0, arrow), rest = snug_sub(line, arrow + 4, line.len),
+                   root;
         assert_true(snug_split(&rest, ' ', &root));
         uint64_t count;
         size_t   n = 0;
@@ -308,13 +317,15 @@ static void test_streamed_root_equals_passes(void **state)
     }
 }
 
-static const char *const golden_hash = "81eb00340a16351b6a6cb6fe9f9e8a582a135203cc8d522d25062587913f006b";
+static const char *const golden_hash =
+    "81eb00340a16351b6a6cb6fe9f9e8a582a135203cc8d522d25062587913f006b";
 
 static void test_golden_xorb(void **state)
 {
     (void)state;
     xet_hash   want = hash_of(snug_str(golden_hash));
-    snug_slice plain = hex_section("golden-xorb-body-without-footer"), full = hex_section("golden-xorb-with-v1-footer");
+    snug_slice plain = hex_section("golden-xorb-body-without-footer"),
+               full = hex_section("golden-xorb-with-v1-footer");
     static const uint32_t physical[] = {19, 56, 155}, raw[] = {11, 1035, 1291};
     for (int k = 0; k < 2; k++) {
         xet_xorb x;
@@ -328,7 +339,8 @@ static void test_golden_xorb(void **state)
         }
         xet_hash tail[2] = {x.chunks[1].hash, x.chunks[2].hash};
         xet_hash proof = xet_range_hash(tail, 2);
-        assert_hash(&proof, SNUG_LIT("c30a51ebae7c7f89f1e03c4449921defd507530192ebce951e14450f8d8a754e"));
+        assert_hash(&proof,
+                    SNUG_LIT("c30a51ebae7c7f89f1e03c4449921defd507530192ebce951e14450f8d8a754e"));
         snug_buf b = snug_buf_init(4096);
         snug_buf_put_slice(&b, plain);
         xet_footer_put(&b, &x);
@@ -350,7 +362,8 @@ static void test_checked_in_pieces(void **state)
 {
     (void)state;
     xet_hash   want = hash_of(snug_str(golden_hash));
-    snug_slice plain = hex_section("golden-xorb-body-without-footer"), full = hex_section("golden-xorb-with-v1-footer");
+    snug_slice plain = hex_section("golden-xorb-body-without-footer"),
+               full = hex_section("golden-xorb-with-v1-footer");
     for (size_t step = 1; step <= full.len; step++) {
         snug_buf     kept = snug_buf_init(4096);
         xet_checker *c = xet_checker_new(keep_record, &kept);
@@ -401,18 +414,25 @@ static void test_records_round_trip(void **state)
 {
     (void)state;
     snug_slice     noise = splitmix(XET_CHUNK_MAX);
-    unsigned char *raw = snug_arena_alloc(arena, XET_CHUNK_MAX), *out = snug_arena_alloc(arena, XET_CHUNK_MAX);
+    unsigned char *raw = snug_arena_alloc(arena, XET_CHUNK_MAX),
+                  *out = snug_arena_alloc(arena, XET_CHUNK_MAX);
     for (unsigned kind = 0; kind < 3; kind++) {
-        for (uint32_t n = 1; n <= XET_CHUNK_MAX; n = n < 70 ? n + 1 : n * 2 + 1 > XET_CHUNK_MAX && n < XET_CHUNK_MAX ? XET_CHUNK_MAX : n * 2 + 1) {
+        for (uint32_t n = 1; n <= XET_CHUNK_MAX;
+             n = n < 70                                           ? n + 1
+                 : n * 2 + 1 > XET_CHUNK_MAX && n < XET_CHUNK_MAX ? XET_CHUNK_MAX
+                                                                  : n * 2 + 1) {
             for (uint32_t i = 0; i < n; i++) {
                 float f = 1.0f + (float)(i / 4) * 1e-4f;
-                raw[i] = kind == 0 ? (unsigned char)noise.ptr[i] : kind == 1 ? 'a' : ((const unsigned char *)&f)[i % 4];
+                raw[i] = kind == 0   ? (unsigned char)noise.ptr[i]
+                         : kind == 1 ? 'a'
+                                     : ((const unsigned char *)&f)[i % 4];
             }
             snug_buf b = snug_buf_init(1 << 20);
             xet_record_put(&b, snug_slice_of(raw, n));
             uint32_t got, stored;
             snug_err err;
-            assert_int_equal(xet_record_decode(snug_buf_slice(&b), out, &got, &stored, &err), SNUG_OK);
+            assert_int_equal(xet_record_decode(snug_buf_slice(&b), out, &got, &stored, &err),
+                             SNUG_OK);
             assert_int_equal(got, n);
             assert_int_equal(stored, b.len);
             assert_memory_equal(out, raw, n);
@@ -435,7 +455,8 @@ static void test_golden_upload_shard(void **state)
     assert_int_equal(s.file_count, 2);
     assert_int_equal(s.xorb_count, 1);
     assert_int_equal(s.xorbs[0].count, 3);
-    assert_hash(&s.files[1].hash, SNUG_LIT("f15edd43b7e85cfd25e2758ffe13b99fdd09dfa817e8d9f6548722a7a126db7f"));
+    assert_hash(&s.files[1].hash,
+                SNUG_LIT("f15edd43b7e85cfd25e2758ffe13b99fdd09dfa817e8d9f6548722a7a126db7f"));
     char sha[65];
     snug_hex(s.files[1].sha256.b, 32, sha);
     assert_string_equal(sha, "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9");
@@ -453,7 +474,8 @@ static void test_golden_upload_shard(void **state)
 static void test_golden_dedup_shard(void **state)
 {
     (void)state;
-    snug_slice       want = hex_section("golden-dedup-shard"), body = hex_section("golden-xorb-body-without-footer");
+    snug_slice want = hex_section("golden-dedup-shard"),
+               body = hex_section("golden-xorb-body-without-footer");
     xet_xorb         x;
     snug_err         err;
     xet_shard_chunk  chunks[3];
@@ -461,7 +483,9 @@ static void test_golden_dedup_shard(void **state)
     for (unsigned i = 0; i < 32; i++) f.hmac_key[i] = (unsigned char)(i + 1);
     assert_int_equal(xet_xorb_check(arena, body, NULL, &x, &err), SNUG_OK);
     for (unsigned i = 0; i < 3; i++)
-        chunks[i] = (xet_shard_chunk){xet_hmac(f.hmac_key, &x.chunks[i].hash), i == 0 ? 0 : x.chunks[i - 1].raw_end, x.chunks[i].raw_size, i < 2};
+        chunks[i] =
+            (xet_shard_chunk){xet_hmac(f.hmac_key, &x.chunks[i].hash),
+                              i == 0 ? 0 : x.chunks[i - 1].raw_end, x.chunks[i].raw_size, i < 2};
     xet_shard_xorb block = {x.hash, chunks, 3, 1291, 155};
     xet_shard      s = {NULL, &block, 0, 1};
     snug_buf       b = snug_buf_init(4096);
@@ -483,13 +507,15 @@ static void test_range_plan(void **state)
     snug_slice s = splitmix(1000000);
     size_t     ends[64], n = cut(s, SIZE_MAX, ends, 64);
     snug_buf   body = snug_buf_init(2 << 20);
-    for (size_t i = 0, from = 0; i < n; from = ends[i++]) xet_record_put(&body, snug_sub(s, from, ends[i] - from));
+    for (size_t i = 0, from = 0; i < n; from = ends[i++])
+        xet_record_put(&body, snug_sub(s, from, ends[i] - from));
     xet_xorb x;
     snug_err err;
     assert_int_equal(xet_xorb_check(arena, snug_buf_slice(&body), NULL, &x, &err), SNUG_OK);
     xet_term whole = {.xorb = x.hash, .raw_size = 1000000, .start = 0, .end = x.count};
     xet_plan p;
-    assert_int_equal(xet_plan_range(arena, &whole, 1, 100000, 250000, find_one, &x, &p, &err), SNUG_OK);
+    assert_int_equal(xet_plan_range(arena, &whole, 1, 100000, 250000, find_one, &x, &p, &err),
+                     SNUG_OK);
     assert_int_equal(p.term_count, 1);
     assert_int_equal(p.terms[0].start, 1);
     assert_int_equal(p.terms[0].end, 5);
@@ -498,14 +524,18 @@ static void test_range_plan(void **state)
     assert_int_equal(p.length, 150001);
     assert_int_equal(p.spans[0].from, 84501);
     assert_int_equal(p.spans[0].to - 1, 271832);
-    assert_int_equal(xet_plan_range(arena, &whole, 1, 1000000, UINT64_MAX, find_one, &x, &p, &err), SNUG_ERANGE);
-    assert_int_equal(xet_plan_range(arena, &whole, 1, 999999, UINT64_MAX, find_one, &x, &p, &err), SNUG_OK);
+    assert_int_equal(xet_plan_range(arena, &whole, 1, 1000000, UINT64_MAX, find_one, &x, &p, &err),
+                     SNUG_ERANGE);
+    assert_int_equal(xet_plan_range(arena, &whole, 1, 999999, UINT64_MAX, find_one, &x, &p, &err),
+                     SNUG_OK);
     assert_int_equal(p.length, 1);
     whole.raw_size++;
-    assert_int_equal(xet_plan_range(arena, &whole, 1, 0, UINT64_MAX, find_one, &x, &p, &err), SNUG_ECORRUPT);
+    assert_int_equal(xet_plan_range(arena, &whole, 1, 0, UINT64_MAX, find_one, &x, &p, &err),
+                     SNUG_ECORRUPT);
     whole.raw_size--;
     whole.end = x.count + 1;
-    assert_int_equal(xet_plan_range(arena, &whole, 1, 0, UINT64_MAX, find_one, &x, &p, &err), SNUG_ECORRUPT);
+    assert_int_equal(xet_plan_range(arena, &whole, 1, 0, UINT64_MAX, find_one, &x, &p, &err),
+                     SNUG_ECORRUPT);
     snug_buf_deinit(&body);
 }
 
@@ -516,15 +546,18 @@ static void test_ranges_give_the_bytes(void **state)
     snug_slice s = splitmix(1000000);
     size_t     ends[64], n = cut(s, SIZE_MAX, ends, 64);
     snug_buf   body = snug_buf_init(2 << 20), file = snug_buf_init(4 << 20);
-    for (size_t i = 0, from = 0; i < n; from = ends[i++]) xet_record_put(&body, snug_sub(s, from, ends[i] - from));
+    for (size_t i = 0, from = 0; i < n; from = ends[i++])
+        xet_record_put(&body, snug_sub(s, from, ends[i] - from));
     xet_xorb x;
     snug_err err;
     assert_int_equal(xet_xorb_check(arena, snug_buf_slice(&body), NULL, &x, &err), SNUG_OK);
     static const uint32_t parts[][2] = {{3, 5}, {0, 2}, {3, 4}, {10, 19}, {1, 2}};
     xet_term              terms[5];
     for (unsigned i = 0; i < 5; i++) {
-        uint32_t from = parts[i][0] == 0 ? 0 : x.chunks[parts[i][0] - 1].raw_end, to = x.chunks[parts[i][1] - 1].raw_end;
-        terms[i] = (xet_term){.xorb = x.hash, .raw_size = to - from, .start = parts[i][0], .end = parts[i][1]};
+        uint32_t from = parts[i][0] == 0 ? 0 : x.chunks[parts[i][0] - 1].raw_end,
+                 to = x.chunks[parts[i][1] - 1].raw_end;
+        terms[i] = (xet_term){
+            .xorb = x.hash, .raw_size = to - from, .start = parts[i][0], .end = parts[i][1]};
         snug_buf_put_slice(&file, snug_sub(s, from, to - from));
     }
     uint64_t       seed = 1;
@@ -533,13 +566,16 @@ static void test_ranges_give_the_bytes(void **state)
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         uint64_t first = (seed >> 20) % file.len, last = first + (seed >> 40) % (file.len - first);
         xet_plan p;
-        assert_int_equal(xet_plan_range(arena, terms, 5, first, last, find_one, &x, &p, &err), SNUG_OK);
+        assert_int_equal(xet_plan_range(arena, terms, 5, first, last, find_one, &x, &p, &err),
+                         SNUG_OK);
         assert_int_equal(p.length, last - first + 1);
         uint64_t at = 0, skip = p.skip;
         for (size_t t = 0; t < p.term_count; t++) {
             for (uint32_t c = p.terms[t].start; c < p.terms[t].end; c++) {
                 uint32_t got, stored, from = c == 0 ? 0 : x.chunks[c - 1].stored_end;
-                assert_int_equal(xet_record_decode(snug_sub(snug_buf_slice(&body), from, body.len), raw, &got, &stored, &err), SNUG_OK);
+                assert_int_equal(xet_record_decode(snug_sub(snug_buf_slice(&body), from, body.len),
+                                                   raw, &got, &stored, &err),
+                                 SNUG_OK);
                 uint64_t use = got - skip < p.length - at ? got - skip : p.length - at;
                 assert_memory_equal(raw + skip, file.ptr + first + at, use);
                 at += use;
@@ -552,9 +588,31 @@ static void test_ranges_give_the_bytes(void **state)
     snug_buf_deinit(&file);
 }
 
+/* Chunks by turns from two xorbs are taken until a window of such runs is full; then the file is
+ * stored in a row, until what lies in a row makes up for it. */
+static void broken_files_are_mended(void **state)
+{
+    (void)state;
+    xet_runs r = {.count = 0};
+    for (int i = 0; i < 2 * XET_RUNS; i++) {
+        if (i <= XET_RUNS) assert_true(xet_runs_may_jump(&r));
+        xet_runs_add(&r, false);
+    }
+    assert_false(xet_runs_may_jump(&r));
+    int stored = 0;
+    for (; !xet_runs_may_jump(&r); stored++) xet_runs_add(&r, true);
+    assert_in_range(stored, XET_RUN_HIGH * XET_RUNS - XET_RUNS, XET_RUN_HIGH * (XET_RUNS + 1));
+    r = (xet_runs){.count = 0}; /* runs of five chunks are neither forbidden nor needed */
+    for (int i = 0; i < 50 * XET_RUNS; i++) {
+        assert_true(xet_runs_may_jump(&r));
+        xet_runs_add(&r, i % 5 != 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(broken_files_are_mended),
         cmocka_unit_test(test_cdc_patterns),
         cmocka_unit_test(test_splitmix),
         cmocka_unit_test(test_small_inputs),
