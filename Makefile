@@ -56,7 +56,7 @@ lint: $(BUILD)/build.ninja ## layers, banned calls, clang-tidy
 
 bench: all ## measure us and the peers in one run; prints JSON
 	@tools/setup.sh bench
-	@cmake --build $(BUILD) --target benches
+	@cmake --build $(BUILD) --target benches tool_randmodel snug
 	@BUILD=$(BUILD) python3 bench/run.py $(M)
 
 stats: $(BUILD)/build.ninja ## function and file sizes

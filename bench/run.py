@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: measures this build and its peers in one run and prints one JSON object.
 
-    bench/run.py [part...]     parts: hub, xet, variants, or the name of a bench_* program; default all
+    bench/run.py [part...]     parts: hub, list, xet, engine, variants, or the name of a bench_* program; default all
+
+The million repositories of `list` are written once (minutes), to hub-<count> in the build's bench folder;
+SNUG_BENCH_REPOS changes how many.
 
 Every figure is a median of several rounds, ours and the peer's taken in turn; ratios are what counts."""
 
@@ -403,6 +406,71 @@ def variants():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def p95(values):
+    values = sorted(values)
+    return round(1000 * values[len(values) * 95 // 100], 2)
+
+
+def commit(server, token, repo, names, text):
+    """One commit of as many files as there are names; seconds."""
+    lines = [{"key": "header", "value": {"summary": f"{len(names)} files"}}]
+    lines += [{"key": "file", "value": {"path": n, "content": f"{text} {n}"}} for n in names]
+    body = "".join(json.dumps(x) + "\n" for x in lines).encode()
+    start = time.perf_counter()
+    status, _, data = server.request(
+        "POST", f"/api/models/{repo}/commit/main", body, token, {"Content-Type": "application/x-ndjson"}
+    )
+    assert status == 200, data
+    return time.perf_counter() - start
+
+
+def pages(server, token, path):
+    """Seconds of each page of a list, and how many things there were."""
+    seconds, seen = [], 0
+    while path:
+        start = time.perf_counter()
+        status, headers, data = server.request("GET", path, token=token)
+        seconds.append(time.perf_counter() - start)
+        assert status == 200, data
+        seen += len(json.loads(data))
+        link = re.search(r'<https?://[^/]+([^>]+)>; *rel="next"', headers.get("link", ""))
+        path = link and link.group(1)
+    return seconds, seen
+
+
+def listing():
+    """Lists of a large hub, and large repositories: milliseconds with their 95th percentile."""
+    count = os.environ.get("SNUG_BENCH_REPOS", "1000000")
+    cache = BUILD / "bench" / f"hub-{count}"
+    cache.mkdir(parents=True, exist_ok=True)
+    program = BUILD / "bench" / "bench_hub_list"
+    out = {"repositories": json.loads(subprocess.run([program, count, cache], check=True, capture_output=True).stdout)}
+    talks = subprocess.run([BUILD / "bench" / "bench_hub_talks"], check=True, capture_output=True)
+    out["discussions"] = json.loads(talks.stdout)
+    server = Server()
+    try:
+        server.add_user("ada")
+        token = server.add_token("ada", "write")
+        for repo in ("files", "commits"):
+            assert server.request("POST", "/api/repos/create", {"name": repo}, token)[0] == 200
+        for part in range(2):
+            names = [f"d{part}/{i // 500:02}/{i:05}.txt" for i in range(50_000)]
+            commit(server, token, "ada/files", names, "x")
+        before = resident_mb(server.proc.pid)
+        tree, seen = pages(server, token, "/api/models/ada/files/tree/main?recursive=true&limit=1000")
+        assert seen >= 100_000, seen
+        out["tree_of_100000_files"] = {
+            "pages": len(tree), "median_ms": round(1000 * statistics.median(tree), 2), "p95_ms": p95(tree),
+            "first_ten_ms": round(100 * sum(tree[:10]), 2), "last_ten_ms": round(100 * sum(tree[-10:]), 2),
+            "resident_growth_mb": round(resident_mb(server.proc.pid) - before, 1)}
+        names = [f"f/{i:04}.txt" for i in range(1000)]
+        took = [commit(server, token, "ada/commits", names, f"round {i}") for i in range(20)]
+        out["commit_of_1000_operations"] = {"median_ms": round(1000 * statistics.median(took), 1), "p95_ms": p95(took)}
+        return out
+    finally:
+        server.kill()
+
+
 def peers():
     """A Python that has the peers of bench/requirements.txt, or None where the registry is out of reach."""
     wanted = ROOT / "bench" / "requirements.txt"
@@ -431,13 +499,23 @@ def main():
         name = program.name.removeprefix("bench_")
         if not os.access(program, os.X_OK) or program.is_dir() or (wanted and name not in wanted):
             continue
+        if not wanted and name in ("hub_list", "hub_talks"):
+            continue  # parts of `list`
         p = subprocess.run([program], capture_output=True, text=True, cwd=ROOT)
         try:
             out[name] = json.loads(p.stdout)
         except ValueError:
             out[name] = {"error": (p.stderr or p.stdout)[-400:]}
+    if python and (not wanted or "engine" in wanted):
+        p = subprocess.run([python, ROOT / "bench" / "engine.py", BUILD], capture_output=True, text=True)
+        try:
+            out["engine"] = json.loads(p.stdout)
+        except ValueError:
+            out["engine"] = {"error": p.stderr[-400:]}
     if not wanted or "hub" in wanted:
         out["hub"] = hub()
+    if not wanted or "list" in wanted:
+        out["list"] = listing()
     if not wanted or "variants" in wanted:
         out["variants"] = variants()
     if python and (not wanted or "xet" in wanted):

@@ -14,10 +14,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     gen_conf             conf;
     snug_json            none = {NULL};
     if (snug_json_parse(a, snug_slice_of(data, size), NULL, &params, NULL) == SNUG_OK &&
-        gen_conf_read(params, none, none, VOCAB, &conf, NULL) == SNUG_OK) {
+        gen_conf_read(a, params, none, none, VOCAB, &conf, NULL) == SNUG_OK) {
         float       logits[VOCAB];
         sampler    *s = sampler_new(&conf.sample, VOCAB);
-        sample_past past = {past_ids, 6, 2, conf.eos, conf.eos_count};
+        sample_past past = {.ids = past_ids,
+                            .count = 6,
+                            .generated = 2,
+                            .eos = conf.eos,
+                            .eos_count = conf.eos_count,
+                            .limit = 9};
         for (size_t i = 0; i < VOCAB; i++)
             logits[i] = (float)((i * 2654435761u) % 41) / 4.0f - 5.0f;
         int32_t id = sampler_pick(s, &past, logits);

@@ -116,19 +116,14 @@ snug_status api_lfs_files_batch(http_req *rq, http_res *rs, snug_err *err)
     if (!snug_json_is(list, SNUG_JSON_ARRAY) || snug_json_count(list) > DROP_MAX)
         SNUG_FAIL(err, SNUG_EINVAL, "\"deletions.sha\" must be an array of at most %d",
                   (int)DROP_MAX);
-    if (snug_json_bool_or(deletions, "rewriteHistory", false)) {
-        st = snug_fail_code(err, SNUG_EUNSUPPORTED, "NotImplemented",
-                            "not implemented here: rewriting the history of deleted files; delete "
-                            "them with rewrite_history=False, or squash the branch");
-        goto done;
-    }
     oids = snug_arena_alloc(c.a, (snug_json_count(list) + 1) * sizeof *oids);
     for (snug_json_iter it = snug_json_iter_of(list); snug_json_next(&it);) {
         snug_slice text;
         if (!snug_json_to_str(it.value, &text) || !blob_id_parse(text, &oids[n++]))
             SNUG_FAIL(err, SNUG_EINVAL, "\"deletions.sha\" must hold SHA-256 as hex");
     }
-    SNUG_TRY(hub_drop_lfs(c.hub, &c.who, c.repo, oids, n, err));
+    SNUG_TRY(hub_drop_lfs(c.hub, &c.who, c.repo, oids, n,
+                          snug_json_bool_or(deletions, "rewriteHistory", false), err));
     reply_done(rs);
 done:
     api_done(&c);

@@ -124,7 +124,8 @@ snug_thread *snug_thread_start(const char *name, unsigned stack_kb, void (*fn)(v
     pthread_attr_t attr;
     SNUG_ASSERT(pthread_attr_init(&attr) == 0);
 #ifndef SNUG_SANITIZED /* sanitizers want roomy stacks */
-    SNUG_ASSERT(pthread_attr_setstacksize(&attr, (size_t)(stack_kb == 0 ? 512 : stack_kb) << 10) == 0);
+    SNUG_ASSERT(pthread_attr_setstacksize(&attr, (size_t)(stack_kb == 0 ? 512 : stack_kb) << 10) ==
+                0);
 #else
     (void)stack_kb;
 #endif
@@ -201,7 +202,8 @@ snug_pool *snug_pool_new(const char *name, unsigned threads, size_t queue_max)
     p->ring = snug_zalloc(queue_max * sizeof *p->ring);
     p->thread_count = threads;
     p->threads = snug_zalloc(threads * sizeof(snug_thread *));
-    for (unsigned i = 0; i < threads; i++) p->threads[i] = snug_thread_start(name, 512, pool_main, p);
+    for (unsigned i = 0; i < threads; i++)
+        p->threads[i] = snug_thread_start(name, 512, pool_main, p);
     return p;
 }
 
@@ -251,13 +253,20 @@ void snug_pool_free(snug_pool *p)
 
 /* ---- team: the caller and its helpers take ranges off one counter ---- */
 
+/* Between two operations of a model lie microseconds, which is what waking a thread costs. So both
+ * sides look for a while before they sleep, if every thread can have a CPU to itself. */
+enum { TEAM_LOOKS = 1000 }; /* some 20 us */
+
 struct snug_team {
-    snug_mutex  m; /* guards all but `next`; rank 910 */
-    snug_cond   start, done;
-    unsigned    size; /* helpers and the caller */
-    uint64_t    round;
-    unsigned    busy; /* helpers still in this round */
-    bool        stopping;
+    snug_mutex m; /* guards sleeping, and the moments before it; rank 910 */
+    snug_cond  start, done;
+    unsigned   size, looks; /* size: helpers and the caller */
+    /* A round is published by its number; what it is lies below, and stays until busy is 0. */
+    atomic_uint_fast64_t round;
+    atomic_uint          busy;     /* helpers still in this round */
+    atomic_uint          sleeping; /* helpers that wait on start */
+    atomic_bool          waiting;  /* the caller waits on done */
+    atomic_bool          stopping;
     void (*fn)(void *, size_t, size_t, unsigned);
     void         *arg;
     size_t        n, grain;
@@ -266,8 +275,15 @@ struct snug_team {
     struct team_seat {
         snug_team *team;
         unsigned   worker;
-    } *seats;
+    } * seats;
 };
+
+static void look_again(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
 
 static void team_work(snug_team *t, unsigned worker)
 {
@@ -279,28 +295,45 @@ static void team_work(snug_team *t, unsigned worker)
     }
 }
 
+static bool team_idle(const snug_team *t, uint64_t seen)
+{
+    return atomic_load(&t->round) == seen && !atomic_load(&t->stopping);
+}
+
+/* Waits for a round after `seen`. The caller publishes, then asks who sleeps; a helper says that it
+ * sleeps, then looks once more: one of the two sees the other. */
+static void await_round(snug_team *t, uint64_t seen)
+{
+    for (unsigned i = 0; i < t->looks && team_idle(t, seen); i++) look_again();
+    if (!team_idle(t, seen)) return;
+    snug_lock(&t->m);
+    atomic_fetch_add(&t->sleeping, 1);
+    while (team_idle(t, seen)) snug_cond_wait(&t->start, &t->m);
+    atomic_fetch_sub(&t->sleeping, 1);
+    snug_unlock(&t->m);
+}
+
 static void team_main(void *p)
 {
     struct team_seat *seat = p;
     snug_team        *t = seat->team;
-    uint64_t          seen = 0;
-    snug_lock(&t->m);
-    for (;;) {
-        while (t->round == seen && !t->stopping) snug_cond_wait(&t->start, &t->m);
-        if (t->stopping) break;
-        seen = t->round;
-        snug_unlock(&t->m);
+    for (uint64_t seen = 0;;) {
+        await_round(t, seen);
+        if (atomic_load(&t->stopping)) return;
+        seen = atomic_load(&t->round);
         team_work(t, seat->worker);
+        if (atomic_fetch_sub(&t->busy, 1) > 1 || !atomic_load(&t->waiting)) continue;
         snug_lock(&t->m);
-        if (--t->busy == 0) snug_cond_signal(&t->done);
+        snug_cond_signal(&t->done);
+        snug_unlock(&t->m);
     }
-    snug_unlock(&t->m);
 }
 
 snug_team *snug_team_new(unsigned threads)
 {
     snug_team *t = snug_zalloc(sizeof *t);
     t->size = threads == 0 ? snug_cpu_count() : threads;
+    t->looks = t->size <= snug_cpu_count() ? TEAM_LOOKS : 0;
     snug_mutex_init(&t->m, "team", 910);
     snug_cond_init(&t->start);
     snug_cond_init(&t->done);
@@ -324,19 +357,25 @@ void snug_team_run(snug_team *t, size_t n, size_t grain,
         fn(arg, 0, n, 0);
         return;
     }
-    snug_lock(&t->m);
     t->fn = fn;
     t->arg = arg;
     t->n = n;
     t->grain = grain;
     atomic_store_explicit(&t->next, 0, memory_order_relaxed);
-    t->busy = t->size - 1;
-    t->round++;
-    snug_cond_broadcast(&t->start);
-    snug_unlock(&t->m);
+    atomic_store(&t->busy, t->size - 1);
+    atomic_fetch_add(&t->round, 1);
+    if (atomic_load(&t->sleeping) > 0) {
+        snug_lock(&t->m);
+        snug_cond_broadcast(&t->start);
+        snug_unlock(&t->m);
+    }
     team_work(t, 0);
+    for (unsigned i = 0; i < t->looks && atomic_load(&t->busy) > 0; i++) look_again();
+    if (atomic_load(&t->busy) == 0) return;
     snug_lock(&t->m);
-    while (t->busy > 0) snug_cond_wait(&t->done, &t->m);
+    atomic_store(&t->waiting, true);
+    while (atomic_load(&t->busy) > 0) snug_cond_wait(&t->done, &t->m);
+    atomic_store(&t->waiting, false);
     snug_unlock(&t->m);
 }
 
@@ -344,7 +383,7 @@ void snug_team_free(snug_team *t)
 {
     if (t == NULL) return;
     snug_lock(&t->m);
-    t->stopping = true;
+    atomic_store(&t->stopping, true);
     snug_cond_broadcast(&t->start);
     snug_unlock(&t->m);
     for (unsigned i = 1; i < t->size; i++) snug_thread_join(t->threads[i]);

@@ -121,6 +121,30 @@ static void put_gc_sums(cli *c, snug_json_out *o, const hub_gc_report *r, bool d
                  (unsigned long long)r->skipped);
 }
 
+static snug_status tidy_git(cli *c, hub *h, uint64_t grace_ms, snug_json_out *o, snug_err *err)
+{
+    hub_tidy_report r;
+    hub_tidy_opts   opts = {.grace_ms = grace_ms, .stop = was_interrupted};
+    snug_status     st = hub_tidy(h, &opts, &r, err);
+    if (st != SNUG_OK) return st;
+    if (c->json) {
+        snug_jo_key(o, "git");
+        snug_jo_begin_object(o);
+        snug_jo_ku64(o, "repositories", r.repos);
+        snug_jo_ku64(o, "removed", r.dropped);
+        snug_jo_ku64(o, "waiting", r.young);
+        snug_jo_ku64(o, "skipped", r.skipped);
+        snug_jo_end_object(o);
+    } else {
+        cli_note(c,
+                 "git: %llu repositories packed anew, %llu objects removed, %llu wait for the "
+                 "grace period\n",
+                 (unsigned long long)r.repos, (unsigned long long)r.dropped,
+                 (unsigned long long)r.young);
+    }
+    return SNUG_OK;
+}
+
 static snug_status run_gc(cli *c, const cli_args *a, snug_err *err)
 {
     snug_status   st = SNUG_OK;
@@ -145,6 +169,7 @@ static snug_status run_gc(cli *c, const cli_args *a, snug_err *err)
     SNUG_TRY(hub_collect(h, &opts, &r, err));
     snug_jo_end_array(&o);
     put_gc_sums(c, &o, &r, out.dry);
+    if (!out.dry) SNUG_TRY(tidy_git(c, h, opts.grace_ms, &o, err));
     snug_jo_end_object(&o);
     if (c->json) SNUG_TRY(snug_buf_check(&b, "the list", err));
     if (c->json) cli_print_json(&b);
@@ -167,8 +192,10 @@ const cli_command cli_cmd_gc = {
     .summary = "remove stored bytes that nobody uses",
     .help =
         "Removes objects that no commit in the history of any branch, tag or pull request of their "
-        "repository names, chunks that no file is made of, and uploads nobody goes on with. A "
-        "running server does the same by itself every six hours.\n\n"
+        "repository names, chunks that no file is made of, uploads nobody goes on with, and "
+        "commits "
+        "no branch, tag or pull request reaches; git's files are packed anew. A running server "
+        "does the same by itself every six hours, and packs git's files once a day.\n\n"
         "What is found unused for the first time is marked; a later run removes it when it has "
         "been unused for the grace period ever since. Uploads and commits may go on meanwhile: "
         "what they use is kept. With --grace 0 all goes at once, also the objects of an upload "

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/find_model.h"
+#include "cli/talk.h"
 #include "infer/infer.h"
 
 enum { INPUT_MAX = 64 * 1024 * 1024, ANSWER_MAX = 256 * 1024 * 1024, PARAMS_MAX = 1024 * 1024 };
@@ -17,10 +18,42 @@ typedef struct job {
     cli              *c;
     infer_ctx        *model;
     const infer_task *task;
-    snug_json         params;
+    snug_json         params, messages; /* messages: a conversation instead of an input */
 } job;
 
 /* ---- parameters: --param k=v, where v is JSON if it parses as JSON, else a string ---- */
+
+/* A value for --param or a flag that is a parameter. */
+static void put_value(cli *c, snug_json_out *j, snug_slice value)
+{
+    snug_json v;
+    if (snug_json_parse(c->arena, value, NULL, &v, NULL) == SNUG_OK)
+        snug_jo_value(j, v);
+    else
+        snug_jo_str(j, value);
+}
+
+/* Flags with a name of their own; the last of a kind wins, over --param too. */
+static void put_flags(cli *c, const cli_args *a, snug_json_out *j)
+{
+    static const char *const rows[][2] = {{"max-new-tokens", "max_new_tokens"},
+                                          {"temperature", "temperature"},
+                                          {"top-p", "top_p"},
+                                          {"top-k", "top_k"},
+                                          {"num-beams", "num_beams"},
+                                          {"seed", "seed"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (cli_flag_value(a, rows[i][0]) == NULL) continue;
+        snug_jo_key(j, rows[i][1]);
+        put_value(c, j, snug_str(cli_flag_value(a, rows[i][0])));
+    }
+    if (cli_flag_value(a, "stop") == NULL) return;
+    snug_jo_key(j, "stop");
+    snug_jo_begin_array(j);
+    for (size_t i = 0; cli_flag_nth(a, "stop", i) != NULL; i++)
+        snug_jo_cstr(j, cli_flag_nth(a, "stop", i));
+    snug_jo_end_array(j);
+}
 
 static snug_status read_params(cli *c, const cli_args *a, snug_json *out, snug_err *err)
 {
@@ -30,17 +63,13 @@ static snug_status read_params(cli *c, const cli_args *a, snug_json *out, snug_e
     for (size_t i = 0; cli_flag_nth(a, "param", i) != NULL; i++) {
         snug_slice text = snug_str(cli_flag_nth(a, "param", i));
         size_t     eq = snug_index(text, '=');
-        snug_json  v;
         if (eq == SIZE_MAX || eq == 0)
             return snug_fail(err, SNUG_EINVAL, "--param takes KEY=VALUE, not \"%.*s\"",
                              SNUG_SLICE(text));
-        snug_slice value = snug_sub(text, eq + 1, SIZE_MAX);
         snug_jo_key_slice(&j, snug_sub(text, 0, eq));
-        if (snug_json_parse(c->arena, value, NULL, &v, NULL) == SNUG_OK)
-            snug_jo_value(&j, v);
-        else
-            snug_jo_str(&j, value);
+        put_value(c, &j, snug_sub(text, eq + 1, SIZE_MAX));
     }
+    put_flags(c, a, &j);
     snug_jo_end_object(&j);
     snug_status st = snug_buf_check(&b, "the parameters", err);
     return st != SNUG_OK ? st : snug_json_parse(c->arena, snug_buf_slice(&b), NULL, out, err);
@@ -60,7 +89,9 @@ static snug_status make_request(const job *jb, snug_slice input, snug_arena *a, 
     snug_json own = snug_json_get(v, "parameters");
     snug_jo_begin_object(&j);
     snug_jo_key(&j, "inputs");
-    if (whole)
+    if (!snug_json_is(jb->messages, SNUG_JSON_ABSENT))
+        snug_jo_value(&j, jb->messages);
+    else if (whole)
         snug_jo_value(&j, snug_json_get(v, "inputs"));
     else if (object)
         snug_jo_value(&j, v);
@@ -95,17 +126,31 @@ static bool print_labels(snug_json v)
     return true;
 }
 
-static bool print_text(snug_json v)
+/* Of an answered conversation the last message. */
+static bool find_text(snug_json row, snug_slice *out)
 {
     static const char *const keys[] = {"generated_text", "summary_text", "translation_text"};
-    snug_slice               text;
-    snug_json                first = snug_json_is(v, SNUG_JSON_ARRAY) ? snug_json_at(v, 0) : v;
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        if (!snug_json_to_str(snug_json_get(first, keys[i]), &text)) continue;
-        cli_print("%.*s\n", SNUG_SLICE(text));
-        return true;
+        snug_json v = snug_json_get(row, keys[i]);
+        size_t    n = snug_json_count(v);
+        if (snug_json_is(v, SNUG_JSON_ARRAY) && n > 0)
+            v = snug_json_get(snug_json_at(v, n - 1), "content");
+        if (snug_json_to_str(v, out)) return true;
     }
     return false;
+}
+
+/* Several texts for one input stand with an empty line between them. */
+static bool print_text(snug_json v)
+{
+    size_t     n = snug_json_is(v, SNUG_JSON_ARRAY) ? snug_json_count(v) : 1;
+    snug_slice text;
+    for (size_t i = 0; i < n; i++) {
+        if (!find_text(snug_json_is(v, SNUG_JSON_ARRAY) ? snug_json_at(v, i) : v, &text))
+            return false;
+        cli_print("%s%.*s\n", i > 0 ? "\n" : "", SNUG_SLICE(text));
+    }
+    return n > 0;
 }
 
 /* Rows of a score and what it is of: the words a mask may stand for, named parts, answers, ranks.
@@ -164,30 +209,6 @@ done:
     return st;
 }
 
-/* ---- text generation, piece by piece ---- */
-
-typedef struct stream {
-    const atomic_bool *stop;
-    bool               ended_line;
-} stream;
-
-static bool show_piece(void *arg, snug_slice piece)
-{
-    stream *s = arg;
-    (void)fwrite(piece.ptr, 1, piece.len, stdout);
-    if (piece.len > 0) s->ended_line = piece.ptr[piece.len - 1] == '\n';
-    return fflush(stdout) == 0 && !atomic_load(s->stop);
-}
-
-static snug_status stream_text(const job *jb, snug_slice prompt, snug_err *err)
-{
-    stream      s = {.stop = cli_watch_interrupt()};
-    snug_status st = infer_generate(jb->model, prompt, jb->params, show_piece, &s, err);
-    if (st == SNUG_OK && !s.ended_line) cli_print("\n");
-    if (st == SNUG_OK && atomic_load(s.stop)) st = snug_fail(err, SNUG_ECANCELED, "interrupted");
-    return st;
-}
-
 /* ---- many inputs ---- */
 
 static snug_status run_batch(const job *jb, FILE *f, snug_err *err)
@@ -235,9 +256,8 @@ static snug_status pick_task(job *jb, const cli_args *a, snug_err *err)
 static snug_status read_input(cli *c, const cli_args *a, snug_slice *out, snug_err *err)
 {
     const char *text = cli_pos(a, 1);
-    if (text == NULL && isatty(STDIN_FILENO) == 1)
-        return snug_fail(err, SNUG_EINVAL, "run needs an input: snug run %s \"some text\"",
-                         cli_pos(a, 0));
+    if (text == NULL && (cli_flag_given(a, "messages") || isatty(STDIN_FILENO) == 1))
+        return SNUG_OK; /* the conversation is the input, or a person will type it */
     if (text != NULL && strcmp(text, "-") != 0) {
         *out = snug_str(text);
         return SNUG_OK;
@@ -245,6 +265,39 @@ static snug_status read_input(cli *c, const cli_args *a, snug_slice *out, snug_e
     snug_status st = cli_read_stdin(c->arena, INPUT_MAX, out, err);
     while (out->len > 0 && out->ptr[out->len - 1] == '\n') out->len--;
     return st;
+}
+
+/* Several texts cannot appear side by side as they are made. */
+static bool is_single(snug_json params)
+{
+    return snug_json_i64_or(params, "num_return_sequences", 1) == 1 &&
+           snug_json_i64_or(params, "best_of", 1) == 1;
+}
+
+static bool nobody_typed(const cli_args *a)
+{
+    return cli_pos(a, 1) == NULL && !cli_flag_given(a, "messages") && isatty(STDIN_FILENO) == 1;
+}
+
+static snug_status run_input(job *jb, const cli_args *a, snug_slice input, snug_err *err)
+{
+    bool       text = strcmp(jb->task->name, "text-generation") == 0;
+    bool       chat = !snug_json_is(jb->messages, SNUG_JSON_ABSENT);
+    snug_slice t = snug_trim(input);
+    cli_talk   talk = {jb->c, jb->model, jb->params, cli_flag_given(a, "stats")};
+    if (chat && !text)
+        return snug_fail(err, SNUG_EUNSUPPORTED, "%s takes no conversation", jb->task->name);
+    if (nobody_typed(a)) {
+        if (text && !jb->c->json) return cli_talk_on(&talk, jb->messages, err);
+        return snug_fail(err, SNUG_EINVAL, "run needs an input: snug run %s \"some text\"",
+                         cli_pos(a, 0));
+    }
+    snug_json v;
+    bool      request = !chat && snug_starts_with(t, "{") &&
+                   snug_json_parse(jb->c->arena, t, NULL, &v, NULL) == SNUG_OK &&
+                   !snug_json_is(snug_json_get(v, "inputs"), SNUG_JSON_ABSENT);
+    if (!text || jb->c->json || request || !is_single(jb->params)) return run_one(jb, input, err);
+    return cli_talk_show(&talk, input, jb->messages, NULL, err);
 }
 
 static snug_status run(cli *c, const cli_args *a, snug_err *err)
@@ -256,23 +309,22 @@ static snug_status run(cli *c, const cli_args *a, snug_err *err)
     snug_slice  input = SNUG_EMPTY;
     if (batch != NULL && cli_pos(a, 1) != NULL)
         SNUG_FAIL(err, SNUG_EINVAL, "an INPUT or --batch, not both");
-    if (batch != NULL)
+    if (batch != NULL &&
+        (cli_flag_given(a, "chat") || cli_flag_given(a, "messages") || cli_flag_given(a, "system")))
+        SNUG_FAIL(err, SNUG_EINVAL, "a conversation or --batch, not both");
+    if (batch != NULL) {
         SNUG_TRY(open_batch(batch, &lines, err));
-    else
+    } else {
         SNUG_TRY(read_input(c, a, &input, err));
+        SNUG_TRY(cli_talk_read(c, a, input, &jb.messages, err));
+    }
     SNUG_TRY(read_params(c, a, &jb.params, err));
     SNUG_TRY(cli_find_model(c, a, &dir, err));
     const char *adapter = cli_flag_value(a, "adapter");
     if (adapter != NULL) SNUG_TRY(cli_find_named(c, a, adapter, &adapter, err));
     SNUG_TRY(infer_open_adapted(dir, adapter, &jb.model, err));
     SNUG_TRY(pick_task(&jb, a, err));
-    bool text = strcmp(jb.task->name, "text-generation") == 0;
-    if (lines != NULL)
-        SNUG_TRY(run_batch(&jb, lines, err));
-    else if (text && !c->json)
-        SNUG_TRY(stream_text(&jb, input, err));
-    else
-        SNUG_TRY(run_one(&jb, input, err));
+    st = lines != NULL ? run_batch(&jb, lines, err) : run_input(&jb, a, input, err);
 done:
     if (lines != NULL && lines != stdin) (void)fclose(lines);
     infer_close(jb.model);
@@ -283,6 +335,17 @@ static const cli_flag flags[] = {
     {"task", "TASK", "one of those below (default: what the model is made for)"},
     {"batch", "FILE", "one input a line from FILE, - for standard input"},
     {"param", "KEY=VALUE", "a parameter of the task, such as max_new_tokens=64; may be repeated"},
+    {"chat", NULL, "INPUT is what a user says: the model's chat template is put around it"},
+    {"system", "TEXT", "what the model is told first; the same as --chat beside that"},
+    {"messages", "FILE", "a conversation, as a JSON list of messages (- is standard input)"},
+    {"max-new-tokens", "N", "how many tokens a text may get"},
+    {"stop", "TEXT", "ends a text where it says this; may be repeated"},
+    {"seed", "N", "the same seed gives the same text"},
+    {"temperature", "X", "above 0: by chance, the higher the wilder; 0: always the likeliest"},
+    {"top-k", "N", "by chance among the N likeliest tokens"},
+    {"top-p", "X", "by chance among the likeliest tokens that make up this share"},
+    {"num-beams", "N", "the best of N continuations that are followed together"},
+    {"stats", NULL, "tokens and seconds of a generated text, on standard error"},
     {"adapter", "ADAPTER", "a LoRA, rsLoRA or DoRA over the weights: a folder or a repository"},
     {"revision", "REV", "of a repository: branch, tag or commit (default main)"},
     {NULL, NULL, NULL}};
@@ -299,22 +362,30 @@ static const char *const examples[] = {"snug run ada/sentiment-tiny \"What a lov
                                        "labels of your own",
                                        several,
                                        "an input of several parts",
+                                       "snug run ./chat-model --system \"Be brief.\" \"Who wrote "
+                                       "Emma?\" --max-new-tokens 64",
+                                       "ask a chat model",
                                        "snug run model-Q4_K_M.gguf \"Once upon a time\"",
                                        "a quantized model in one file",
+                                       "snug run ada/my-model-GGUF:Q8_0 \"Once upon a time\"",
+                                       "one file of a repository with many",
                                        NULL};
 
 const cli_command cli_cmd_run = {
     .name = "run",
     .args = "MODEL [INPUT]",
     .summary = "run a model on an input",
-    .help = "MODEL is a folder, a GGUF file, or a repository that is fetched into the cache first. "
-            "INPUT is a "
-            "text, a JSON object as the task wants it, or - for standard input.\n\n"
-            "Tasks: text-classification, zero-shot-classification, token-classification, "
-            "question-answering, fill-mask, feature-extraction, sentence-similarity, text-ranking, "
-            "text-generation, text2text-generation, summarization, translation.\n\n"
-            "Generated text appears as it is made. With --json the answer is the one of the "
-            "inference API.",
+    .help =
+        "MODEL is a folder, a GGUF file, or a repository that is fetched into the cache first. Of "
+        "a repository with GGUF files in several types, ORG/NAME:TYPE fetches one; without a type "
+        "it is Q4_K_M, else the first. INPUT is a text, a JSON object as the task wants it, or - "
+        "for standard input.\n\n"
+        "Tasks: text-classification, zero-shot-classification, token-classification, "
+        "question-answering, fill-mask, feature-extraction, sentence-similarity, text-ranking, "
+        "text-generation, text2text-generation, summarization, translation.\n\n"
+        "Generated text appears as it is made. Without INPUT at a terminal a model that generates "
+        "text answers line by line, as a conversation when it has a chat template. With --json the "
+        "answer is the one of the inference API.",
     .flags = flags,
     .groups = CLI_FIND_MODEL_GROUPS,
     .min = 1,

@@ -11,6 +11,7 @@
 #ifdef SNUG_HAVE_HUB
 #include "cli/bar.h"
 #include "cli/net.h"
+#include "cli/pick_gguf.h"
 #endif
 
 static bool is_here(const char *path)
@@ -19,6 +20,30 @@ static bool is_here(const char *path)
     if (stat(path, &sb) != 0) return false;
     return S_ISDIR(sb.st_mode) || (S_ISREG(sb.st_mode) && snug_ends_with(snug_str(path), ".gguf"));
 }
+
+#ifdef SNUG_HAVE_HUB
+typedef struct choice {
+    snug_arena *a;
+    snug_slice  type, picked;
+} choice;
+
+static snug_status choose(void *arg, const snug_slice *paths, size_t n, bool *keep, snug_err *err)
+{
+    choice     *c = arg;
+    snug_status st = cli_pick_gguf(c->type, paths, n, keep, &c->picked, err);
+    c->picked = snug_arena_dup(c->a, c->picked);
+    return st;
+}
+
+/* "ORG/NAME:Q8_0" in two. */
+static snug_slice cut_type(snug_slice *name)
+{
+    size_t     colon = snug_index(*name, ':');
+    snug_slice type = colon == SIZE_MAX ? SNUG_EMPTY : snug_sub(*name, colon + 1, SIZE_MAX);
+    *name = snug_sub(*name, 0, colon);
+    return type;
+}
+#endif
 
 snug_status cli_find_model(cli *c, const cli_args *a, const char **path, snug_err *err)
 {
@@ -30,21 +55,27 @@ snug_status cli_find_named(cli *c, const cli_args *a, const char *name, const ch
 {
     *path = name;
     if (is_here(name)) return SNUG_OK;
-    if (snug_ends_with(snug_str(name), ".gguf"))
+    if (snug_ends_with(snug_str(name), ".gguf") && strchr(name, ':') == NULL)
         return snug_fail(err, SNUG_ENOTFOUND, "there is no file %s", name);
 #ifdef SNUG_HAVE_HUB
     snug_status       st = SNUG_OK;
     remote           *r = NULL;
     cli_bar           bar = cli_bar_new(c);
     remote_downloaded got;
+    snug_slice        repo = snug_str(name);
+    choice            picks = {.a = c->arena, .type = cut_type(&repo)};
     remote_download   d = {.revision = cli_flag_value(a, "revision"),
+                           .choose = choose,
+                           .choose_arg = &picks,
                            .progress = cli_bar_show,
                            .progress_arg = &bar,
                            .cancel = cli_watch_interrupt()};
-    SNUG_TRY(remote_parse_repo(snug_str(name), "model", &d.repo, err));
+    SNUG_TRY(remote_parse_repo(repo, "model", &d.repo, err));
     SNUG_TRY(cli_open_remote(a, &r, err));
     SNUG_TRY(remote_do_download(r, &d, c->arena, &got, err));
     *path = snug_arena_cstr(c->arena, got.path);
+    if (picks.picked.len > 0)
+        *path = snug_arena_printf(c->arena, "%s/%.*s", *path, SNUG_SLICE(picks.picked)).ptr;
 done:
     cli_bar_end(&bar);
     if (st != SNUG_OK) snug_note(err, "%s", name);

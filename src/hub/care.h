@@ -74,6 +74,33 @@ typedef struct hub_gc_report {
 snug_status hub_collect(hub *h, const hub_gc_opts *o, hub_gc_report *out,
                         snug_err *err) SNUG_MUST_USE;
 
+/* ---- git repositories ---- */
+typedef struct hub_tidy_opts {
+    uint64_t  grace_ms;             /* how long commits and files nothing reaches are kept */
+    uint64_t  packs_min, loose_min; /* tidied from so many on; 0: always */
+    int64_t   row;                  /* only this repository; 0: all */
+    unsigned  wait_ms;              /* for writers, before something is removed; 0: a minute */
+    hub_stop *stop;                 /* may be NULL */
+    void     *arg;
+} hub_tidy_opts;
+typedef struct hub_tidy_report {
+    uint64_t repos;   /* whose files were packed anew */
+    uint64_t dropped; /* git objects that went */
+    uint64_t young;   /* that will, once they are old enough */
+    uint64_t skipped; /* repositories that could not be tidied now */
+} hub_tidy_report;
+/* Many packs and loose objects become one; what no ref, pull request or open push reaches goes
+ * after the grace period. Harmless to readers and writers at any moment, here and in other
+ * processes. SNUG_EBUSY while another collection runs. */
+snug_status hub_tidy(hub *h, const hub_tidy_opts *o, hub_tidy_report *out,
+                     snug_err *err) SNUG_MUST_USE;
+/* Commits were left behind: a job will look at this repository after `after_ms`. */
+snug_status hub_queue_tidy(hub *h, int64_t row, uint64_t after_ms, snug_err *err) SNUG_MUST_USE;
+
+/* A step of putting the index of searches together; writers wait no longer than it takes. *more:
+ * another step would do something. */
+snug_status hub_merge_index(hub *h, unsigned pages, bool *more, snug_err *err) SNUG_MUST_USE;
+
 /* ---- verifying ---- */
 typedef struct hub_fsck_item {
     const char *kind;       /* "blob", "xorb", "file", "link", "index", "repo" */

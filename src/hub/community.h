@@ -223,9 +223,11 @@ typedef struct hub_lfs_file {
 snug_status hub_list_lfs(hub *h, const hub_actor *who, hub_repo *r, snug_slice after, size_t limit,
                          snug_arena *a, hub_lfs_file **out, size_t *count,
                          snug_err *err) SNUG_MUST_USE;
-/* They cannot be read through this repository any more. Unknown ones are passed over. */
+/* They cannot be read through this repository any more. Unknown ones are passed over. `rewrite`:
+ * they also leave all history: every branch, tag and pull request that ever held one moves to
+ * commits without it, with new ids. May be cut off anywhere and called again. */
 snug_status hub_drop_lfs(hub *h, const hub_actor *who, hub_repo *r, const blob_id *oids, size_t n,
-                         snug_err *err) SNUG_MUST_USE;
+                         bool rewrite, snug_err *err) SNUG_MUST_USE;
 /* Puts an object of a repository `who` reads into another he writes to. *ok false: there is no such
  * object for him. */
 snug_status hub_share_lfs(hub *h, const hub_actor *who, const hub_repo_id *to, const blob_id *oid,

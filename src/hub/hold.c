@@ -97,6 +97,27 @@ snug_status hub_collector_turn(int fd, unsigned wait_ms, snug_err *err)
     return SNUG_OK;
 }
 
+snug_status hub_pause_begin(hub *h, unsigned wait_ms, hub_hold *pause, snug_err *err)
+{
+    uint64_t    end = snug_mono_ms() + wait_ms;
+    int         fd;
+    snug_status st;
+
+    pause->fd = -1;
+    st = open_file(h, &fd, err);
+    if (st != SNUG_OK) return st;
+    while (lock_byte(fd, F_WRLCK, SIDE_AT) != 0 || lock_byte(fd, F_WRLCK, SIDE_AT + 1) != 0) {
+        (void)lock_byte(fd, F_UNLCK, SIDE_AT); /* both or none: others go on meanwhile */
+        if (snug_mono_ms() >= end) {
+            (void)close(fd);
+            return snug_fail(err, SNUG_EBUSY, "uploads are running: try again later");
+        }
+        (void)usleep(PAUSE_US);
+    }
+    pause->fd = fd;
+    return SNUG_OK;
+}
+
 /* ---- marks ---- */
 
 snug_status hub_unmark(hub *h, store_mark kind, snug_slice name, snug_err *err)

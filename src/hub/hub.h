@@ -183,8 +183,8 @@ vcs_repo            *hub_repo_vcs(hub_repo *r);
 snug_status hub_find_moved(hub *h, const hub_actor *who, const hub_repo_id *id, hub_repo_id *now,
                            bool *moved, snug_err *err) SNUG_MUST_USE;
 bool        hub_can_write(const hub_actor *who, const hub_repo_info *repo);
-/* A signed text by which the owner of a key uses git and LFS on one repository, for HUB_SSH_HOURS or
- * until the key is removed. *now: where the repository lives. Works beside a running server. */
+/* A signed text by which the owner of a key uses git and LFS on one repository, for HUB_SSH_HOURS
+ * or until the key is removed. *now: where the repository lives. Works beside a running server. */
 snug_status hub_ssh_ticket_new(hub *h, int64_t key, const hub_repo_id *id, hub_role scope,
                                snug_arena *a, snug_slice *text, hub_repo_id *now,
                                snug_err *err) SNUG_MUST_USE;

@@ -206,6 +206,9 @@ void        hub_hold_deinit(hub_hold *hold);
 snug_status hub_collector_begin(hub *h, int *fd, snug_err *err) SNUG_MUST_USE;
 /* Waits for all holds that began before. SNUG_EBUSY after wait_ms. */
 snug_status hub_collector_turn(int fd, unsigned wait_ms, snug_err *err) SNUG_MUST_USE;
+/* The collector's: waits until no hold is left, and lets none begin until *pause is deinited.
+ * SNUG_EBUSY after wait_ms; others wait a second before they are told so. Be quick. */
+snug_status hub_pause_begin(hub *h, unsigned wait_ms, hub_hold *pause, snug_err *err) SNUG_MUST_USE;
 snug_status hub_unmark(hub *h, store_mark kind, snug_slice name, snug_err *err) SNUG_MUST_USE;
 snug_status hub_keep_xorb(hub *h, const xet_hash *name, snug_err *err) SNUG_MUST_USE;
 /* blob_put_commit for a blob whose row is about to be written, under a hold. */
@@ -214,9 +217,9 @@ snug_status hub_name_blob(hub *h, blob_writer *w_owned, const blob_id *expect, u
 
 /* ---- sets of 32-byte names (set.c) ---- */
 typedef struct hub_set hub_set;
-hub_set *hub_set_new(void);
-void     hub_set_free(hub_set *s);
-size_t   hub_set_count(const hub_set *s);
+hub_set               *hub_set_new(void);
+void                   hub_set_free(hub_set *s);
+size_t                 hub_set_count(const hub_set *s);
 uint32_t hub_set_add(hub_set *s, const void *name32, bool *fresh); /* its number, from 0 */
 bool     hub_set_has(const hub_set *s, const void *name32, uint32_t *number); /* may be NULL */
 
@@ -252,7 +255,7 @@ snug_status  hub_unpack_terms(snug_arena *a, snug_slice packed, xet_term **out, 
 store_reader hub_reader_of(const hub_actor *who);
 /* In our own index, for files that are cut here: every 16th chunk. */
 static inline bool hub_chunk_is_indexed(const xet_hash *h) { return xet_hash_mod(h, 16) == 0; }
-int64_t      hub_chunk_key(const xet_hash *h); /* the 64 bits store_add_lookup takes */
+int64_t            hub_chunk_key(const xet_hash *h); /* the 64 bits store_add_lookup takes */
 
 /* ---- pull requests (pulls.c) ---- */
 /* "refs/pr/7" -> 7; 0 when it is no such name. */
@@ -329,6 +332,10 @@ snug_status hub_load_orgs(db_txn *tx, snug_arena *a, int64_t user, snug_slice *o
  * their LFS objects through it. */
 snug_status hub_put_copy(hub *h, const hub_actor *who, vcs_repo *git, vcs_draft *d, hub_repo *from,
                          int64_t to, snug_err *err) SNUG_MUST_USE;
+
+/* ---- git's garbage (tidy.c) ---- */
+/* Commits are reached by nothing now; failing to note it is only logged. */
+void hub_left_behind(hub *h, int64_t row);
 
 /* ---- healing (heal.c) ---- */
 snug_status hub_heal(hub *h, snug_err *err) SNUG_MUST_USE;

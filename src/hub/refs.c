@@ -49,7 +49,9 @@ snug_status hub_create_branch(hub *h, hub_repo *r, snug_slice name, snug_slice s
     vcs_oid     from, tip;
     snug_slice  ref;
     bool        exists;
+    SNUG_AUTO(hub_hold) hold = {-1}; /* `start` may be a commit that no ref reaches any more */
 
+    SNUG_TRY(hub_hold_begin(h, &hold, err));
     SNUG_TRY(need_write(r, err));
     SNUG_TRY(check_branch(name, err));
     SNUG_TRY(vcs_resolve_rev(r->git, start.len > 0 ? start : SNUG_LIT("main"), &from, err));
@@ -85,6 +87,7 @@ snug_status hub_delete_branch(hub *h, hub_repo *r, snug_slice name, snug_err *er
         goto done;
     }
     SNUG_TRY(vcs_update_ref(r->git, ref, &tip, NULL, err));
+    hub_left_behind(h, r->info.row);
     hub_tell_ref(h, &r->info, ref, &tip, NULL);
     SNUG_TRY(after(h, r, false, err));
 done:
@@ -104,7 +107,9 @@ snug_status hub_create_tag(hub *h, const hub_actor *who, hub_repo *r, snug_slice
     snug_arena *a = snug_arena_new();
     vcs_oid     target;
     vcs_who     author;
+    SNUG_AUTO(hub_hold) hold = {-1};
 
+    SNUG_TRY(hub_hold_begin(h, &hold, err));
     SNUG_TRY(need_write(r, err));
     if (!vcs_branch_name_ok(name)) /* git's rules are the same for both */
         SNUG_FAIL(err, SNUG_EINVAL, "Invalid tag name: %.*s", SNUG_SLICE(snug_sub(name, 0, 200)));

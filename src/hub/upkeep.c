@@ -10,7 +10,7 @@
 
 #include "hub/hub_int.h"
 
-enum { PAGE = 1000, TAGS_MAX = 5000, DROP_MAX = 1000, NAMES_MAX = 200000 };
+enum { PAGE = 1000, TAGS_MAX = 5000, NAMES_MAX = 200000 };
 
 /* ---- one commit instead of many ---- */
 
@@ -23,7 +23,9 @@ snug_status hub_squash_branch(hub *h, const hub_actor *who, hub_repo *r, snug_sl
     snug_slice  ref;
     vcs_who     author;
     bool        locked = false;
+    SNUG_AUTO(hub_hold) hold = {-1};
 
+    SNUG_TRY(hub_hold_begin(h, &hold, err));
     if (r->role < HUB_ROLE_WRITE)
         SNUG_FAIL(err, SNUG_EFORBIDDEN, "This needs the right to write to the repository");
     if (message.len > HUB_MESSAGE_MAX || !snug_utf8_valid(message))
@@ -35,6 +37,7 @@ snug_status hub_squash_branch(hub *h, const hub_actor *who, hub_repo *r, snug_sl
     hub_who_of(who, a, &author);
     SNUG_TRY(vcs_squash(r->git, &tip, message, &author, &one, err));
     SNUG_TRY(vcs_update_ref(r->git, ref, &tip, &one, err));
+    hub_left_behind(h, r->info.row);
     if (hub_pull_number(ref) > 0)
         SNUG_TRY(hub_sync_pull_locked(h, &r->info, r->git, hub_pull_number(ref), err));
     if (snug_eq_str(ref, "refs/heads/main"))
@@ -185,30 +188,6 @@ snug_status hub_list_lfs(hub *h, const hub_actor *who, hub_repo *r, snug_slice a
         (*out)[i] = (hub_lfs_file){
             .oid = rows[i].oid, .size = rows[i].size, .created_ms = rows[i].created_ms};
     SNUG_TRY(name_files(r, *out, *count, a, err));
-done:
-    db_rollback(tx);
-    return st;
-}
-
-snug_status hub_drop_lfs(hub *h, const hub_actor *who, hub_repo *r, const blob_id *oids, size_t n,
-                         snug_err *err)
-{
-    snug_status st = SNUG_OK;
-    db_txn     *tx = NULL;
-    bool        found;
-    char        hex[65];
-
-    SNUG_TRY(need_keeper(h, who, r, err));
-    if (n > DROP_MAX) SNUG_FAIL(err, SNUG_EINVAL, "at most %d files at once", (int)DROP_MAX);
-    SNUG_TRY(db_begin(h->db, DB_WRITE, &tx, err));
-    for (size_t i = 0; i < n; i++) {
-        blob_id_hex(&oids[i], hex);
-        SNUG_TRY(store_unlink_lfs(tx, r->info.row, snug_str(hex), &found, err));
-        if (found) SNUG_TRY(store_note_dropped(tx, r->info.row, snug_str(hex), err));
-    }
-    st = db_end(tx, true, err);
-    tx = NULL;
-    if (st == SNUG_OK) hub_touch(h, &r->info.id);
 done:
     db_rollback(tx);
     return st;

@@ -6,9 +6,9 @@
  * Owns:    the cache and the rows of one run.
  * Threads: as the model.
  * Truth:   the order of the reference. Per step: log shares, the rules of sample.c, forced ids; the
- * best (1 + ends) * beams continuations; those that end join the finished ones when they are among
- *          the first `beams`, divided by length ^ length_penalty; the others run on. Ties go to the
- *          lower beam, then the lower id. */
+ * best (1 + ends) * beams continuations, or so many drawn without putting them back; those that end
+ * join the finished ones when they are among the first `beams`, divided by length ^ length_penalty;
+ * the others run on. Ties go to the lower beam, then the lower id. */
 #include "infer/infer_int.h"
 
 #include <math.h>
@@ -19,6 +19,7 @@ static const float NEVER = -1e9f; /* worse than any sum of log shares, and still
 /* One continuation of one text. */
 typedef struct branch {
     float   score;
+    double  rank; /* what is compared: the score, or by chance */
     size_t  beam; /* that it grows from */
     int32_t id;
     bool    ends;
@@ -27,6 +28,8 @@ typedef struct branch {
 typedef struct search {
     model              *m;
     const gen_conf     *conf;
+    const gen_prompt   *in;
+    const gen_sink     *sink;
     nn_kv              *kv;
     const model_memory *memory;
     size_t   texts, beams, rows, keep; /* rows: texts * beams; keep: continuations per text */
@@ -37,6 +40,7 @@ typedef struct search {
     bool    *is_finished, *can_improve;          /* [rows], [texts] */
     branch  *best;                               /* [keep] */
     size_t  *from;                               /* [rows] */
+    uint64_t until;                              /* 0: no end */
     int32_t *step_ids, *step_positions;          /* [rows, room] */
     sampler *rules;
 } search;
@@ -59,11 +63,13 @@ static int32_t fill_of(const gen_conf *conf)
 }
 
 static snug_status search_open(search *s, model *m, const gen_conf *conf, const gen_prompt *p,
-                               snug_err *err)
+                               const gen_sink *sink, snug_err *err)
 {
     size_t cells, vocab = model_shape_of(m)->vocab, shares, ends = conf->eos_count;
     *s = (search){.m = m,
                   .conf = conf,
+                  .in = p,
+                  .sink = sink,
                   .memory = p->memory,
                   .texts = p->batch,
                   .beams = (size_t)conf->beams,
@@ -95,7 +101,10 @@ static snug_status search_open(search *s, model *m, const gen_conf *conf, const 
     s->from = snug_zalloc(s->rows * sizeof *s->from);
     s->logits = snug_alloc_try(shares);
     if (s->logits == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for %zu bytes", shares);
-    s->rules = sampler_new(&conf->sample, conf->vocab);
+    sample_conf rules = conf->sample;
+    rules.keep_min = ends > 0 ? ends + 1 : 2; /* something besides the ends must be left */
+    if (conf->max_time_s > 0) s->until = snug_mono_ns() + (uint64_t)(conf->max_time_s * 1e9);
+    s->rules = sampler_new(&rules, conf->vocab);
     int32_t fill = fill_of(conf);
     for (size_t i = 0; i < cells; i++) s->running[i] = s->finished[i] = fill;
     for (size_t i = 0; i < s->rows; i++) {
@@ -150,21 +159,27 @@ static snug_status step(search *s, size_t from, snug_err *err)
 /* Logits of a row become log shares, with the rules applied. */
 static snug_status shares_of(search *s, size_t row, snug_err *err)
 {
-    float      *p = s->logits + row * model_shape_of(s->m)->vocab, best = -INFINITY;
-    size_t      n = s->conf->vocab;
+    size_t      vocab = model_shape_of(s->m)->vocab, text = row / s->beams;
+    float      *p = s->logits + row * vocab, best = -INFINITY;
     double      sum = 0;
-    sample_past past = {s->running + row * s->room, s->length, s->length - s->prompt, s->conf->eos,
-                        s->conf->eos_count};
-    for (size_t i = 0; i < n; i++) {
-        if (isnan(p[i]))
+    sample_past past = {s->running + row * s->room,
+                        s->length,
+                        s->length - s->prompt,
+                        s->conf->eos,
+                        s->conf->eos_count,
+                        s->room,
+                        {NULL, 0}};
+    if (s->in->source != NULL)
+        past.source = (id_list){s->in->source + text * s->in->source_times, s->in->source_times};
+    for (size_t i = 0; i < vocab; i++) {
+        if (isnan(p[i]) && !s->conf->sample.remove_invalid)
             return snug_fail(err, SNUG_ECORRUPT, "the model computed a value that is not a number");
         best = fmaxf(best, p[i]);
     }
-    for (size_t i = 0; i < n; i++) sum += exp((double)(p[i] - best));
+    for (size_t i = 0; i < vocab; i++) sum += exp((double)(p[i] - best));
     float all = (float)log(sum);
-    for (size_t i = 0; i < n; i++) p[i] = p[i] - best - all;
+    for (size_t i = 0; i < vocab; i++) p[i] = p[i] - best - all;
     sampler_warp(s->rules, &past, p);
-    gen_constrain(s->conf, s->prompt, s->length, s->room, p);
     return SNUG_OK;
 }
 
@@ -173,27 +188,63 @@ static void offer(branch *best, size_t *count, size_t keep, branch b)
 {
     size_t at = *count;
     if (at == keep) {
-        if (!(b.score > best[at - 1].score)) return;
+        if (!(b.rank > best[at - 1].rank)) return;
         at--;
     } else {
         (*count)++;
     }
-    for (; at > 0 && b.score > best[at - 1].score; at--) best[at] = best[at - 1];
+    for (; at > 0 && b.rank > best[at - 1].rank; at--) best[at] = best[at - 1];
     best[at] = b;
+}
+
+/* Adding noise of Gumbel's distribution to log shares makes "the best n" a draw of n without
+ * putting back (Kool, van Hoof, Welling 2019). */
+static double noise(search *s) { return -log(-log(sampler_uniform(s->rules) + 0x1p-60)); }
+
+/* What the text of a candidate says, for those whose id does not say it. */
+static void ask_ends(search *s, size_t text)
+{
+    if (s->sink == NULL || s->sink->ends == NULL) return;
+    size_t   n = s->length - s->prompt;
+    int32_t *ids = snug_alloc((n + 1) * sizeof *ids);
+    for (size_t i = 0; i < s->keep; i++) {
+        branch *b = &s->best[i];
+        if (b->ends) continue;
+        memcpy(ids, s->running + (text * s->beams + b->beam) * s->room + s->prompt,
+               n * sizeof *ids);
+        ids[n] = b->id;
+        b->ends = s->sink->ends(s->sink->arg, ids, n + 1);
+    }
+    free(ids);
 }
 
 /* The best continuations of one text, into s->best. */
 static void gather(search *s, size_t text)
 {
     size_t count = 0, vocab = model_shape_of(s->m)->vocab;
-    bool   last = s->length + 1 >= s->room;
+    bool   last = s->length + 1 >= s->room || (s->until != 0 && snug_mono_ns() >= s->until);
     for (size_t k = 0; k < s->beams; k++) {
         size_t       row = text * s->beams + k;
         const float *p = s->logits + row * vocab;
-        for (size_t i = 0; i < s->conf->vocab; i++)
+        for (size_t i = 0; i < s->conf->vocab; i++) {
+            float  score = p[i] + s->score[row];
+            double rank = (double)score;
+            if (!s->conf->sample.greedy && score > -INFINITY) rank += noise(s);
             offer(s->best, &count, s->keep,
-                  (branch){p[i] + s->score[row], k, (int32_t)i,
-                           last || gen_is_eos(s->conf, (int32_t)i)});
+                  (branch){score, rank, k, (int32_t)i, last || gen_is_eos(s->conf, (int32_t)i)});
+        }
+    }
+    ask_ends(s, text);
+}
+
+/* Drawn candidates stand in the order they were drawn; those that run on do so by score. */
+static void sort_by_score(search *s)
+{
+    for (size_t i = 1; i < s->keep; i++) {
+        branch b = s->best[i];
+        size_t at = i;
+        for (; at > 0 && b.score > s->best[at - 1].score; at--) s->best[at] = s->best[at - 1];
+        s->best[at] = b;
     }
 }
 
@@ -287,6 +338,7 @@ static snug_status advance(search *s, size_t from, bool *more, snug_err *err)
         gather(s, t);
         for (size_t i = 0; i < s->keep; i++) open |= !s->best[i].ends;
         merge_finished(s, t);
+        if (!s->conf->sample.greedy) sort_by_score(s);
         run_on(s, t, s->score);
     }
     s->length++;
@@ -304,16 +356,30 @@ done:
     return st;
 }
 
-snug_status gen_beam(model *m, const gen_conf *conf, const gen_prompt *prompt, gen_result *out,
-                     snug_err *err)
+/* The width of what is answered: the longest of the rows that go out. */
+static size_t widest(const search *s)
+{
+    size_t longest = s->prompt, returns = (size_t)s->conf->returns;
+    for (size_t r = 0; r < s->texts * returns; r++) {
+        const int32_t *row = s->finished + (r / returns * s->beams + r % returns) * s->room;
+        size_t         n = s->prompt;
+        while (n < s->length && !gen_is_eos(s->conf, row[n])) n++;
+        n += n < s->length;
+        longest = n > longest ? n : longest;
+    }
+    return longest;
+}
+
+snug_status gen_beam(model *m, const gen_conf *conf, const gen_prompt *prompt, const gen_sink *sink,
+                     gen_result *out, snug_err *err)
 {
     snug_status st = SNUG_OK;
     search      s;
-    size_t      longest = prompt->times;
+    size_t      returns = (size_t)conf->returns;
     *out = (gen_result){0};
-    SNUG_ASSERT(conf->beams >= 1 && conf->beams <= GEN_BEAMS_MAX &&
-                conf->max_new_tokens != SIZE_MAX);
-    SNUG_TRY(search_open(&s, m, conf, prompt, err));
+    SNUG_ASSERT(conf->beams >= 1 && conf->beams <= GEN_BEAMS_MAX && returns >= 1 &&
+                returns <= conf->beams && conf->max_new_tokens != SIZE_MAX);
+    SNUG_TRY(search_open(&s, m, conf, prompt, sink, err));
     bool more = s.length < s.room;
     for (size_t from = 0; more;) {
         size_t before = s.length;
@@ -321,17 +387,12 @@ snug_status gen_beam(model *m, const gen_conf *conf, const gen_prompt *prompt, g
         from = before;
         more = more && s.length < s.room;
     }
-    for (size_t t = 0; t < s.texts; t++) { /* the longest of the winners says how wide rows are */
-        const int32_t *row = s.finished + t * s.beams * s.room;
-        size_t         n = s.prompt;
-        while (n < s.length && !gen_is_eos(conf, row[n])) n++;
-        n += n < s.length;
-        longest = n > longest ? n : longest;
-    }
-    int32_t *ids = snug_alloc(s.texts * longest * sizeof *ids);
-    for (size_t t = 0; t < s.texts; t++)
-        memcpy(ids + t * longest, s.finished + t * s.beams * s.room, longest * sizeof *ids);
-    *out = (gen_result){ids, s.texts, longest};
+    size_t   wide = widest(&s);
+    int32_t *ids = snug_alloc(s.texts * returns * wide * sizeof *ids);
+    for (size_t r = 0; r < s.texts * returns; r++)
+        memcpy(ids + r * wide, s.finished + (r / returns * s.beams + r % returns) * s.room,
+               wide * sizeof *ids);
+    *out = (gen_result){ids, s.texts * returns, wide};
 done:
     search_close(&s);
     return st;

@@ -36,6 +36,7 @@ snug_status infer_open_adapted(const char *dir, const char *adapter, infer_ctx *
     c->arena = snug_arena_new();
     *out = NULL;
     SNUG_TRY(sentence_open(c->arena, dir, &c->sentence, &dir, err));
+    c->dir = snug_arena_cstr(c->arena, snug_str(dir));
     SNUG_TRY(tensor_dev_open(tensor_backend_best(), 0, &c->dev, err));
     SNUG_TRY(model_open_adapted(dir, adapter, SNUG_EMPTY, c->dev, &c->model, err));
     SNUG_TRY(infer_read_json(c->arena, dir, "generation_config.json", &c->generation, err));

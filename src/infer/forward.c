@@ -150,18 +150,15 @@ static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_j
     gen_result    rows = {0};
     model_memory *memory = NULL;
     snug_json     generation;
-    int64_t       length;
     SNUG_TRY(infer_read_json(a, dir, "generation_config.json", &generation, err));
     SNUG_TRY(
-        gen_conf_read(args, generation, model_config(m), model_shape_of(m)->vocab, &conf, err));
-    if (conf.max_new_tokens == SIZE_MAX) {
-        conf.max_new_tokens = 20;
-        if (snug_json_to_i64(gen_param(args, generation, "max_length"), &length))
-            conf.max_new_tokens = length > (int64_t)in->times && length <= MODEL_POSITIONS_MAX
-                                      ? (size_t)length - in->times
-                                      : 0;
-    }
-    gen_prompt p = {in->batch, in->times, in->ids, in->mask, NULL};
+        gen_conf_read(a, args, generation, model_config(m), model_shape_of(m)->vocab, &conf, err));
+    size_t given = model_shape_of(m)->head == MODEL_HEAD_SEQ2SEQ ? 1 : in->times;
+    if (conf.max_new_tokens == SIZE_MAX)
+        conf.max_new_tokens = conf.max_length == SIZE_MAX ? 20
+                              : conf.max_length > given   ? conf.max_length - given
+                                                          : 0;
+    gen_prompt p = {.batch = in->batch, .times = in->times, .ids = in->ids, .mask = in->mask};
     if (model_shape_of(m)->head == MODEL_HEAD_SEQ2SEQ) {
         model_batch text = {
             .batch = in->batch, .times = in->times, .ids = in->ids, .mask = in->mask};
@@ -169,13 +166,13 @@ static snug_status generate_ids(snug_arena *a, model *m, const char *dir, snug_j
         int32_t *starts = snug_arena_zalloc(a, in->batch * sizeof *starts);
         for (size_t i = 0; i < in->batch; i++)
             starts[i] = conf.start >= 0 ? conf.start : (int32_t)model_shape_of(m)->start;
-        p = (gen_prompt){in->batch, 1, starts, NULL, memory};
+        p = (gen_prompt){in->batch, 1, starts, NULL, memory, in->ids, in->times};
     } else {
         mask_padding(a, &conf, in);
         p.mask = in->mask;
     }
     if (conf.beams > 1)
-        SNUG_TRY(gen_beam(m, &conf, &p, &rows, err));
+        SNUG_TRY(gen_beam(m, &conf, &p, NULL, &rows, err));
     else
         SNUG_TRY(gen_run(m, &conf, &p, NULL, &rows, err));
     snug_json_out o = snug_json_out_init(ids);

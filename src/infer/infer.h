@@ -29,6 +29,24 @@ snug_status infer_generate(infer_ctx *c, snug_slice prompt, snug_json parameters
                            bool (*fn)(void *arg, snug_slice piece), void *arg,
                            snug_err *err) SNUG_MUST_USE;
 
+/* The same with more to say: a prompt, or a conversation that the folder's chat template renders.
+ */
+typedef struct infer_stats {
+    size_t prompt_tokens, generated_tokens;
+    double prompt_s, generate_s; /* until the first token, and from there on */
+    bool   cut;                  /* it would have gone on */
+} infer_stats;
+typedef struct infer_text {
+    snug_slice prompt;
+    snug_json  messages; /* [{"role", "content"}, ...]; absent: the prompt */
+    snug_json  parameters;
+    bool (*fn)(void *arg, snug_slice piece);
+    void        *arg;
+    infer_stats *stats; /* may be NULL */
+} infer_text;
+snug_status infer_stream(infer_ctx *c, const infer_text *what, snug_err *err) SNUG_MUST_USE;
+bool        infer_has_chat(infer_ctx *c); /* whether the folder has a chat template */
+
 /* `snug forward`: reads tensors in.* from in_path, runs the class (NULL: config's architectures[0])
  * in float32, writes out.* to out_path; generate (absent: none) -> generated ids as JSON into ids.
  */

@@ -15,7 +15,6 @@ static snug_status read_tokenizer(snug_arena *a, const char *dir, model_quantize
                                   snug_err *err)
 {
     snug_status st = SNUG_OK;
-    snug_json   config;
     model_shape s;
     if (model_find_gguf(a, dir) != NULL) return SNUG_OK; /* it comes along as it is */
     if (access(snug_arena_printf(a, "%s/tokenizer.json", dir).ptr, F_OK) != 0) {
@@ -25,8 +24,7 @@ static snug_status read_tokenizer(snug_arena *a, const char *dir, model_quantize
         o->kvs = none, o->kv_count = 1;
         return SNUG_OK;
     }
-    SNUG_TRY(infer_read_json(a, dir, "config.json", &config, err));
-    SNUG_TRY(model_parse(config, SNUG_EMPTY, &s, err));
+    SNUG_TRY(model_peek(a, dir, &s, err));
     SNUG_TRY(gguf_tok_make(a, dir, s.vocab, &o->kvs, &o->kv_count, err));
 done:
     return st;

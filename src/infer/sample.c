@@ -4,9 +4,9 @@
  * For:     generation; each rule is held against the reference implementation's numbers.
  * Owns:    scratch for one vocabulary.
  * Threads: one sampler per row of a batch.
- * Truth:   the order is: repetition, presence and frequency, n-grams, minimum length; then, unless
- *          greedy, temperature, top_k, top_p, min_p, typical_p, epsilon, eta. At least one token
- *          always stays. The same seed, prompt and parameters on one build give the same text. */
+ * Truth:   the order is: rules.c; then, unless greedy, temperature, top_h, top_n_sigma, top_k,
+ *          top_p, min_p, typical_p, epsilon, eta, xtc; renormalisation. At least keep_min tokens
+ *          stay. The same seed, prompt and parameters on one build give the same text. */
 #include "infer/infer_int.h"
 
 #include <math.h>
@@ -27,8 +27,14 @@ struct sampler {
 
 sample_conf sample_conf_off(void)
 {
-    return (sample_conf){
-        .greedy = true, .temperature = 1, .top_p = 1, .typical_p = 1, .repetition_penalty = 1};
+    return (sample_conf){.greedy = true,
+                         .temperature = 1,
+                         .top_p = 1,
+                         .typical_p = 1,
+                         .repetition_penalty = 1,
+                         .encoder_repetition_penalty = 1,
+                         .decay = 1,
+                         .forced_first = -1};
 }
 
 sampler *sampler_new(const sample_conf *conf, size_t vocab)
@@ -48,45 +54,6 @@ void sampler_free(sampler *s)
     free(s->order);
     free(s->counts);
     free(s);
-}
-
-/* ---- processors: they look at what was said ---- */
-
-static void penalise(sampler *s, const sample_past *p, float *logits)
-{
-    const sample_conf *c = &s->conf;
-    size_t             prompt = p->count - p->generated;
-    for (size_t i = 0; i < p->count; i++) {
-        int32_t id = p->ids[i];
-        if (id < 0 || (size_t)id >= s->vocab) continue;
-        if (i >= prompt) s->counts[id] += 2; /* bit 0: seen at all; above: times generated */
-        if (s->counts[id] & 1u) continue;
-        s->counts[id] |= 1u;
-        if (c->repetition_penalty != 1.0)
-            logits[id] = logits[id] > 0 ? logits[id] / (float)c->repetition_penalty
-                                        : logits[id] * (float)c->repetition_penalty;
-    }
-    for (size_t i = 0; i < p->count; i++) {
-        int32_t id = p->ids[i];
-        if (id < 0 || (size_t)id >= s->vocab || s->counts[id] == 0) continue;
-        uint32_t times = s->counts[id] >> 1;
-        if (times > 0) logits[id] -= (float)(c->presence_penalty + c->frequency_penalty * times);
-        s->counts[id] = 0;
-    }
-}
-
-/* Bans what would complete an n-gram that was there before. */
-static void ban_ngrams(const sampler *s, const sample_past *p, float *logits)
-{
-    size_t n = (size_t)s->conf.no_repeat_ngram_size;
-    if (p->count + 1 < n) return;
-    const int32_t *tail = p->ids + p->count - (n - 1);
-    for (size_t i = 0; i + n <= p->count; i++) {
-        int32_t next = p->ids[i + n - 1];
-        if (memcmp(p->ids + i, tail, (n - 1) * sizeof *tail) == 0 && next >= 0 &&
-            (size_t)next < s->vocab)
-            logits[next] = -INFINITY;
-    }
 }
 
 /* ---- warpers: they look at the shape of the distribution ---- */
@@ -121,10 +88,14 @@ static double total(const float *logits, size_t n, float best)
     return sum;
 }
 
-/* Keeps what is at least the k-th largest: a heap of k whose root is its smallest. */
-static void keep_top_k(sampler *s, float *logits)
+static size_t keep_min(const sampler *s) { return s->conf.keep_min > 1 ? s->conf.keep_min : 1; }
+
+/* The k-th largest: a heap of k whose root is its smallest. */
+static float kth_largest(sampler *s, const float *logits, size_t k)
 {
-    size_t k = s->conf.top_k < s->vocab ? (size_t)s->conf.top_k : s->vocab, n = 0;
+    size_t n = 0;
+    if (k == 1) return largest(logits, s->vocab);
+    if (k > s->vocab) k = s->vocab;
     for (size_t i = 0; i < s->vocab; i++) {
         size_t at;
         if (n < k) {
@@ -143,9 +114,19 @@ static void keep_top_k(sampler *s, float *logits)
         }
         s->order[at].key = logits[i];
     }
-    float least = s->order[0].key;
+    return s->order[0].key;
+}
+
+static void drop_smaller(const sampler *s, float *logits, float least)
+{
     for (size_t i = 0; i < s->vocab; i++)
         if (logits[i] < least) logits[i] = -INFINITY;
+}
+
+static void keep_top_k(sampler *s, float *logits)
+{
+    size_t k = s->conf.top_k < s->vocab ? (size_t)s->conf.top_k : s->vocab;
+    drop_smaller(s, logits, kth_largest(s, logits, k > keep_min(s) ? k : keep_min(s)));
 }
 
 /* Drops the least likely tokens whose mass together is at most 1 - p. */
@@ -156,18 +137,72 @@ static void keep_top_p(sampler *s, float *logits)
     qsort(s->order, n, sizeof *s->order, rising);
     if (n == 0) return;
     all = total(logits, s->vocab, s->order[n - 1].key);
-    for (size_t i = 0; i + 1 < n; i++) {
+    for (size_t i = 0; i + keep_min(s) < n; i++) {
         sum += exp((double)(s->order[i].key - s->order[n - 1].key)) / all;
         if (sum > drop) break;
         logits[s->order[i].id] = -INFINITY;
     }
 }
 
-/* Drops what is less likely than a limit; the most likely always stays. */
-static void drop_below(const sampler *s, float *logits, float best, double all, double limit)
+/* Of the hundred likeliest, as one distribution: the first whose parts of its entropy together
+ * stay within top_h of it. */
+static void keep_top_h(sampler *s, float *logits)
 {
+    enum { LOOKED_AT = 100 };
+    size_t n = living(s, logits), from = n > LOOKED_AT ? n - LOOKED_AT : 0;
+    double all = 0, h = 0, sum = 0;
+    qsort(s->order, n, sizeof *s->order, rising);
+    for (size_t i = 0; i < from; i++) logits[s->order[i].id] = -INFINITY;
+    for (size_t i = from; i < n; i++) all += exp((double)(s->order[i].key - s->order[n - 1].key));
+    for (size_t pass = 0; pass < 2; pass++) {
+        for (size_t i = n; i > from; i--) {
+            double log_p = (double)(s->order[i - 1].key - s->order[n - 1].key) - log(all);
+            double part = -exp(log_p) * log_p;
+            if (pass == 0) h += part;
+            if (pass == 0) continue;
+            sum += part;
+            if (i < n && sum > h * s->conf.top_h) logits[s->order[i - 1].id] = -INFINITY;
+        }
+    }
+}
+
+/* Keeps what is within n standard deviations of the largest. */
+static void keep_sigma(const sampler *s, float *logits)
+{
+    double mean = 0, square = 0, count = 0;
+    float  best = largest(logits, s->vocab);
+    for (size_t i = 0; i < s->vocab; i++) {
+        if (!(logits[i] > -INFINITY)) continue;
+        double d = (double)(logits[i] - best);
+        mean += d, square += d * d, count++;
+    }
+    if (count < 1) return;
+    mean /= count;
+    drop_smaller(s, logits,
+                 best - (float)(s->conf.top_n_sigma * sqrt(fmax(square / count - mean * mean, 0))));
+}
+
+/* By chance: of the tokens above a threshold only the least likely stays, and all below it. */
+static void exclude_top(sampler *s, float *logits)
+{
+    size_t n, above = 0;
+    if (sampler_uniform(s) >= s->conf.xtc_probability) return;
+    n = living(s, logits);
+    if (n == 0) return;
+    qsort(s->order, n, sizeof *s->order, rising);
+    double all = total(logits, s->vocab, s->order[n - 1].key);
+    while (above < n && exp((double)(s->order[n - 1 - above].key - s->order[n - 1].key)) / all >=
+                            s->conf.xtc_threshold)
+        above++;
+    for (size_t i = 0; i + 1 < above; i++) logits[s->order[n - 1 - i].id] = -INFINITY;
+}
+
+/* Drops what is less likely than a limit; the keep_min most likely always stay. */
+static void drop_below(sampler *s, float *logits, float best, double all, double limit)
+{
+    float stays = kth_largest(s, logits, keep_min(s));
     for (size_t i = 0; i < s->vocab; i++)
-        if (logits[i] < best && exp((double)(logits[i] - best)) / all < limit)
+        if (logits[i] < stays && exp((double)(logits[i] - best)) / all < limit)
             logits[i] = -INFINITY;
 }
 
@@ -193,10 +228,11 @@ static void keep_typical(sampler *s, float *logits)
     for (size_t i = 0; i < n; i++)
         s->order[i].key = (float)fabs(log(all) - (double)(s->order[i].key - best) - h);
     qsort(s->order, n, sizeof *s->order, rising);
-    for (; last + 1 < n; last++) {
+    for (; last + 1 < n; last++) { /* ties of the last one stay too */
         mass += exp((double)(logits[s->order[last].id] - best)) / all;
         if (mass >= s->conf.typical_p) break;
     }
+    if (last + 1 < keep_min(s)) last = keep_min(s) <= n ? keep_min(s) - 1 : n - 1;
     for (size_t i = last + 1; i < n; i++)
         if (s->order[i].key > s->order[last].key) logits[s->order[i].id] = -INFINITY;
 }
@@ -213,19 +249,13 @@ static void cut_tails(sampler *s, float *logits)
     }
 }
 
-void sampler_warp(sampler *s, const sample_past *past, float *logits)
+static void warp(sampler *s, float *logits)
 {
     const sample_conf *c = &s->conf;
-    if (c->repetition_penalty != 1.0 || c->presence_penalty != 0 || c->frequency_penalty != 0)
-        penalise(s, past, logits);
-    if (c->no_repeat_ngram_size > 0) ban_ngrams(s, past, logits);
-    if (past->generated < c->min_new_tokens)
-        for (size_t i = 0; i < past->eos_count; i++)
-            if (past->eos[i] >= 0 && (size_t)past->eos[i] < s->vocab)
-                logits[past->eos[i]] = -INFINITY;
-    if (c->greedy) return;
     if (c->temperature != 1.0)
         for (size_t i = 0; i < s->vocab; i++) logits[i] /= (float)c->temperature;
+    if (c->top_h > 0) keep_top_h(s, logits);
+    if (c->top_n_sigma > 0) keep_sigma(s, logits);
     if (c->top_k > 0) keep_top_k(s, logits);
     if (c->top_p < 1.0) keep_top_p(s, logits);
     if (c->min_p > 0) {
@@ -235,11 +265,22 @@ void sampler_warp(sampler *s, const sample_past *past, float *logits)
     }
     if (c->typical_p < 1.0) keep_typical(s, logits);
     cut_tails(s, logits);
+    if (c->xtc_probability > 0) exclude_top(s, logits);
+}
+
+void sampler_warp(sampler *s, const sample_past *past, float *logits)
+{
+    rules_apply(&s->conf, past, s->counts, s->vocab, logits);
+    if (!s->conf.greedy) warp(s, logits);
+    if (!s->conf.renormalize) return;
+    float  best = largest(logits, s->vocab);
+    double all = log(total(logits, s->vocab, best));
+    for (size_t i = 0; i < s->vocab; i++) logits[i] = (float)((double)(logits[i] - best) - all);
 }
 
 /* A uniform number in [0, 1) from a 64-bit counter mixed by
  * multiplication and shifts (splitmix). */
-static double next_uniform(sampler *s)
+double sampler_uniform(sampler *s)
 {
     uint64_t z = s->random += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
@@ -254,7 +295,7 @@ int32_t sampler_pick(sampler *s, const sample_past *past, float *logits)
     for (size_t i = 1; i < s->vocab; i++)
         if (logits[i] > logits[best]) best = i;
     if (s->conf.greedy) return (int32_t)best;
-    double left = next_uniform(s) * total(logits, s->vocab, logits[best]);
+    double left = sampler_uniform(s) * total(logits, s->vocab, logits[best]);
     for (size_t i = 0; i < s->vocab; i++) {
         if (!(logits[i] > -INFINITY)) continue;
         left -= exp((double)(logits[i] - logits[best]));

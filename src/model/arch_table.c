@@ -4,11 +4,11 @@
 #include "model/model_int.h"
 
 static const model_arch *const families[] = {
-    arch_llama,   arch_gemma,      arch_olmo,   arch_cohere, arch_phi,     arch_mixed,
-    arch_moe,     arch_deepseek,   arch_gpt2,   arch_neox,   arch_opt,     arch_bloom,
-    arch_bert,    arch_distilbert, arch_albert, arch_mpnet,  arch_deberta, arch_modernbert,
-    arch_nomic,   arch_t5,         arch_bart,   arch_mamba,  arch_hybrid,  arch_qwen_next,
-    arch_gemma3n, arch_gemma4,
+    arch_llama,   arch_gemma,      arch_olmo,   arch_cohere,  arch_phi,     arch_mixed,
+    arch_moe,     arch_deepseek,   arch_gpt2,   arch_neox,    arch_opt,     arch_bloom,
+    arch_bert,    arch_distilbert, arch_albert, arch_mpnet,   arch_deberta, arch_modernbert,
+    arch_nomic,   arch_t5,         arch_bart,   arch_mamba,   arch_hybrid,  arch_qwen_next,
+    arch_gemma3n, arch_gemma4,     arch_jina,   arch_chatglm,
 };
 
 const model_arch *model_arch_at(size_t index)

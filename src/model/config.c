@@ -196,13 +196,14 @@ static snug_status refuse_unknown_rope(snug_json rope, bool sections, snug_err *
     return SNUG_OK;
 }
 
-static snug_status rope_kind(snug_json rope, nn_rope_kind *out, snug_err *err)
+static snug_status rope_kind(snug_json rope, bool sections, nn_rope_kind *out, snug_err *err)
 {
     snug_slice  name, type;
     snug_status st = cfg_text(rope, "type", "default", &type, err);
     if (st == SNUG_OK) st = cfg_text(rope, "rope_type", "", &name, err);
     if (st != SNUG_OK) return st;
     if (name.len == 0) name = type;
+    if (sections && snug_eq_str(name, "mrope")) name = SNUG_LIT("default");
     if (nn_rope_kind_parse(name, out)) return SNUG_OK;
     return snug_fail(err, SNUG_EUNSUPPORTED,
                      "config.json: rotary positions of type \"%.*s\" are not supported",
@@ -319,7 +320,7 @@ snug_status cfg_rope(snug_json config, cfg_rotary rule, nn_rope *out, snug_err *
         rope = (snug_json){NULL};
     }
     SNUG_TRY(refuse_unknown_rope(rope, rule.sections, err));
-    SNUG_TRY(rope_kind(rope, &out->kind, err));
+    SNUG_TRY(rope_kind(rope, rule.sections, &out->kind, err));
     SNUG_TRY(cfg_real(config, theta_key, rule.theta, 1.0001, 1e12, &outer, err));
     SNUG_TRY(cfg_real(rope, "rope_theta", outer, 1.0001, 1e12, &out->theta, err));
     SNUG_TRY(cfg_real(config, "partial_rotary_factor", usual, 0.0, 1.0, &outer, err));

@@ -296,6 +296,7 @@ static snug_status group_part(const binder *b, const tensor *all, size_t from, s
     tensor      part = tensor_slice(all, 1, from, n);
     snug_status st = bind_copy(b, &part, all->dtype, out);
     if (st != SNUG_OK) return st;
+    tensor_freeze(out);
     size_t rows = all->shape[0] * n * all->shape[2];
     *out = all->rank == 3 ? tensor_view(out, TENSOR_DIMS(rows))
                           : tensor_view(out, TENSOR_DIMS(rows, all->shape[3]));
@@ -305,8 +306,14 @@ static snug_status group_part(const binder *b, const tensor *all, size_t from, s
 snug_status bind_grouped(const binder *b, const nn_linear *fused, nn_attention *a)
 {
     snug_status st = SNUG_OK;
-    size_t      each = a->heads / a->kv_heads;
-    tensor      w =
+    size_t      each = a->heads / a->kv_heads, q = a->heads * a->width, kv = a->kv_heads * a->width;
+    if (bind_is_apart(b)) {
+        a->q = bind_rows(fused, 0, q);
+        a->k = bind_rows(fused, q, kv);
+        a->v = bind_rows(fused, q + kv, kv);
+        return SNUG_OK;
+    }
+    tensor w =
         tensor_view(&fused->w, TENSOR_DIMS(a->kv_heads, each + 2, a->width, fused->w.shape[1]));
     SNUG_TRY(group_part(b, &w, 0, each, &a->q.w));
     SNUG_TRY(group_part(b, &w, each, 1, &a->k.w));
@@ -432,7 +439,7 @@ snug_status decoder_bind(model *m, const weight_map *w, snug_err *err)
         SNUG_TRY(bind_layer(&layer, s, i, &n->layers[i]));
     }
     SNUG_TRY(norm_of(&body, &n->norm, s->hidden, s->decoder.last_norm));
-    SNUG_TRY(decoder_bind_head(&top, n, "lm_head"));
+    SNUG_TRY(decoder_bind_head(&top, n, s->decoder.head == NULL ? "lm_head" : s->decoder.head));
 done:
     return st;
 }

@@ -179,12 +179,12 @@ snug_status encoder_run_layer(const nn_ctx *c, const encoder_layer *l, const ten
     snug_status st = SNUG_OK;
     tensor      y;
     tensor_mark mark = tensor_space_mark(c->space);
-    SNUG_TRY(nn_attention_run(c, &l->attention, x, step, &y, err)); /* [B, T, E] */
-    SNUG_TRY(tensor_add(c->dev, x, &y, x, err));
-    SNUG_TRY(nn_norm_run(c, &l->after_attention, x, x, err));
-    SNUG_TRY(nn_mlp_run(c, &l->mlp, x, &y, err)); /* [B, T, E] */
-    SNUG_TRY(tensor_add(c->dev, x, &y, x, err));
-    SNUG_TRY(nn_norm_run(c, &l->after_mlp, x, x, err));
+    nn_step     with = *step;
+    with.add = x;
+    SNUG_TRY(nn_attention_run(c, &l->attention, x, &with, &y, err)); /* [B, T, E] */
+    SNUG_TRY(nn_norm_run(c, &l->after_attention, &y, x, err));
+    SNUG_TRY(nn_mlp_run_add(c, &l->mlp, x, x, &y, err)); /* [B, T, E] */
+    SNUG_TRY(nn_norm_run(c, &l->after_mlp, &y, x, err));
     tensor_space_release(c->space, mark);
 done:
     return st;
@@ -228,4 +228,51 @@ int32_t *encoder_positions(const model_shape *s, const model_batch *in)
             out[i] = (int32_t)(s->position_first + seen++);
     }
     return out;
+}
+
+/* ---- batches without padding ---- */
+
+bool encoder_flatten(const model_batch *in, const int32_t *positions, encoder_flat *out)
+{
+    size_t B = in->batch, T = in->times, n = B * T;
+    *out = (encoder_flat){0};
+    if (!in->unpadded || in->mask == NULL) return false;
+    for (size_t i = 0; i < n; i++) {
+        bool seen = in->mask[i] != 0;
+        if (seen && i % T > 0 && in->mask[i - 1] == 0) return false; /* a gap */
+        if (!seen && i % T == 0) return false;                       /* a text of nothing */
+        out->total += seen;
+    }
+    if (out->total == n) return false;
+    /* n <= MODEL_BATCH_TOKENS_MAX */
+    out->ids = snug_alloc(3 * out->total * sizeof *out->ids + B * sizeof *out->lengths + 8);
+    out->positions = out->ids + out->total;
+    out->types = out->positions + out->total;
+    out->lengths = (size_t *)(((uintptr_t)(out->types + out->total) + 7) & ~(uintptr_t)7);
+    for (size_t b = 0; b < B; b++) out->lengths[b] = 0;
+    for (size_t i = 0, at = 0; i < n; i++) {
+        if (in->mask[i] == 0) continue;
+        out->ids[at] = in->ids[i];
+        out->positions[at] = positions[i];
+        out->types[at++] = in->types == NULL ? 0 : in->types[i];
+        out->lengths[i / T]++;
+    }
+    if (in->types == NULL) out->types = NULL;
+    return true;
+}
+
+snug_status encoder_unflatten(const nn_ctx *c, const encoder_flat *f, size_t batch, size_t times,
+                              const tensor *x, tensor *out, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    size_t      width = tensor_cols(x), shape[3] = {batch, times, width};
+    SNUG_TRY(tensor_space_take(c->space, TENSOR_F32, 3, shape, out, err));
+    SNUG_TRY(tensor_scale(c->dev, out, 0.0f, 0.0f, out, err));
+    for (size_t b = 0, from = 0; b < batch; from += f->lengths[b++]) {
+        tensor text = tensor_slice(x, 1, from, f->lengths[b]), row = tensor_slice(out, 0, b, 1);
+        row = tensor_slice(&row, 1, 0, f->lengths[b]);
+        SNUG_TRY(tensor_copy(c->dev, &text, &row, err));
+    }
+done:
+    return st;
 }

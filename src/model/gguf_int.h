@@ -19,7 +19,8 @@ enum {
     GGUF_PLUS_ONE = 2u, /* norms hold one more than the library's files */
     GGUF_TURNED = 4u,   /* the library's files turn matrices over, GGUF does not */
     GGUF_LAYERED = 8u,  /* rope_parameters has an object per type of layer */
-    GGUF_EXPERTS = 16u  /* the row of an architecture for files with experts */
+    GGUF_EXPERTS = 16u, /* the row of an architecture for files with experts */
+    GGUF_APART = 32u    /* fused rows are all queries, keys, values; the library: group by group */
 };
 
 typedef struct gguf_row {

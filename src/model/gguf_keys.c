@@ -163,6 +163,14 @@ static void put_t5(keys *k, const model_shape *s)
     put_u(k, "decoder_block_count", s->decoder_layers);
 }
 
+/* Readers know which layers slide by the architecture alone. */
+static bool slides_as_usual(const gguf_row *r, const model_shape *s)
+{
+    for (size_t i = 0; s->window > 0 && r->window_period > 0 && i < s->layers; i++)
+        if (model_layer_is(s->sliding, i) != ((i + 1) % r->window_period != 0)) return false;
+    return true;
+}
+
 /* What a shape may say that neither keys nor readers of the format know. */
 static snug_status refuse_unsaid(const gguf_row *r, const model_shape *s, snug_err *err)
 {
@@ -171,6 +179,9 @@ static snug_status refuse_unsaid(const gguf_row *r, const model_shape *s, snug_e
     if (d->both_ways) what = "attention both ways";
     if (d->temper != 0.0) what = "queries that grow with the position";
     if (d->chunked) what = "attention in chunks";
+    if (strcmp(r->arch, "falcon") == 0 && (s->alibi != 0.0f || !d->parallel || s->mlp_bias))
+        what = "Falcon with ALiBi, branches in turn or biases";
+    if (!slides_as_usual(r, s)) what = "this order of sliding layers";
     if (d->scale_by_layer) what = "scores scaled by layer";
     if (s->relative && strcmp(r->model_type, "t5") == 0 && s->distance_max != 128)
         what = "relative positions past 128";
@@ -201,7 +212,8 @@ snug_status gguf_put_shape(gguf_plan *p, const gguf_row *r, const model_shape *s
     if ((r->flags & GGUF_LAYERED) != 0) put_f(&k, "rope.freq_base_swa", s->rope_local.theta);
     put_experts(&k, &s->decoder);
     put_scales(&k, s);
-    if (is(&k, "stablelm")) gguf_put_bool(p, own(&k, "use_parallel_residual"), s->decoder.parallel);
+    if (is(&k, "stablelm") || is(&k, "gptneox"))
+        gguf_put_bool(p, own(&k, "use_parallel_residual"), s->decoder.parallel);
     if (is(&k, "bert")) {
         gguf_put_bool(p, own(&k, "attention.causal"), false);
         gguf_put_u32(p, "tokenizer.ggml.token_type_count", s->types);

@@ -128,6 +128,34 @@ static const gguf_name gpt2[] = {
     {NULL, NULL},
 };
 
+static const gguf_name neox[] = {
+    {"token_embd", "gpt_neox.embed_in"},
+    {"output_norm", "gpt_neox.final_layer_norm"},
+    {"output", "embed_out"},
+    {"blk.#.attn_norm", "gpt_neox.layers.#.input_layernorm"},
+    {"blk.#.attn_qkv", "gpt_neox.layers.#.attention.query_key_value"},
+    {"blk.#.attn_output", "gpt_neox.layers.#.attention.dense"},
+    {"blk.#.ffn_norm", "gpt_neox.layers.#.post_attention_layernorm"},
+    {"blk.#.ffn_up", "gpt_neox.layers.#.mlp.dense_h_to_4h"},
+    {"blk.#.ffn_down", "gpt_neox.layers.#.mlp.dense_4h_to_h"},
+    {NULL, NULL},
+};
+
+/* Falcon with one norm has no weights of the second. */
+static const gguf_name bloom[] = {
+    {"token_embd", "transformer.word_embeddings"},
+    {"token_embd_norm", "transformer.word_embeddings_layernorm"},
+    {"output_norm", "transformer.ln_f"},
+    {"output", "lm_head"},
+    {"blk.#.attn_norm", "transformer.h.#.input_layernorm"},
+    {"blk.#.attn_qkv", "transformer.h.#.self_attention.query_key_value"},
+    {"blk.#.attn_output", "transformer.h.#.self_attention.dense"},
+    {"blk.#.ffn_norm", "transformer.h.#.post_attention_layernorm"},
+    {"blk.#.ffn_up", "transformer.h.#.mlp.dense_h_to_4h"},
+    {"blk.#.ffn_down", "transformer.h.#.mlp.dense_4h_to_h"},
+    {NULL, NULL},
+};
+
 static const gguf_name bert[] = {
     {"token_embd", "embeddings.word_embeddings"},
     {"token_types", "embeddings.token_type_embeddings"},
@@ -231,6 +259,9 @@ static const gguf_row rows[] = {
     {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", 0, {starcoder2, common}, LN, 0},
     {"command-r", "cohere", "CohereForCausalLM", 0, {common}, LN, 0},
     {"gpt2", "gpt2", "GPT2LMHeadModel", GGUF_TURNED, {gpt2}, LN, 0},
+    {"gptneox", "gpt_neox", "GPTNeoXForCausalLM", GGUF_APART, {neox}, LN, 0},
+    {"bloom", "bloom", "BloomForCausalLM", GGUF_APART, {bloom}, LN, 0},
+    {"falcon", "falcon", "FalconForCausalLM", GGUF_APART, {bloom}, LN, 0},
     {"bert", "bert", "BertModel", 0, {bert}, LN, 0},
     {"t5", "t5", "T5ForConditionalGeneration", 0, {t5_encoder, t5_decoder}, RMS, 0},
     {"t5encoder", "t5", "T5EncoderModel", 0, {t5_encoder}, RMS, 0},

@@ -34,9 +34,17 @@ static snug_status make_room(gguf_plan *p, size_t n, snug_err *err)
 /* Buffers, copies of tied matrices and heads that these files do not hold. */
 static bool is_left_out(const gguf_row *r, const model_shape *s, snug_slice name)
 {
-    static const char *const ends[] = {".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
-                                       "position_ids",         "_scale",     "_scale_inv",
-                                       ".input_scale",         ".k_scale",   ".v_scale"};
+    static const char *const ends[] = {".attention.bias",
+                                       ".attention.masked_bias",
+                                       ".rotary_emb.inv_freq",
+                                       ".attn.bias",
+                                       ".attn.masked_bias",
+                                       "position_ids",
+                                       "_scale",
+                                       "_scale_inv",
+                                       ".input_scale",
+                                       ".k_scale",
+                                       ".v_scale"};
     static const char *const bert[] = {"pooler.", "cls.", "bert.pooler."};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (snug_ends_with(name, ends[i])) return true;
@@ -129,6 +137,12 @@ static snug_status measure(gguf_out *o, const gguf_row *r, const model_shape *s,
         if (strstr(o->name, ".attn_q.") != NULL) o->pair_heads = s->heads;
         if (strstr(o->name, ".attn_k.") != NULL) o->pair_heads = s->kv_heads;
     }
+    if ((r->flags & GGUF_APART) != 0 && strstr(o->name, ".attn_qkv.") != NULL) {
+        o->groups = s->kv_heads, o->each = s->heads / s->kv_heads;
+        if (w->shape[0] % (o->groups * (o->each + 2)) != 0)
+            return snug_fail(err, SNUG_ECORRUPT, "%.*s does not split into %zu groups",
+                             SNUG_SLICE(w->name), o->groups);
+    }
     o->rank = w->rank + stack;
     for (unsigned i = 0; i < w->rank; i++) o->dims[i] = w->shape[w->rank - 1 - i];
     if (o->turned) o->dims[0] = w->shape[0], o->dims[1] = w->shape[1];
@@ -191,6 +205,7 @@ snug_status gguf_plan_folder(gguf_plan *p, const char *dir, snug_err *err)
     model_shape *s = SNUG_NEW(p->arena, model_shape);
     SNUG_TRY(model_read_config(p->arena, dir, SNUG_EMPTY, &p->config, s, err));
     SNUG_TRY(weight_map_open(p->arena, dir, &p->map, err));
+    SNUG_TRY(nested_weights(p->arena, s, p->map, err));
     const gguf_row *r = gguf_row_of_class(s);
     if (r == NULL || r->names[0] == NULL || s->decoder.stacked)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED, "%s cannot be written as GGUF yet", s->class_name);

@@ -352,7 +352,7 @@ static snug_status put_rope(conf *c)
                   SNUG_SLICE(g->arch), (unsigned long long)turned, (unsigned long long)c->head);
     (void)real_of(g, "rope.freq_base", &theta);
     (void)real_of(g, "rope.freq_base_swa", &local);
-    if (turned != c->head)
+    if (turned != c->head || strcmp(c->g->row->arch, "gptneox") == 0)
         snug_jo_kf64(&c->o, "partial_rotary_factor", (double)turned / (double)c->head);
     snug_jo_key(&c->o, "rope_parameters");
     snug_jo_begin_object(&c->o);
@@ -529,6 +529,7 @@ snug_status gguf_config(const gguf_src *g, snug_json *out, snug_err *err)
     put_switches(&c);
     SNUG_TRY(put_t5(&c));
     put_bert(&c);
+    if (strcmp(g->row->arch, "falcon") == 0) snug_jo_kbool(&c.o, "multi_query", c.kv_heads == 1);
     snug_jo_kbool(&c.o, "tie_word_embeddings", !has(g, "output.weight"));
     snug_jo_kbool(&c.o, "use_qkv_bias", has(g, "blk.0.attn_q.bias"));
     put_ids(&c);
@@ -625,6 +626,7 @@ snug_status gguf_weights(const gguf_src *g, weight_map **out, snug_err *err)
             total += n > NN_EXPERTS_MAX ? 1 : (size_t)n;
         }
     w->turned = (g->row->flags & GGUF_TURNED) != 0;
+    w->apart = (g->row->flags & GGUF_APART) != 0;
     w->items = snug_arena_array_try(g->arena, total, sizeof *w->items);
     if (w->items == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %zu weights", total);
     bool plain_mlp = !has(g, "enc.blk.0.ffn_gate.weight");

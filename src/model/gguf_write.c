@@ -65,6 +65,16 @@ static size_t paired_row(size_t r, size_t head)
     return h * head + within % 2 * (head / 2) + within / 2;
 }
 
+/* Row r of all queries, then all keys, then all values, as it lies group by group. */
+static size_t grouped_row(const gguf_out *o, size_t r, size_t n)
+{
+    size_t head = n / (o->groups * (o->each + 2)), queries = o->groups * o->each * head;
+    if (r < queries) /* a query */
+        return r / (o->each * head) * (o->each + 2) * head + r % (o->each * head);
+    size_t key = (r - queries) % (o->groups * head), value = (r - queries) / (o->groups * head);
+    return key / head * (o->each + 2) * head + (o->each + value) * head + key % head;
+}
+
 static void reorder(const gguf_out *o, const float *from, size_t n, size_t width, float *to)
 {
     size_t head = o->pair_heads == 0 ? 1 : n / o->pair_heads;
@@ -72,7 +82,9 @@ static void reorder(const gguf_out *o, const float *from, size_t n, size_t width
         if (o->turned)
             for (size_t c = 0; c < width; c++) to[r * width + c] = from[c * n + r];
         else
-            memcpy(to + r * width, from + paired_row(r, head) * width, width * sizeof *to);
+            memcpy(to + r * width,
+                   from + (o->groups > 0 ? grouped_row(o, r, n) : paired_row(r, head)) * width,
+                   width * sizeof *to);
     }
 }
 
@@ -136,7 +148,8 @@ static snug_status write_weight(writer *w, const gguf_out *o, const weight *x, s
     snug_status st = SNUG_OK;
     size_t      many = width == 0 ? 1 : CHUNK_BYTES / sizeof(float) / width;
     if (many == 0) many = 1;
-    if (o->turned || o->pair_heads > 0) SNUG_TRY(load_whole(w, o, x, n, width, err));
+    if (o->turned || o->pair_heads > 0 || o->groups > 0)
+        SNUG_TRY(load_whole(w, o, x, n, width, err));
     for (size_t r = 0; r < n; r += many) {
         size_t now = n - r < many ? n - r : many;
         float *rows = w->whole != NULL ? w->whole + r * width : w->rows;
@@ -156,7 +169,7 @@ static snug_status write_out(writer *w, const gguf_out *o, snug_err *err)
     bool   stack = o->count > 1 || strstr(o->name, "_exps.") != NULL;
     size_t width = (size_t)o->dims[0], n = 1;
     for (unsigned i = 1; i + stack < o->rank; i++) n *= (size_t)o->dims[i];
-    if (o->pair_heads > 0 && o->rank == 1) n = width, width = 1;
+    if ((o->pair_heads > 0 || o->groups > 0) && o->rank == 1) n = width, width = 1;
     if (o->values != NULL) {
         w->written += width * sizeof *o->values;
         return snug_write_all(w->fd, o->values, width * sizeof *o->values, err);

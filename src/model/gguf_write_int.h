@@ -36,7 +36,8 @@ typedef struct gguf_out {
     size_t         count;
     unsigned       rank;
     uint64_t       dims[CODEC_GGUF_RANK_MAX];
-    size_t         pair_heads; /* rows go into neighbouring pairs, head by head; 0: they stay */
+    size_t         pair_heads;   /* rows go into neighbouring pairs, head by head; 0: they stay */
+    size_t         groups, each; /* fused rows, grouped: so many of each queries, a key, a value */
     bool           turned, plus_one;
     tensor_dtype   type;
     const float   *values; /* in place of weights */

@@ -17,23 +17,17 @@
 
 enum { HEADER_MAX = 100 << 20, PIECE = 1 << 16, FILES_MAX = 10000, INDEX_MAX = 256 << 20 };
 
-/* One weight as it will be stored. */
-typedef struct piece {
-    const weight *w;
-    codec_dtype   dtype;
-    size_t        shard;
-} piece;
-
 typedef struct merge {
-    snug_arena *a;
-    const char *from, *to;
-    snug_json   config;
-    model_shape shape;
-    weight_map *w, before; /* before: what the folder has */
-    piece      *pieces;
-    size_t      shards;
-    uint64_t    bytes;
-    snug_err   *err;
+    snug_arena   *a;
+    const char   *from, *to;
+    snug_json     config; /* as the folder has it */
+    model_shape   shape;
+    weight_map   *w, before; /* before: what the folder has */
+    codec_tensor *list;      /* of each weight of w: how it will be stored */
+    codec_shard  *shards;
+    size_t        count; /* of shards */
+    uint64_t      bytes;
+    snug_err     *err;
 } merge;
 
 /* ---- which weights go where, and as what ---- */
@@ -70,92 +64,69 @@ static snug_status type_of_piece(const merge *m, const weight *w, codec_dtype *o
 static snug_status plan(merge *m, uint64_t shard_bytes)
 {
     snug_status st = SNUG_OK;
-    uint64_t    held = 0;
-    m->pieces = snug_arena_array_try(m->a, m->w->count + 1, sizeof *m->pieces);
-    if (m->pieces == NULL)
+    m->list = snug_arena_array_try(m->a, m->w->count + 1, sizeof *m->list);
+    if (m->list == NULL)
         return snug_fail(m->err, SNUG_ENOMEM, "no memory for %zu weights", m->w->count);
-    m->shards = 1;
     for (size_t i = 0; i < m->w->count; i++) {
-        piece *p = &m->pieces[i];
-        p->w = &m->w->items[i];
-        SNUG_TRY(type_of_piece(m, p->w, &p->dtype));
-        uint64_t size =
-            p->dtype == p->w->stored ? p->w->size : elements(p->w) * codec_dtype_bits(p->dtype) / 8;
-        if (held > 0 && size > shard_bytes - (held < shard_bytes ? held : shard_bytes)) {
-            m->shards++;
-            held = 0;
-        }
-        p->shard = m->shards - 1;
-        held += size;
-        m->bytes += size;
+        const weight *w = &m->w->items[i];
+        codec_tensor *t = &m->list[i];
+        *t = (codec_tensor){.name = w->name, .rank = w->rank};
+        SNUG_TRY(type_of_piece(m, w, &t->dtype));
+        memcpy(t->shape, w->shape, w->rank * sizeof *w->shape);
+        t->size = t->dtype == w->stored ? w->size : elements(w) * codec_dtype_bits(t->dtype) / 8;
+        m->bytes += t->size;
     }
+    SNUG_TRY(codec_shards_plan(m->a, m->list, m->w->count, shard_bytes, "model", &m->shards,
+                               &m->count, m->err));
 done:
     return st;
 }
 
 /* ---- writing ---- */
 
-static const char *shard_name(const merge *m, size_t i)
-{
-    return m->shards == 1
-               ? "model.safetensors"
-               : snug_arena_printf(m->a, "model-%05zu-of-%05zu.safetensors", i + 1, m->shards).ptr;
-}
-
 static snug_status write_all(const merge *m, FILE *f, const void *p, size_t n)
 {
     return fwrite(p, 1, n, f) == n ? SNUG_OK : snug_fail_sys(m->err, errno, "writing to %s", m->to);
 }
 
-static snug_status write_piece(const merge *m, FILE *f, const piece *p)
+static snug_status write_piece(const merge *m, FILE *f, const weight *w, codec_dtype dtype)
 {
     snug_status st = SNUG_OK;
-    uint64_t    count = elements(p->w);
+    uint64_t    count = elements(w);
     float       wide[PIECE / 8];
     uint16_t    half[PIECE / 8];
-    if (p->dtype == p->w->stored) return write_all(m, f, p->w->data, (size_t)p->w->size);
+    if (dtype == w->stored) return write_all(m, f, w->data, (size_t)w->size);
     for (uint64_t at = 0; at < count; at += PIECE / 8) { /* what was widened, narrowed again */
         size_t n = count - at < PIECE / 8 ? (size_t)(count - at) : PIECE / 8;
-        (void)weight_to_f32(p->w, at, n, wide);
+        (void)weight_to_f32(w, at, n, wide);
         for (size_t i = 0; i < n; i++)
-            half[i] =
-                p->dtype == CODEC_F16 ? tensor_f32_to_f16(wide[i]) : tensor_f32_to_bf16(wide[i]);
+            half[i] = dtype == CODEC_F16 ? tensor_f32_to_f16(wide[i]) : tensor_f32_to_bf16(wide[i]);
         SNUG_TRY(write_all(m, f, half, n * sizeof *half));
     }
 done:
     return st;
 }
 
-static snug_status describe(const merge *m, size_t shard, snug_buf *head)
+static snug_status write_head(const merge *m, FILE *f, const codec_shard *s)
 {
-    size_t        n = 0;
-    snug_json     about;
-    codec_tensor *list = snug_arena_array_try(m->a, m->w->count + 1, sizeof *list);
-    if (list == NULL)
-        return snug_fail(m->err, SNUG_ENOMEM, "no memory for %zu weights", m->w->count);
-    for (size_t i = 0; i < m->w->count; i++) {
-        const piece *p = &m->pieces[i];
-        if (p->shard != shard) continue;
-        codec_tensor *t = &list[n++];
-        *t = (codec_tensor){.name = p->w->name, .dtype = p->dtype, .rank = p->w->rank};
-        for (unsigned k = 0; k < t->rank; k++) t->shape[k] = p->w->shape[k];
-    }
+    SNUG_AUTO(snug_buf) head = snug_buf_init(HEADER_MAX);
+    snug_json   about;
     snug_status st = snug_json_parse(m->a, SNUG_LIT("{\"format\":\"pt\"}"), NULL, &about, m->err);
-    return st != SNUG_OK ? st : codec_safetensors_write_header(list, n, about, head, m->err);
+    if (st == SNUG_OK)
+        st = codec_safetensors_write_header(m->list + s->first, s->count, about, &head, m->err);
+    return st != SNUG_OK ? st : write_all(m, f, head.ptr, head.len);
 }
 
-static snug_status write_shard(const merge *m, size_t shard)
+static snug_status write_shard(const merge *m, const codec_shard *s)
 {
     snug_status st = SNUG_OK;
-    const char *path = snug_arena_printf(m->a, "%s/%s", m->to, shard_name(m, shard)).ptr,
+    const char *path = snug_arena_printf(m->a, "%s/%.*s", m->to, SNUG_SLICE(s->name)).ptr,
                *part = snug_arena_printf(m->a, "%s.part", path).ptr;
-    SNUG_AUTO(snug_buf) head = snug_buf_init(HEADER_MAX);
     FILE *f = fopen(part, "wxe");
     if (f == NULL) return snug_fail_sys(m->err, errno, "creating %s", part);
-    SNUG_TRY(describe(m, shard, &head));
-    SNUG_TRY(write_all(m, f, head.ptr, head.len));
-    for (size_t i = 0; i < m->w->count; i++)
-        if (m->pieces[i].shard == shard) SNUG_TRY(write_piece(m, f, &m->pieces[i]));
+    SNUG_TRY(write_head(m, f, s));
+    for (size_t i = s->first; i < s->first + s->count; i++)
+        SNUG_TRY(write_piece(m, f, &m->w->items[i], m->list[i].dtype));
     if (fflush(f) != 0 || fsync(fileno(f)) != 0)
         st = snug_fail_sys(m->err, errno, "writing %s", part);
 done:
@@ -169,22 +140,8 @@ done:
 static snug_status write_index(const merge *m)
 {
     SNUG_AUTO(snug_buf) b = snug_buf_init(INDEX_MAX);
-    snug_json_out o = snug_json_out_init(&b);
-    if (m->shards == 1) return SNUG_OK;
-    snug_jo_begin_object(&o);
-    snug_jo_key(&o, "metadata");
-    snug_jo_begin_object(&o);
-    snug_jo_ku64(&o, "total_size", m->bytes);
-    snug_jo_end_object(&o);
-    snug_jo_key(&o, "weight_map");
-    snug_jo_begin_object(&o);
-    for (size_t i = 0; i < m->w->count; i++) {
-        snug_jo_key_slice(&o, m->pieces[i].w->name);
-        snug_jo_cstr(&o, shard_name(m, m->pieces[i].shard));
-    }
-    snug_jo_end_object(&o);
-    snug_jo_end_object(&o);
-    snug_status st = snug_buf_check(&b, "the index", m->err);
+    if (m->count == 1) return SNUG_OK;
+    snug_status st = codec_shards_put_index(m->list, m->shards, m->count, &b, m->err);
     if (st != SNUG_OK) return st;
     return snug_write_file_atomic(
         snug_arena_printf(m->a, "%s/model.safetensors.index.json", m->to).ptr, snug_buf_slice(&b),
@@ -271,11 +228,13 @@ snug_status model_merge(const char *path, const char *adapter, uint64_t shard_by
     snug_status st = SNUG_OK;
     snug_arena *a = snug_arena_new();
     merge       m = {.a = a, .from = path, .to = out, .err = err};
+    snug_json   text; /* of a model that also sees: its text's */
     if (model_find_gguf(a, path) != NULL)
         SNUG_FAIL(err, SNUG_EUNSUPPORTED,
                   "an adapter is merged into a folder of safetensors, not "
                   "into a GGUF file");
-    SNUG_TRY(model_read_config(a, path, SNUG_EMPTY, &m.config, &m.shape, err));
+    SNUG_TRY(model_read_json(a, path, &m.config, err));
+    SNUG_TRY(model_read_config(a, path, SNUG_EMPTY, &text, &m.shape, err));
     SNUG_TRY(weight_map_open(a, path, &m.w, err));
     m.before = (weight_map){.count = m.w->count};
     m.before.items = snug_arena_array_try(a, m.w->count + 1, sizeof *m.before.items);
@@ -283,14 +242,14 @@ snug_status model_merge(const char *path, const char *adapter, uint64_t shard_by
         SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %zu weights", m.w->count);
     memcpy(m.before.items, m.w->items, m.w->count * sizeof *m.w->items);
     bool tied = m.shape.tied;
-    SNUG_TRY(adapter_apply(a, adapter, m.config, &m.shape, m.w, err));
+    SNUG_TRY(adapter_apply(a, adapter, text, &m.shape, m.w, err));
     SNUG_TRY(plan(&m, shard_bytes == 0 ? UINT64_MAX : shard_bytes));
     SNUG_TRY(make_folder(&m));
-    for (size_t i = 0; i < m.shards; i++) SNUG_TRY(write_shard(&m, i));
+    for (size_t i = 0; i < m.count; i++) SNUG_TRY(write_shard(&m, &m.shards[i]));
     SNUG_TRY(write_index(&m));
     SNUG_TRY(copy_others(&m));
     SNUG_TRY(write_config(&m, tied && !m.shape.tied)); /* last: the folder is whole */
-    *report = (model_merged){m.w->count, m.shards, m.bytes};
+    *report = (model_merged){m.w->count, m.count, m.bytes};
 done:
     snug_arena_free(a);
     return st;

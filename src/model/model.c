@@ -14,9 +14,9 @@
 
 /* Of one forward pass; a limit against runaway inputs, not a plan. */
 #define ACTIVATION_BYTES_MAX ((size_t)1 << 38)
+#define KV_BYTES_MAX ((size_t)1 << 34) /* when the machine does not say how much it has */
 
-snug_status model_read_config(snug_arena *a, const char *dir, snug_slice class_name,
-                              snug_json *config, model_shape *shape, snug_err *err)
+snug_status model_read_json(snug_arena *a, const char *dir, snug_json *config, snug_err *err)
 {
     snug_status st = SNUG_OK;
     snug_slice  text;
@@ -25,9 +25,28 @@ snug_status model_read_config(snug_arena *a, const char *dir, snug_slice class_n
     /* Python writes NaN and Infinity into configs now and then. */
     SNUG_TRY(
         snug_json_parse(a, text, &(snug_json_opts){.flags = SNUG_JSON_NONFINITE}, config, err));
-    SNUG_TRY(model_parse(*config, class_name, shape, err));
 done:
     return st;
+}
+
+snug_status model_read_config(snug_arena *a, const char *dir, snug_slice class_name,
+                              snug_json *config, model_shape *shape, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    const char *wrapper;
+    SNUG_TRY(model_read_json(a, dir, config, err));
+    SNUG_TRY(nested_config(a, config, &wrapper, err));
+    if (wrapper != NULL && snug_eq_str(class_name, wrapper)) class_name = SNUG_EMPTY;
+    SNUG_TRY(model_parse(*config, class_name, shape, err));
+    shape->wrapper = wrapper;
+done:
+    return st;
+}
+
+snug_status model_peek(snug_arena *a, const char *dir, model_shape *out, snug_err *err)
+{
+    snug_json config;
+    return model_read_config(a, dir, SNUG_EMPTY, &config, out, err);
 }
 
 static snug_status open_folder(model *m, const char *dir, snug_slice class_name, weight_map **w,
@@ -61,6 +80,8 @@ const char *model_find_gguf(snug_arena *a, const char *path)
     return gguf_in_folder(a, path);
 }
 
+static void make_pool(model *m);
+
 snug_status model_open(const char *path, snug_slice class_name, tensor_dev *d, model **out,
                        snug_err *err)
 {
@@ -81,7 +102,9 @@ snug_status model_open_adapted(const char *path, const char *adapter, snug_slice
     SNUG_TRY(gguf != NULL ? open_gguf(m, gguf, class_name, &w, err)
                           : open_folder(m, path, class_name, &w, err));
     if (adapter != NULL) SNUG_TRY(adapter_apply(a, adapter, m->config, &m->shape, w, err));
+    SNUG_TRY(nested_weights(a, &m->shape, w, err));
     SNUG_TRY(m->shape.arch->bind(m, w, err));
+    make_pool(m);
     *out = m;
     m = NULL; /* moved to the caller */
 done:
@@ -95,6 +118,7 @@ void model_close(model *m)
     if (m == NULL) return;
     for (struct owned *o = m->owned; o != NULL; o = o->next) tensor_free(&o->t);
     tensor_space_free(m->space);
+    nn_pool_free(m->pool);
     snug_arena_free(m->arena); /* m lives in it */
 }
 
@@ -103,25 +127,49 @@ snug_json          model_config(const model *m) { return m->config; }
 tensor_dev        *model_dev(const model *m) { return m->dev; }
 size_t             model_weight_bytes(const model *m) { return m->weight_bytes; }
 
+/* What each layer keeps for the positions seen. */
+static size_t layers_kept(const model *m, nn_keep **each)
+{
+    const model_shape *s = &m->shape;
+    bool               reads = s->head == MODEL_HEAD_SEQ2SEQ;
+    size_t             layers = reads ? s->decoder_layers : s->layers;
+    *each = snug_zalloc(layers * sizeof **each); /* <= MODEL_LAYERS_MAX */
+    for (size_t i = 0; i < layers; i++)
+        (*each)[i] = (nn_keep){.heads = reads ? s->decoder_heads : s->kv_heads,
+                               .k_width = s->head_dim,
+                               .v_width = s->value_dim == 0 ? s->head_dim : s->value_dim};
+    if (s->arch->keeps != NULL) s->arch->keeps(m, *each);
+    return layers;
+}
+
+static void make_pool(model *m)
+{
+    long     pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    nn_keep *each;
+    if (m->shape.head != MODEL_HEAD_CAUSAL_LM && m->shape.head != MODEL_HEAD_SEQ2SEQ) return;
+    size_t memory = pages > 0 && size > 0 ? (size_t)pages * (size_t)size : KV_BYTES_MAX;
+    size_t layers = layers_kept(m, &each);
+    m->pool = nn_pool_new(m->dev, each, layers, memory / 4 * 3);
+    free(each);
+}
+
+void model_limit_kv(model *m, size_t bytes_max)
+{
+    if (m->pool != NULL) nn_pool_limit(m->pool, bytes_max);
+}
+
 snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_kv **out,
                          snug_err *err)
 {
-    const model_shape *s = &m->shape;
-    if (s->head != MODEL_HEAD_CAUSAL_LM && s->head != MODEL_HEAD_SEQ2SEQ)
-        return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not generate", s->class_name);
-    nn_keep   *each = NULL;
-    nn_kv_conf conf = {.layers = s->head == MODEL_HEAD_SEQ2SEQ ? s->decoder_layers : s->layers,
+    nn_keep *each;
+    if (m->pool == NULL)
+        return snug_fail(err, SNUG_EUNSUPPORTED, "%s does not generate", m->shape.class_name);
+    nn_kv_conf conf = {.layers = layers_kept(m, &each),
                        .batch = batch,
-                       .heads = s->head == MODEL_HEAD_SEQ2SEQ ? s->decoder_heads : s->kv_heads,
-                       .k_width = s->head_dim,
-                       .v_width = s->value_dim == 0 ? s->head_dim : s->value_dim,
                        .positions_max = positions_max,
+                       .pool = m->pool,
                        .dtype = TENSOR_F32};
-    if (s->arch->keeps != NULL) {
-        each = snug_zalloc(conf.layers * sizeof *each); /* <= MODEL_LAYERS_MAX */
-        s->arch->keeps(m, each);
-        conf.each = each;
-    }
+    conf.each = each;
     snug_status st = nn_kv_new(m->dev, &conf, out, err);
     free(each);
     return st;
@@ -136,6 +184,10 @@ static snug_status check_positions(const model_shape *s, const model_batch *in, 
     if (in->positions == NULL && held + in->times > room)
         return snug_fail(err, SNUG_EINVAL, "%zu tokens; %s reads at most %zu", held + in->times,
                          s->class_name, room);
+    if (s->keys_max > 0 && held + in->times > s->keys_max)
+        return snug_fail(err, SNUG_EUNSUPPORTED,
+                         "%zu tokens; past %zu %s attends to some of them, which is not supported",
+                         held + in->times, s->keys_max, s->class_name);
     for (size_t i = 0; in->positions != NULL && i < in->batch * in->times; i++)
         if (in->positions[i] < 0 || (size_t)in->positions[i] >= limit)
             return snug_fail(err, SNUG_EINVAL, "position %d is outside [0, %zu)",

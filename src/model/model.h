@@ -104,6 +104,7 @@ typedef struct model_decoder {
     model_mixer mixer;
     bool        attention_gated; /* queries come with a gate per head, which scales what is seen */
     const char *embed, *attention, *shared_gate_up, *shared_down;
+    const char *head; /* logits; NULL: "lm_head" */
     float       mixer_in, mixer_out, attention_in, attention_out, gate_scale, mlp_out; /* 0: one */
 
     size_t latent_q, latent_kv, nope_dim, rope_dim, v_dim; /* latent attention; latent_kv 0: none */
@@ -124,6 +125,7 @@ typedef struct model_gemma {
 typedef struct model_shape {
     const model_arch *arch;
     const char       *class_name; /* "LlamaForCausalLM" */
+    const char       *wrapper;    /* "Gemma3ForConditionalGeneration": its text; NULL: none */
     model_head        head;
     size_t        hidden, inner, layers, heads, kv_heads, head_dim, vocab, positions_max, labels;
     size_t        decoder_layers, decoder_inner, decoder_heads, start; /* encoder-decoders */
@@ -132,8 +134,9 @@ typedef struct model_shape {
     size_t        buckets, distance_max;                               /* relative positions */
     size_t        taps, period;                                        /* convolution; layers */
     size_t        window;                                              /* of sliding layers */
-    uint64_t      sliding[MODEL_LAYERS_MAX / 64];                      /* a bit per layer */
-    size_t        embed_width;    /* of an encoder's embeddings */
+    size_t        keys_max; /* more would be picked from, which is not computed; 0: no limit */
+    uint64_t      sliding[MODEL_LAYERS_MAX / 64]; /* a bit per layer */
+    size_t        embed_width;                    /* of an encoder's embeddings */
     size_t        position_first; /* ids of learned positions start here: fewer tokens fit */
     size_t        eos;            /* of classifiers that read the end of a text */
     size_t        pad, types;     /* padding id; token types, 0: none */
@@ -172,6 +175,8 @@ typedef struct model_batch {
     const int32_t *positions; /* [batch, times]; NULL: counted on from what kv holds */
     const int32_t *types;     /* [batch, times]; NULL: all 0 */
     const int32_t *mask;      /* [batch, held + times], 0 hides a key; NULL: all are seen */
+    bool           unpadded;  /* encoders may skip hidden tokens at the ends of rows: their results
+                               * are zero then, and not what the model would make of padding */
     /* Encoder-decoders. Without memory ids are the encoder's and decoder_ids the decoder's; with it
      * ids are the decoder's, and batch may be a multiple of the memory's rows. */
     const int32_t      *decoder_ids; /* [batch, decoder_times] */
@@ -215,6 +220,10 @@ const model_arch *model_arch_at(size_t index); /* NULL past the end */
 snug_status model_parse(snug_json config, snug_slice class_name, model_shape *out,
                         snug_err *err) SNUG_MUST_USE;
 
+/* What config.json of a folder says, of the class it names. */
+snug_status model_peek(snug_arena *a, const char *dir, model_shape *out,
+                       snug_err *err) SNUG_MUST_USE;
+
 /* Loads a folder or a GGUF file (any part of a split one) onto a device, which outlives the model.
  * class_name empty: as the config says. */
 snug_status model_open(const char *path, snug_slice class_name, tensor_dev *d, model **out,
@@ -242,9 +251,13 @@ snug_json          model_config(const model *m); /* config.json or what GGUF say
 tensor_dev        *model_dev(const model *m);
 size_t             model_weight_bytes(const model *m); /* bound, tied ones counted once */
 
-/* A cache for `batch` rows of at most positions_max positions: nn_kv_free(). */
+/* A cache for `batch` rows of at most positions_max positions: nn_kv_free(), before model_close().
+ * Caches of a model take their pages from one pool. */
 snug_status model_new_kv(const model *m, size_t batch, size_t positions_max, nn_kv **out,
                          snug_err *err) SNUG_MUST_USE;
+/* All caches together hold at most this many bytes, at first three quarters of the machine's memory;
+ * beyond, model_forward fails with SNUG_ELIMIT. */
+void model_limit_kv(model *m, size_t bytes_max);
 /* Validates a step and runs it. With a cache, its positions count afterwards. */
 snug_status model_forward(model *m, const model_batch *in, model_out *out,
                           snug_err *err) SNUG_MUST_USE;

@@ -18,7 +18,8 @@ struct model {
         struct owned *next;
         tensor        t;
     } * owned;
-    size_t weight_bytes;
+    size_t   weight_bytes;
+    nn_pool *pool; /* keys and values of all caches; NULL: does not generate */
 };
 
 /* What a decoder keeps of the text an encoder read. */
@@ -68,7 +69,10 @@ snug_status cfg_labels(snug_json config, size_t *out, snug_err *err) SNUG_MUST_U
 
 /* ---- weights (weights.c) ---- */
 
-/* config.json of a folder, and what it says. */
+/* config.json of a folder as it is. */
+snug_status model_read_json(snug_arena *a, const char *dir, snug_json *config,
+                            snug_err *err) SNUG_MUST_USE;
+/* config.json of a folder (of a model that also sees: its text's), and what it says. */
 snug_status model_read_config(snug_arena *a, const char *dir, snug_slice class_name,
                               snug_json *config, model_shape *shape, snug_err *err) SNUG_MUST_USE;
 snug_status weight_map_open(snug_arena *a, const char *dir, weight_map **out,
@@ -97,6 +101,7 @@ snug_status bind_norm_weight(const binder *b, nn_norm *out, nn_norm_kind kind, s
                              const char *name) SNUG_MUST_USE;
 bool        bind_has(const binder *b, const char *name); /* the full name of a weight */
 bool        bind_is_turned(const binder *b); /* matrices are [n, in] in a file, for every class */
+bool        bind_is_apart(const binder *b);  /* fused projections are not grouped in this file */
 /* A copy of a view that belongs to the model: what a file lays out as no operation reads it. */
 snug_status bind_copy(const binder *b, const tensor *view, tensor_dtype dtype,
                       tensor *out) SNUG_MUST_USE;
@@ -150,6 +155,17 @@ snug_status encoder_add_rows(const nn_ctx *c, const tensor *table, const int32_t
 /* Positions of learned tables: 0, 1, ..; or, with first > 0, counted from it over tokens that are
  * no padding, which gets first - 1. *owned: free(). */
 int32_t *encoder_positions(const model_shape *s, const model_batch *in);
+/* A padded batch as one row of all its tokens: owned by `ids`, free() it. */
+typedef struct encoder_flat {
+    size_t  *lengths; /* of each text */
+    size_t   total;
+    int32_t *ids, *positions, *types; /* types NULL as in the batch */
+} encoder_flat;
+/* True when the batch asks for it and has padding, at the ends of rows only. */
+bool encoder_flatten(const model_batch *in, const int32_t *positions, encoder_flat *out);
+/* x [1, total, E] -> *out [B, T, E], zero where nothing was. */
+snug_status encoder_unflatten(const nn_ctx *c, const encoder_flat *f, size_t batch, size_t times,
+                              const tensor *x, tensor *out, snug_err *err) SNUG_MUST_USE;
 /* First token of each row: [B, E]. */
 tensor encoder_first(const tensor *x);
 /* What every encoder's config says in the same words. */
@@ -161,6 +177,6 @@ extern const model_arch arch_llama[], arch_gemma[], arch_olmo[], arch_cohere[], 
     arch_mixed[], arch_moe[], arch_deepseek[], arch_gpt2[], arch_neox[], arch_opt[], arch_bloom[],
     arch_distilbert[], arch_bert[], arch_albert[], arch_mpnet[], arch_deberta[], arch_modernbert[],
     arch_nomic[], arch_t5[], arch_bart[], arch_mamba[], arch_hybrid[], arch_qwen_next[],
-    arch_gemma3n[], arch_gemma4[];
+    arch_gemma3n[], arch_gemma4[], arch_jina[], arch_chatglm[];
 
 #endif

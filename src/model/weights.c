@@ -420,6 +420,8 @@ const weight *bind_find(const binder *b, const char *name) { return lookup(b, na
 
 bool bind_is_turned(const binder *b) { return b->w->turned; }
 
+bool bind_is_apart(const binder *b) { return b->w->apart; }
+
 snug_status bind_copy(const binder *b, const tensor *view, tensor_dtype dtype, tensor *out)
 {
     tensor      from = *view; /* out may be the same variable */

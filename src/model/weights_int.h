@@ -21,6 +21,7 @@ struct weight_map {
     weight *items; /* sorted by name */
     size_t  count;
     bool    turned; /* linear weights are [n, in] even where a class's own files turn them over */
+    bool    apart; /* fused projections are all queries, all keys, all values, not group by group */
 };
 
 const weight *weight_find(const weight_map *w, const char *name); /* NULL: none */
@@ -29,6 +30,14 @@ snug_status weight_map_sort(weight_map *w, snug_err *err) SNUG_MUST_USE;
 /* n elements of a weight from `first` on as float32, scales of 8-bit floats not applied. Blocks:
  * whole ones. False: a type that is no number of ours. */
 bool weight_to_f32(const weight *w, uint64_t first, uint64_t n, float *out);
+
+/* Models that also see or hear, for texts (nested.c). The text's configuration takes the place of
+ * the whole one; *wrapper names the class around it, NULL: there is none. */
+snug_status nested_config(snug_arena *a, snug_json *config, const char **wrapper,
+                          snug_err *err) SNUG_MUST_USE;
+/* The text's weights under the names it has on its own; towers leave the map. */
+snug_status nested_weights(snug_arena *a, model_shape *s, weight_map *w,
+                           snug_err *err) SNUG_MUST_USE;
 
 const weight *bind_find(const binder *b, const char *name); /* by its full name; NULL: none */
 /* Bytes that were made while loading: copied. */

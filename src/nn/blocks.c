@@ -47,13 +47,19 @@ snug_status nn_norm_run(const nn_ctx *c, const nn_norm *n, const tensor *x, cons
 snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor *out,
                        snug_err *err)
 {
+    return nn_mlp_run_add(c, m, x, NULL, out, err);
+}
+
+snug_status nn_mlp_run_add(const nn_ctx *c, const nn_mlp *m, const tensor *x, const tensor *add,
+                           tensor *out, snug_err *err)
+{
     snug_status st = SNUG_OK;
     tensor      gate, up;
     /* The result is taken first, so that the inner tensors can be given back. */
     SNUG_TRY(take_cols(c, x, m->down.w.shape[0], out, err));
     tensor_mark mark = tensor_space_mark(c->space);
-    SNUG_TRY(nn_linear_run(c, &m->up, x, &up, err)); /* [B, T, inner] */
     if (tensor_present(&m->gate.w)) {
+        SNUG_TRY(nn_linear_run(c, &m->up, x, &up, err)); /* [B, T, inner] */
         SNUG_TRY(nn_linear_run(c, &m->gate, x, &gate, err));
         if (m->gate_scale != 0.0f)
             SNUG_TRY(tensor_scale(c->dev, &gate, m->gate_scale, 0.0f, &gate, err));
@@ -63,14 +69,14 @@ snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor
             SNUG_TRY(tensor_scale(c->dev, &up, 1.0f, 1.0f, &up, err));
         }
         SNUG_TRY(tensor_glu(c->dev, &gate, &up, m->act, &gate, err));
-        SNUG_TRY(tensor_linear(c->dev, &gate, &m->down.w, &m->down.b, out, err));
     } else {
-        if (tensor_present(&m->xielu))
-            SNUG_TRY(tensor_xielu(c->dev, &up, &m->xielu, &up, err));
-        else
-            SNUG_TRY(tensor_activate(c->dev, &up, m->act, &up, err));
-        SNUG_TRY(tensor_linear(c->dev, &up, &m->down.w, &m->down.b, out, err));
+        SNUG_TRY(take_cols(c, x, m->up.w.shape[0], &gate, err));
+        bool plain = !tensor_present(&m->xielu);
+        SNUG_TRY(tensor_linear_with(c->dev, x, &m->up.w, &m->up.b, plain ? &m->act : NULL, NULL,
+                                    &gate, err));
+        if (!plain) SNUG_TRY(tensor_xielu(c->dev, &gate, &m->xielu, &gate, err));
     }
+    SNUG_TRY(tensor_linear_with(c->dev, &gate, &m->down.w, &m->down.b, NULL, add, out, err));
     tensor_space_release(c->space, mark);
 done:
     return st;
@@ -118,6 +124,20 @@ static snug_status clip(const nn_ctx *c, const nn_attention *a, const tensor *t,
     return a->clip == 0.0f ? SNUG_OK : tensor_clamp(c->dev, t, -a->clip, a->clip, t, err);
 }
 
+/* Texts that lie behind each other, each by itself. */
+static snug_status mix_texts(const nn_ctx *c, const tensor_op *op, const nn_step *s, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    for (size_t i = 0, from = 0; i < s->texts && st == SNUG_OK; from += s->lengths[i++]) {
+        tensor_op part = *op;
+        part.out = tensor_slice(&op->out, 1, from, s->lengths[i]);
+        for (size_t k = 0; k < 3; k++)
+            part.in[k] = tensor_slice(&op->in[k], 1, from, s->lengths[i]);
+        st = tensor_run(c->dev, &part, err);
+    }
+    return st;
+}
+
 snug_status nn_attention_mix(const nn_ctx *c, const nn_attention *a, const tensor *q,
                              const tensor *k, const tensor *v, const nn_step *s, tensor *out,
                              snug_err *err)
@@ -138,7 +158,7 @@ snug_status nn_attention_mix(const nn_ctx *c, const nn_attention *a, const tenso
     if (s->bias != NULL) op.in[4] = *s->bias;
     op.in[5] = a->sinks;
     *out = tensor_view(out, TENSOR_DIMS(B, T, H * D));
-    return tensor_run(c->dev, &op, err);
+    return s->lengths != NULL ? mix_texts(c, &op, s, err) : tensor_run(c->dev, &op, err);
 }
 
 snug_status nn_attention_run(const nn_ctx *c, const nn_attention *a, const tensor *x,
@@ -165,7 +185,7 @@ snug_status nn_attention_run(const nn_ctx *c, const nn_attention *a, const tenso
     if (s->kv != NULL)
         SNUG_TRY(nn_kv_append(s->kv, s->layer, &k, &v, &keys, &values, err)); /* [B, S+T, G, D] */
     SNUG_TRY(nn_attention_mix(c, a, &q, &keys, &values, s, &mixed, err));
-    SNUG_TRY(tensor_linear(c->dev, &mixed, &a->o.w, &a->o.b, out, err));
+    SNUG_TRY(tensor_linear_with(c->dev, &mixed, &a->o.w, &a->o.b, NULL, s->add, out, err));
     tensor_space_release(c->space, mark);
 done:
     return st;

@@ -48,14 +48,18 @@ typedef struct nn_mlp {
 } nn_mlp;
 snug_status nn_mlp_run(const nn_ctx *c, const nn_mlp *m, const tensor *x, tensor *out,
                        snug_err *err) SNUG_MUST_USE;
+/* The same plus `add`, of the result's shape; NULL: nothing. */
+snug_status nn_mlp_run_add(const nn_ctx *c, const nn_mlp *m, const tensor *x, const tensor *add,
+                           tensor *out, snug_err *err) SNUG_MUST_USE;
 
 /* ---- rotary positions ---- */
 
 /* X(constant, name in configs) */
 #define NN_ROPE_LIST(X)                                                                            \
     X(DEFAULT, "default")                                                                          \
-    X(LINEAR, "linear") X(DYNAMIC, "dynamic") X(YARN, "yarn") X(LLAMA3, "llama3")                  \
-        X(LONGROPE, "longrope") X(PROPORTIONAL, "proportional")
+    X(LINEAR, "linear")                                                                            \
+    X(DYNAMIC, "dynamic") X(YARN, "yarn") X(LLAMA3, "llama3") X(LONGROPE, "longrope")              \
+        X(PROPORTIONAL, "proportional")
 
 typedef enum nn_rope_kind {
 #define X(id, name) NN_ROPE_##id,
@@ -98,10 +102,6 @@ snug_status nn_rope_turn(const nn_ctx *c, const nn_rope *r, const int32_t *posit
 
 /* ---- key/value cache ---- */
 
-/* Room is made in pages of this many positions. Storage is contiguous per layer today; callers see
- * only append and its views, so pages in a pool can take its place. */
-enum { NN_KV_PAGE = 64 };
-
 typedef struct nn_kv nn_kv;
 
 /* What one layer keeps of a sequence: keys and values, and what recurrent layers carry. */
@@ -111,19 +111,33 @@ typedef struct nn_keep {
     size_t state_heads, state_rows, state_cols; /* state_heads 0: no state */
 } nn_keep;
 
+/* Pages of TENSOR_PAGE positions of all layers, for any number of caches of one model (pool.c).
+ * What caches give back stays with the pool for the next one. */
+typedef struct nn_pool nn_pool;
+/* each [layers] is copied. */
+nn_pool *nn_pool_new(tensor_dev *d, const nn_keep *each, size_t layers, size_t bytes_max);
+void     nn_pool_free(nn_pool *p);                    /* after its caches; NULL is fine */
+void     nn_pool_limit(nn_pool *p, size_t bytes_max); /* pages in use stay */
+/* Bytes that caches use now, a page that several rows share counted once; bytes held for them. */
+size_t nn_pool_used(const nn_pool *p);
+size_t nn_pool_held(const nn_pool *p);
+
 typedef struct nn_kv_conf {
     size_t         layers, batch, heads, k_width, v_width;
     const nn_keep *each; /* [layers], copied; NULL: all keep heads * (k_width + v_width) alike */
     size_t         positions_max; /* SNUG_ELIMIT beyond */
-    tensor_dtype   dtype;         /* TENSOR_F32 today: what attention reads */
+    nn_pool       *pool; /* borrowed, made for these layers; NULL: one of its own without a limit */
+    tensor_dtype   dtype; /* TENSOR_F32 today: what attention reads */
 } nn_kv_conf;
 snug_status nn_kv_new(tensor_dev *d, const nn_kv_conf *conf, nn_kv **out,
                       snug_err *err) SNUG_MUST_USE;
 void        nn_kv_free(nn_kv *kv);        /* NULL is fine */
 size_t      nn_kv_count(const nn_kv *kv); /* positions held */
 size_t      nn_kv_batch(const nn_kv *kv);
-/* Puts k, v [B, T, G, D] behind what is held for a layer; *keys, *values are views of [B, S+T, G,
- * D]. The new positions count once nn_kv_advance is called, after the last layer. */
+/* Puts k, v [B, T, G, D] behind what is held for a layer; *keys, *values are [B, S+T, G, D], paged,
+ * good until the next step, reorder or rewind. The new positions count once nn_kv_advance is
+ * called, after the last layer; all layers of a step append alike. SNUG_ELIMIT: the pool is used
+ * up. */
 snug_status nn_kv_append(nn_kv *kv, size_t layer, const tensor *k, const tensor *v, tensor *keys,
                          tensor *values, snug_err *err) SNUG_MUST_USE;
 /* What a recurrent layer carries, to be replaced in place by a step of `times` positions: *before
@@ -135,7 +149,8 @@ void        nn_kv_advance(nn_kv *kv, size_t times);
 /* Forgets all positions past count. Recurrent layers can only forget all: with them, a step after a
  * rewind to anything but 0 fails. */
 void nn_kv_rewind(nn_kv *kv, size_t count);
-/* Row b becomes what row from[b] was: beams that survive. */
+/* Row b becomes what row from[b] was: beams that survive. Nothing is copied: rows share pages, and
+ * the last one is parted when they write on. */
 snug_status nn_kv_reorder(nn_kv *kv, const size_t *from, snug_err *err) SNUG_MUST_USE;
 
 /* ---- attention ---- */
@@ -167,13 +182,16 @@ typedef struct nn_seen {
 
 /* What one step gives to every layer of a kind. */
 typedef struct nn_step {
-    const nn_turn *turn;   /* NULL: positions are not rotary */
-    const nn_turn *q_turn; /* NULL: as turn; else that of the queries alone */
-    const tensor  *mask;   /* [B, S+T] I32; NULL: all are seen */
-    const tensor  *bias;   /* [B, H, T, S+T] F32; NULL: none */
-    const nn_seen *seen;   /* for nn_mixer_run; NULL: all count */
-    nn_kv         *kv;     /* NULL: this step is all there is */
-    size_t         layer;  /* of kv */
+    const nn_turn *turn;    /* NULL: positions are not rotary */
+    const nn_turn *q_turn;  /* NULL: as turn; else that of the queries alone */
+    const tensor  *mask;    /* [B, S+T] I32; NULL: all are seen */
+    const tensor  *bias;    /* [B, H, T, S+T] F32; NULL: none */
+    const nn_seen *seen;    /* for nn_mixer_run; NULL: all count */
+    const tensor  *add;     /* added to the result; NULL: none */
+    const size_t  *lengths; /* NULL: none; else x is one row [1, T, E] of texts of these lengths, */
+    size_t         texts;   /* which do not see each other; no mask, bias or cache then */
+    nn_kv         *kv;      /* NULL: this step is all there is */
+    size_t         layer;   /* of kv */
 } nn_step;
 
 /* x [B, T, in] -> *out [B, T, out]. */

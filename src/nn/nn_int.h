@@ -18,6 +18,22 @@ snug_status nn_state_step(nn_state *s, size_t layer, size_t held, size_t times, 
 snug_status nn_state_reorder(nn_state *s, const size_t *from, snug_err *err) SNUG_MUST_USE;
 void        nn_state_rewind(nn_state *s, size_t count);
 
+/* A page of a pool. */
+typedef struct nn_page {
+    struct nn_page *next;  /* of the free list */
+    size_t          users; /* rows of caches */
+    tensor          t;
+} nn_page;
+bool        nn_pool_pages(const nn_pool *p); /* false: no layer keeps keys, there are no pages */
+snug_status nn_page_take(nn_pool *p, nn_page **out, snug_err *err) SNUG_MUST_USE; /* one user */
+void        nn_page_unref(nn_pool *p, nn_page *page);                             /* NULL is fine */
+/* Positions [from, from + count) of a layer's keys or values: [1, count, heads, width]. */
+tensor nn_page_part(const nn_pool *p, const nn_page *page, size_t layer, bool values, size_t from,
+                    size_t count);
+/* The first `count` positions of every layer. */
+snug_status nn_page_copy(const nn_pool *p, const nn_page *from, const nn_page *to, size_t count,
+                         snug_err *err) SNUG_MUST_USE;
+
 /* x [.., heads * width] as [.., heads, width]; the last dimension of x may be part of a wider one.
  */
 tensor nn_split_heads(const tensor *x, size_t heads);

@@ -102,6 +102,26 @@ static void mark_no_exist(void *arg, const char *commit, snug_slice path)
     if (t->d->local_dir == NULL) remote_cache_no_exist(t->folder, commit, path);
 }
 
+static snug_status choose(task *t, snug_err *err)
+{
+    size_t n = t->plan.count, kept = 0;
+    if (t->d->choose == NULL || n == 0) return SNUG_OK;
+    snug_slice *paths = snug_zalloc(n * sizeof *paths); /* <= REMOTE_FILES_MAX */
+    bool       *keep = snug_zalloc(n * sizeof *keep);
+    for (size_t i = 0; i < n; i++) paths[i] = t->plan.files[i].path;
+    snug_status st = t->d->choose(t->d->choose_arg, paths, n, keep, err);
+    t->plan.bytes = 0;
+    for (size_t i = 0; i < n && st == SNUG_OK; i++) {
+        if (!keep[i]) continue;
+        t->plan.files[kept++] = t->plan.files[i];
+        t->plan.bytes += t->plan.files[i].size;
+    }
+    t->plan.count = kept;
+    free(keep);
+    free(paths);
+    return st;
+}
+
 static void drop_unwanted(task *t)
 {
     size_t n = 0;
@@ -196,6 +216,8 @@ static snug_status check_listed(task *t, const char *commit, snug_arena *a, snug
         return SNUG_OK;
     }
     drop_unwanted(t);
+    st = choose(t, err);
+    if (st != SNUG_OK) return st;
     for (size_t i = 0; i < t->plan.count; i++) {
         if (remote_cache_has(t->folder, commit, t->plan.files[i].path)) continue;
         if (missing++ == 0) example = t->plan.files[i].path;
@@ -281,6 +303,7 @@ snug_status remote_do_download(remote *r, const remote_download *d, snug_arena *
     }
     if (d->local_dir == NULL) note_plan(&t);
     drop_unwanted(&t);
+    SNUG_TRY(choose(&t, err));
     SNUG_TRY(transfer(&t, &c, err));
     *out = (remote_downloaded){.path = result_path(&t, a),
                                .commit = snug_arena_dup(a, snug_str(t.plan.commit)),

@@ -88,9 +88,12 @@ typedef struct remote_download {
     size_t            file_count; /* none: the whole snapshot */
     const snug_slice *include, *exclude;
     size_t            include_count, exclude_count; /* globs */
-    const char       *local_dir;                    /* NULL: the cache */
-    unsigned          segments; /* parallel range requests per large file; 0: 4, at most 16.
-                                 * By Xet the most there may be; how many, the link decides */
+    /* When it depends on what else there is: marks which of the paths to keep. NULL: all. */
+    snug_status (*choose)(void *arg, const snug_slice *paths, size_t n, bool *keep, snug_err *err);
+    void       *choose_arg;
+    const char *local_dir; /* NULL: the cache */
+    unsigned    segments;  /* parallel range requests per large file; 0: 4, at most 16.
+                            * By Xet the most there may be; how many, the link decides */
     remote_progress_fn *progress;
     void               *progress_arg;
     const atomic_bool  *cancel;

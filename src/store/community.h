@@ -36,6 +36,14 @@ snug_status store_set_discussion(db_txn *tx, const store_discussion *d,
                                  snug_err *err) SNUG_MUST_USE;
 snug_status store_drop_discussion(db_txn *tx, int64_t id, snug_err *err) SNUG_MUST_USE;
 
+/* Commits (hex) that rows of a repository's pull requests name, in order, behind `after`. */
+snug_status store_list_talk_commits(db_txn *tx, snug_arena *a, int64_t repo, snug_slice after,
+                                    size_t limit, snug_slice **out, size_t *count,
+                                    snug_err *err) SNUG_MUST_USE;
+/* They name another instead, since history was rewritten. */
+snug_status store_swap_talk_commit(db_txn *tx, int64_t repo, snug_slice old, snug_slice now,
+                                   snug_err *err) SNUG_MUST_USE;
+
 typedef enum store_talk_filter {
     STORE_TALKS_ALL,
     STORE_TALKS_OPEN,
@@ -48,8 +56,7 @@ typedef struct store_talk_query {
     snug_slice        author; /* may be empty */
     uint64_t          skip, limit;
 } store_talk_query;
-/* Newest first. *total: how many there are without skip and limit. Pages are counted because the
- * protocol counts them; one repository's discussions are few. */
+/* Newest first. *total: how many there are without skip and limit. Skipped rows are not read. */
 snug_status store_list_discussions(db_txn *tx, snug_arena *a, const store_talk_query *q,
                                    store_discussion **out, size_t *count, uint64_t *total,
                                    snug_err *err) SNUG_MUST_USE;
@@ -67,7 +74,7 @@ typedef enum store_event_kind {
 } store_event_kind;
 typedef struct store_event {
     int64_t          id, discussion_id;
-    snug_slice       key; /* 24 hex digits, lower case */
+    snug_slice       key;          /* 24 hex digits, lower case */
     char             key_text[25]; /* where `key` may live */
     store_event_kind kind;
     int64_t          author_id, created_ms;

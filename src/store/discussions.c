@@ -53,6 +53,9 @@ snug_status store_add_discussion(db_txn *tx, const store_discussion *d, int64_t 
                      db_int(d->created_ms), db_text(d->base),
                      db_text(d->fork),      db_text(d->head)};
     SNUG_TRY(db_exec(tx, put, args, 12, NULL, err));
+    store_discussion counted = *d;
+    counted.num = *num;
+    SNUG_TRY(store_count_talk(tx, &counted, 1, err));
 done:
     return st;
 }
@@ -71,13 +74,33 @@ snug_status store_find_discussion(db_txn *tx, snug_arena *a, int64_t repo, int64
     return st;
 }
 
+/* The row as it stands leaves the counts, before it changes or goes. */
+static snug_status uncount(db_txn *tx, int64_t id, snug_err *err)
+{
+    static const db_query q = {"SELECT " TALK_COLS " FROM discussions d WHERE d.id = $1"};
+    snug_arena           *a = snug_arena_new();
+    db_val                arg = db_int(id);
+    void                 *rows;
+    size_t                count;
+    snug_status           st =
+        store_rows(tx, a, q, &arg, 1, 1, sizeof(store_discussion), read_talk, &rows, &count, err);
+    if (st == SNUG_OK && count == 1) st = store_count_talk(tx, rows, -1, err);
+    snug_arena_free(a);
+    return st;
+}
+
 snug_status store_set_discussion(db_txn *tx, const store_discussion *d, snug_err *err)
 {
     static const db_query q = {"UPDATE discussions SET title = $2, status = $3, fork = $4, head = "
                                "$5, merge_oid = $6 WHERE id = $1"};
+    snug_status           st = SNUG_OK;
     db_val                args[] = {db_int(d->id),    db_text(d->title), db_int(d->status),
                                     db_text(d->fork), db_text(d->head),  db_text(d->merge)};
-    return db_exec(tx, q, args, 6, NULL, err);
+    SNUG_TRY(uncount(tx, d->id, err));
+    SNUG_TRY(db_exec(tx, q, args, 6, NULL, err));
+    SNUG_TRY(store_count_talk(tx, d, 1, err));
+done:
+    return st;
 }
 
 snug_status store_drop_discussion(db_txn *tx, int64_t id, snug_err *err)
@@ -87,38 +110,69 @@ snug_status store_drop_discussion(db_txn *tx, int64_t id, snug_err *err)
                                    {"DELETE FROM discussions WHERE id = $1"}};
     snug_status           st = SNUG_OK;
     db_val                arg = db_int(id);
+    SNUG_TRY(uncount(tx, id, err));
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         SNUG_TRY(db_exec(tx, all[i], &arg, 1, NULL, err));
 done:
     return st;
 }
 
-/* $1 repo  $2 kind or -1  $3 0: all, 1: open and draft, 2: the others  $4 author or '' */
-#define TALK_WHERE                                                                                 \
-    " FROM discussions d WHERE d.repo_id = $1 AND d.status <> 0 AND ($2 < 0 OR d.is_pull = $2) "   \
-    "AND ($3 = 0 OR ($3 = 1 AND d.status IN (1, 4)) OR ($3 = 2 AND d.status IN (2, 3))) AND ($4 "  \
-    "= '' OR LOWER(d.author) = $4)"
+static void read_hex(snug_arena *a, const db_val *c, void *item)
+{
+    *(snug_slice *)item = snug_arena_dup(a, c[0].s);
+}
 
-snug_status store_list_discussions(db_txn *tx, snug_arena *a, const store_talk_query *q,
-                                   store_discussion **out, size_t *count, uint64_t *total,
+snug_status store_list_talk_commits(db_txn *tx, snug_arena *a, int64_t repo, snug_slice after,
+                                    size_t limit, snug_slice **out, size_t *count, snug_err *err)
+{
+    static const db_query q = {
+        "SELECT x.hex FROM (SELECT d.fork AS hex FROM discussions d WHERE d.repo_id = $1 UNION "
+        "SELECT d.head FROM discussions d WHERE d.repo_id = $1 UNION SELECT d.merge_oid FROM "
+        "discussions d WHERE d.repo_id = $1 UNION SELECT e.second FROM discussion_events e JOIN "
+        "discussions d ON d.id = e.discussion_id WHERE d.repo_id = $1 AND e.kind = 2) x "
+        "WHERE x.hex > $2 ORDER BY x.hex LIMIT $3"};
+    db_val      args[] = {db_int(repo), db_text(after), db_int((int64_t)limit)};
+    void       *rows = NULL;
+    snug_status st =
+        store_rows(tx, a, q, args, 3, limit, sizeof **out, read_hex, &rows, count, err);
+    *out = rows;
+    return st;
+}
+
+snug_status store_swap_talk_commit(db_txn *tx, int64_t repo, snug_slice old, snug_slice now,
                                    snug_err *err)
 {
-    static const db_query how_many = {"SELECT COUNT(*)" TALK_WHERE};
-    static const db_query page = {"SELECT " TALK_COLS TALK_WHERE
-                                  " ORDER BY d.num DESC LIMIT $5 OFFSET $6"};
-    snug_status           st = SNUG_OK;
-    db_val                args[] = {db_int(q->repo),           db_int(q->kind),
-                                    db_int(q->status),         db_text(store_lower(a, q->author)),
-                                    db_int((int64_t)q->limit), db_int((int64_t)q->skip)};
-    int64_t               n;
-    void                 *rows = NULL;
-
-    SNUG_TRY(store_number(tx, how_many, args, 4, 0, &n, err));
-    *total = (uint64_t)n;
-    SNUG_TRY(
-        store_rows(tx, a, page, args, 6, q->limit, sizeof **out, read_talk, &rows, count, err));
-    *out = rows;
+    static const db_query all[] = {
+        {"UPDATE discussions SET fork = $3 WHERE repo_id = $1 AND fork = $2"},
+        {"UPDATE discussions SET head = $3 WHERE repo_id = $1 AND head = $2"},
+        {"UPDATE discussions SET merge_oid = $3 WHERE repo_id = $1 AND merge_oid = $2"},
+        {"UPDATE discussion_events SET second = $3 WHERE kind = 2 AND second = $2 AND "
+         "discussion_id IN (SELECT d.id FROM discussions d WHERE d.repo_id = $1)"}};
+    snug_status st = SNUG_OK;
+    db_val      args[] = {db_int(repo), db_text(old), db_text(now)};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        SNUG_TRY(db_exec(tx, all[i], args, 3, NULL, err));
 done:
+    return st;
+}
+
+snug_status store_list_talk_range(db_txn *tx, snug_arena *a, const store_talk_query *q,
+                                  int64_t from, int64_t below, store_discussion **out,
+                                  size_t *count, snug_err *err)
+{
+    /* $1 repo  $2 kind or -1  $3 0: all, 1: open and draft, 2: the others  $4 author or '' */
+    static const db_query page = {
+        "SELECT " TALK_COLS
+        " FROM discussions d WHERE d.repo_id = $1 AND d.num >= $5 AND d.num < $6 AND d.status <> 0 "
+        "AND ($2 < 0 OR d.is_pull = $2) AND ($3 = 0 OR ($3 = 1 AND d.status IN (1, 4)) OR ($3 = 2 "
+        "AND d.status IN (2, 3))) AND ($4 = '' OR LOWER(d.author) = $4) ORDER BY d.num DESC"};
+    db_val      args[] = {db_int(q->repo),   db_int(q->kind),
+                          db_int(q->status), db_text(store_lower(a, q->author)),
+                          db_int(from),      db_int(below)};
+    void       *rows = NULL;
+    snug_status st = store_rows(tx, a, page, args, 6, (size_t)(below - from), sizeof **out,
+                                read_talk, &rows, count, err);
+    *out = rows;
     return st;
 }
 

@@ -147,7 +147,8 @@ static const db_migration steps[] = {{1, schema_1},
                                      {7, store_schema_jobs},
                                      {8, store_schema_care},
                                      {9, store_schema_search},
-                                     {10, store_schema_ssh}};
+                                     {10, store_schema_ssh},
+                                     {11, store_schema_talks}};
 
 snug_status store_migrate(db *d, snug_err *err)
 {

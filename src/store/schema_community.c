@@ -212,6 +212,7 @@ snug_status store_drop_community(db_txn *tx, int64_t repo, snug_err *err)
         {"DELETE FROM discussion_events WHERE discussion_id IN (SELECT d.id FROM discussions d "
          "WHERE d.repo_id = $1)"},
         {"DELETE FROM discussions WHERE repo_id = $1"},
+        {"DELETE FROM talk_counts WHERE repo_id = $1"},
         {"DELETE FROM likes WHERE repo_id = $1"},
         {"DELETE FROM access_requests WHERE repo_id = $1"},
     };

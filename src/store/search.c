@@ -547,6 +547,28 @@ done:
     return st;
 }
 
+/* ---- upkeep ---- */
+
+snug_status store_merge_index(db_txn *tx, unsigned pages, bool *more, snug_err *err)
+{
+    /* Merges levels of four segments or more and writes about so many pages; all of it at once
+     * ('optimize') would write a large index anew for one changed row. The count of changes grows
+     * by two when there was something to do. */
+    static const db_query step = {
+        "INSERT INTO repo_search (repo_search, rank) VALUES ('merge', $1)"};
+    static const db_query changes = {"SELECT total_changes()"};
+    snug_status           st = SNUG_OK;
+    int64_t               before = 0, after = 0;
+    db_val                arg = db_int((int64_t)pages);
+
+    SNUG_TRY(store_number(tx, changes, NULL, 0, 0, &before, err));
+    SNUG_TRY(db_exec(tx, step, &arg, 1, NULL, err));
+    SNUG_TRY(store_number(tx, changes, NULL, 0, 0, &after, err));
+    *more = after - before >= 2;
+done:
+    return st;
+}
+
 /* ---- rows written by tools ---- */
 
 snug_status store_index_rows(db_txn *tx, store_text_fn *text, void *arg, int64_t *after, size_t n,

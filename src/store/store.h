@@ -179,6 +179,8 @@ snug_status store_snippet(db_txn *tx, snug_arena *a, int64_t id, snug_slice word
                           snug_err *err) SNUG_MUST_USE;
 /* Does this live row stand in the index? */
 snug_status store_is_indexed(db_txn *tx, int64_t id, bool *yes, snug_err *err) SNUG_MUST_USE;
+/* A bounded step of merging the segments of the index. *more: another would do something. */
+snug_status store_merge_index(db_txn *tx, unsigned pages, bool *more, snug_err *err) SNUG_MUST_USE;
 /* Puts at most n rows into the index that are not in it: for tools that write rows by themselves.
  * `text` says what else is searched. In id order behind *after, which moves; *done when there are
  * no more. */

@@ -68,6 +68,16 @@ extern const char store_schema_layouts[]; /* xet.c */
 extern const char store_schema_care[];    /* care.c */
 extern const char store_schema_search[];  /* search.c */
 extern const char store_schema_ssh[];     /* ssh_keys.c */
+extern const char store_schema_talks[];   /* talk_pages.c */
+
+/* ---- pages of discussions (talk_pages.c) ---- */
+/* A discussion as it is, or was, adds to the counts by which pages are found. */
+snug_status store_count_talk(db_txn *tx, const store_discussion *d, int by,
+                             snug_err *err) SNUG_MUST_USE;
+/* Those with a number from..below-1 that the query asks for, newest first. */
+snug_status store_list_talk_range(db_txn *tx, snug_arena *a, const store_talk_query *q,
+                                  int64_t from, int64_t below, store_discussion **out,
+                                  size_t *count, snug_err *err) SNUG_MUST_USE;
 
 /* ---- the index (search.c) ---- */
 /* Takes the document of a repository out, before its row or its tags change ... */

@@ -26,9 +26,29 @@ static bool blocks_whole(const tensor *t, size_t block)
     return true;
 }
 
+static bool inside(const tensor *t);
+
+/* Each page holds as many positions as the tensor has for it. */
+static bool pages_inside(const tensor *t)
+{
+    if (t->rank < 2) return false;
+    for (size_t b = 0; b < t->shape[0]; b++) {
+        for (size_t i = 0; i < tensor_pages(t); i++) {
+            const tensor_page *p = &t->pages[b * tensor_pages(t) + i];
+            tensor             one = *t;
+            size_t             left = t->shape[1] - i * TENSOR_PAGE;
+            one.mem = p->mem, one.offset = p->offset, one.pages = NULL;
+            one.shape[0] = 1, one.shape[1] = left < TENSOR_PAGE ? left : TENSOR_PAGE;
+            if (one.mem == NULL || !inside(&one)) return false;
+        }
+    }
+    return true;
+}
+
 /* The last byte a view can touch lies in its memory. */
 static bool inside(const tensor *t)
 {
+    if (t->pages != NULL) return pages_inside(t);
     size_t last = 0, step, bytes;
     if (t->rank > TENSOR_RANK_MAX || t->dtype >= TENSOR_DTYPE_COUNT) return false;
     for (unsigned i = 0; i < t->rank; i++) {
@@ -76,6 +96,10 @@ static const char *check_linear(const tensor_op *op)
     if (!leading_equal(x, &op->out, 1) || tensor_cols(&op->out) != w->shape[0])
         return "the output does not fit";
     if (!vector_ok(&op->in[2], w->shape[0])) return "the bias does not fit";
+    if (tensor_present(&op->in[3]) &&
+        (!is_act(&op->in[3]) || !tensor_same_shape(&op->in[3], &op->out) || !rows_ok(&op->in[3]) ||
+         (op->in[3].mem == op->out.mem && op->in[3].offset == op->out.offset)))
+        return "what is added does not fit";
     return rows_ok(x) && rows_ok(w) && rows_ok(&op->out) ? NULL : "rows must be contiguous";
 }
 
@@ -350,10 +374,12 @@ snug_status tensor_check(const tensor_op *op, snug_err *err)
     for (unsigned i = 0; i < TENSOR_OP_IN_MAX; i++) {
         if (i < rules[op->kind].inputs && !tensor_present(&op->in[i]))
             return refuse(op, err, "an operand is missing");
+        if (op->in[i].pages != NULL && (op->kind != TENSOR_OP_ATTENTION || i < 1 || i > 2))
+            return refuse(op, err, "pages are for keys and values only");
         if (tensor_present(&op->in[i]) && !inside(&op->in[i]))
             return refuse(op, err, "an operand leaves its memory");
     }
-    if (!tensor_present(&op->out) || !inside(&op->out))
+    if (!tensor_present(&op->out) || op->out.pages != NULL || !inside(&op->out))
         return refuse(op, err, "the output leaves its memory");
     const char *why = rules[op->kind].check(op);
     return why == NULL ? SNUG_OK : refuse(op, err, why);

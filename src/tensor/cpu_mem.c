@@ -8,8 +8,16 @@
 #include "tensor/tensor_int.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 enum { LINE = 64 };
+
+/* What cpu_alloc and cpu_wrap make. */
+typedef struct cpu_mem {
+    tensor_mem base;
+    cpu_form  *forms; /* of constant memory */
+} cpu_mem;
+_Static_assert(sizeof(cpu_mem) <= LINE, "the header takes one line");
 
 snug_status cpu_alloc(tensor_dev *d, size_t n, tensor_mem **out, snug_err *err)
 {
@@ -19,23 +27,58 @@ snug_status cpu_alloc(tensor_dev *d, size_t n, tensor_mem **out, snug_err *err)
     /* The header takes a line of its own in front of the data. */
     char *p = aligned_alloc(LINE, LINE + size);
     if (p == NULL) return snug_fail(err, SNUG_ENOMEM, "no memory for a tensor of %zu bytes", n);
-    tensor_mem *m = (tensor_mem *)(void *)p;
-    *m = (tensor_mem){.dev = d, .size = n, .host = p + LINE};
-    *out = m;
+    cpu_mem *m = (cpu_mem *)(void *)p;
+    *m = (cpu_mem){.base = {.dev = d, .size = n, .host = p + LINE}};
+    *out = &m->base;
     return SNUG_OK;
 }
 
 snug_status cpu_wrap(tensor_dev *d, const void *p, size_t n, tensor_mem **out, snug_err *err)
 {
     (void)err;
-    tensor_mem *m = snug_zalloc(sizeof *m);
+    cpu_mem *m = snug_zalloc(sizeof *m);
     /* Weights are never an output, so the const that is dropped here is never written through. */
-    *m = (tensor_mem){.dev = d, .size = n, .host = (void *)(uintptr_t)p};
-    *out = m;
+    m->base = (tensor_mem){.dev = d, .size = n, .host = (void *)(uintptr_t)p};
+    *out = &m->base;
     return SNUG_OK;
 }
 
-void cpu_free(tensor_mem *mem) { free(mem); }
+void cpu_free(tensor_mem *mem)
+{
+    cpu_mem *m = (cpu_mem *)mem;
+    for (cpu_form *f = m->forms, *next; f != NULL; f = next) {
+        next = f->next;
+        free(f->data);
+        free(f);
+    }
+    free(m);
+}
+
+snug_status cpu_form_of(const tensor *w, size_t bytes, bool *fresh, float **out, snug_err *err)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    cpu_mem *m = (cpu_mem *)w->mem;
+    SNUG_ASSERT(w->mem->constant && w->rank == 2);
+    *fresh = false;
+    for (cpu_form *f = m->forms; f != NULL; f = f->next) {
+        if (f->offset != w->offset || f->rows != w->shape[0] || f->cols != w->shape[1] ||
+            f->stride != w->stride[0])
+            continue;
+        *out = f->data;
+        return SNUG_OK;
+    }
+    size_t align = bytes >= 4 * (size_t)HUGE_PAGE ? HUGE_PAGE : LINE;
+    float *data = aligned_alloc(align, (bytes + align - 1) / align * align);
+    if (data == NULL)
+        return snug_fail(err, SNUG_ENOMEM, "no memory for %zu bytes of weights", bytes);
+    if (align == HUGE_PAGE) (void)madvise(data, bytes, MADV_HUGEPAGE); /* a wish */
+    cpu_form *f = snug_zalloc(sizeof *f);
+    *f = (cpu_form){m->forms, w->offset, w->shape[0], w->shape[1], w->stride[0], data};
+    m->forms = f;
+    *fresh = true;
+    *out = data;
+    return SNUG_OK;
+}
 
 snug_status cpu_put(tensor_mem *mem, size_t off, const void *src, size_t n, snug_err *err)
 {
@@ -79,7 +122,11 @@ static bool supports_all(const tensor_op *op)
 snug_status cpu_ref_run(tensor_dev *d, const tensor_op *op, snug_err *err)
 {
     switch (op->kind) {
-    case TENSOR_OP_LINEAR: return ref_linear(d, op, err);
+    case TENSOR_OP_LINEAR: {
+        snug_status st = ref_linear(d, op, err);
+        if (st == SNUG_OK) ref_linear_finish(op);
+        return st;
+    }
     case TENSOR_OP_MATMUL: return ref_matmul(d, op, err);
     case TENSOR_OP_EMBED: return ref_embed(d, op, err);
     case TENSOR_OP_LAYER_NORM:

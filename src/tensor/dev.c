@@ -99,11 +99,16 @@ snug_status tensor_new_from(tensor_dev *d, tensor_dtype dtype, unsigned rank, co
     /* Files promise no alignment; an unaligned tensor is copied, unless it is blocks, which need
      * none. */
     bool fits = tensor_dtype_is_quant(dtype) || (uintptr_t)data % tensor_dtype_bytes(dtype) == 0;
-    if (keep && d->backend->wrap != NULL && fits)
-        return d->backend->wrap(d, data, n, &out->mem, err);
-    st = d->backend->alloc(d, n, &out->mem, err);
-    if (st == SNUG_OK && n > 0) st = d->backend->put(out->mem, 0, data, n, err);
-    if (st != SNUG_OK) tensor_free(out);
+    if (keep && d->backend->wrap != NULL && fits) {
+        st = d->backend->wrap(d, data, n, &out->mem, err);
+    } else {
+        st = d->backend->alloc(d, n, &out->mem, err);
+        if (st == SNUG_OK && n > 0) st = d->backend->put(out->mem, 0, data, n, err);
+    }
+    if (st != SNUG_OK)
+        tensor_free(out);
+    else if (keep)
+        tensor_freeze(out);
     return st;
 }
 
@@ -112,6 +117,8 @@ void tensor_free(tensor *t)
     if (t->mem != NULL) t->mem->dev->backend->free(t->mem);
     *t = TENSOR_NONE;
 }
+
+void tensor_freeze(const tensor *t) { t->mem->constant = true; }
 
 snug_status tensor_put(const tensor *t, const void *src, size_t n, snug_err *err)
 {
@@ -243,13 +250,42 @@ static size_t span_bytes(const tensor *t)
 static bool host_visible(const tensor_op *op)
 {
     if (op->out.mem->host == NULL) return false;
-    for (size_t i = 0; i < TENSOR_OP_IN_MAX; i++)
+    for (size_t i = 0; i < TENSOR_OP_IN_MAX; i++) /* pages are all of one device */
         if (tensor_present(&op->in[i]) && op->in[i].mem->host == NULL) return false;
     return true;
 }
 
+static snug_status stage_in(tensor_dev *d, tensor *t, tensor_mem **copy, snug_err *err);
+
+/* Pages become one dense tensor. */
+static snug_status stage_pages(tensor_dev *d, tensor *t, tensor_mem **copy, snug_err *err)
+{
+    tensor      dense, page = *t;
+    snug_status st = tensor_shape(t->dtype, t->rank, t->shape, &dense, err);
+    if (st == SNUG_OK) st = cpu_alloc(d, tensor_size(&dense), copy, err);
+    page.pages = NULL, page.shape[0] = 1;
+    for (size_t n = 0; st == SNUG_OK && n < t->shape[0] * tensor_pages(t); n++) {
+        size_t b = n / tensor_pages(t), i = n % tensor_pages(t) * TENSOR_PAGE;
+        page.shape[1] = t->shape[1] - i < TENSOR_PAGE ? t->shape[1] - i : TENSOR_PAGE;
+        tensor to = tensor_slice(&dense, 0, b, 1);
+        to = tensor_slice(&to, 1, i, page.shape[1]);
+        to.mem = *copy;
+        tensor      from = page;
+        tensor_mem *one = NULL;
+        from.mem = t->pages[n].mem, from.offset = t->pages[n].offset;
+        st = stage_in(d, &from, &one, err);
+        if (st == SNUG_OK)
+            st = cpu_ref_run(d, &(tensor_op){.kind = TENSOR_OP_COPY, .out = to, .in = {from}}, err);
+        if (one != NULL) cpu_free(one);
+    }
+    dense.mem = *copy;
+    *t = dense;
+    return st;
+}
+
 static snug_status stage_in(tensor_dev *d, tensor *t, tensor_mem **copy, snug_err *err)
 {
+    if (t->pages != NULL) return stage_pages(d, t, copy, err);
     size_t      n = span_bytes(t);
     snug_status st = cpu_alloc(d, n, copy, err);
     if (st == SNUG_OK && n > 0) st = d->backend->get(t->mem, t->offset, (*copy)->host, n, err);

@@ -11,6 +11,17 @@ snug_status tensor_linear(tensor_dev *d, const tensor *x, const tensor *w, const
     return tensor_run(d, &op, err);
 }
 
+snug_status tensor_linear_with(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
+                               const tensor_act *fn, const tensor *add, const tensor *out,
+                               snug_err *err)
+{
+    tensor_op op = {
+        .kind = TENSOR_OP_LINEAR, .out = *out, .in = {*x, *w, or_none(b), or_none(add)}};
+    op.u.linear.acts = fn != NULL;
+    if (fn != NULL) op.u.linear.fn = *fn;
+    return tensor_run(d, &op, err);
+}
+
 snug_status tensor_matmul(tensor_dev *d, const tensor *a, const tensor *b, bool trans,
                           const tensor *out, snug_err *err)
 {

@@ -182,7 +182,8 @@ static void attend(const attention_job *a, float *p, size_t b, size_t i, size_t 
     for (size_t j = 0; j < n; j++) {
         bool hidden = (mask != NULL && mask[j] == 0) || is_hidden(a->op, here, j);
         seen += !hidden;
-        p[j] = hidden ? -INFINITY : dot(q, at4(k, b, j, group), width) * a->op->u.attention.scale;
+        p[j] = hidden ? -INFINITY
+                      : dot(q, cpu_position(k, b, j, group), width) * a->op->u.attention.scale;
         if (hidden) continue;
         if (cap != 0.0f) p[j] = cap * tanhf(p[j] / cap);
         if (bias != NULL) p[j] += bias[j];
@@ -194,7 +195,7 @@ static void attend(const attention_job *a, float *p, size_t b, size_t i, size_t 
     for (size_t e = 0; e < a->v->shape[3]; e++) o[e] = 0.0f;
     for (size_t j = 0; j < n; j++) {
         if (p[j] == 0.0f) continue;
-        const float *v = at4(a->v, b, j, group);
+        const float *v = cpu_position(a->v, b, j, group);
         for (size_t e = 0; e < a->v->shape[3]; e++) o[e] += p[j] * v[e];
     }
 }

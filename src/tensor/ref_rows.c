@@ -266,6 +266,21 @@ static void act_part(void *arg, size_t from, size_t to, unsigned worker)
     }
 }
 
+void ref_linear_finish(const tensor_op *op)
+{
+    const tensor *o = &op->out, *add = &op->in[3];
+    size_t        os, as = 0, rows = tensor_rows(o), cols = tensor_cols(o);
+    (void)tensor_has_rows(o, &os);
+    if (tensor_present(add)) (void)tensor_has_rows(add, &as);
+    for (size_t r = 0; r < rows; r++) {
+        float *out = (float *)cpu_data(o) + r * os;
+        for (size_t i = 0; op->u.linear.acts && i < cols; i++)
+            out[i] = activate(op->u.linear.fn, out[i]);
+        for (size_t i = 0; tensor_present(add) && i < cols; i++)
+            out[i] += ((const float *)cpu_data(add))[r * as + i];
+    }
+}
+
 snug_status ref_act(tensor_dev *d, const tensor_op *op, snug_err *err)
 {
     (void)err;

@@ -153,7 +153,7 @@ bool tensor_same_shape(const tensor *a, const tensor *b)
 tensor tensor_view(const tensor *t, unsigned rank, const size_t *shape)
 {
     tensor v;
-    SNUG_ASSERT(tensor_is_dense(t));
+    SNUG_ASSERT(t->pages == NULL && tensor_is_dense(t));
     SNUG_ASSERT(tensor_shape(t->dtype, rank, shape, &v, NULL) == SNUG_OK);
     SNUG_ASSERT(tensor_count(&v) == tensor_count(t));
     v.mem = t->mem;
@@ -163,7 +163,8 @@ tensor tensor_view(const tensor *t, unsigned rank, const size_t *shape)
 
 tensor tensor_slice(const tensor *t, unsigned dim, size_t from, size_t count)
 {
-    SNUG_ASSERT(dim < t->rank && from <= t->shape[dim] && count <= t->shape[dim] - from);
+    SNUG_ASSERT(t->pages == NULL && dim < t->rank && from <= t->shape[dim] &&
+                count <= t->shape[dim] - from);
     SNUG_ASSERT(dim + 1 < t->rank || count % tensor_dtype_block(t->dtype) == 0);
     tensor v = *t;
     v.offset += tensor_dtype_size(t->dtype, from * t->stride[dim]);
@@ -173,7 +174,7 @@ tensor tensor_slice(const tensor *t, unsigned dim, size_t from, size_t count)
 
 tensor tensor_swap(const tensor *t, unsigned a, unsigned b)
 {
-    SNUG_ASSERT(a < t->rank && b < t->rank);
+    SNUG_ASSERT(t->pages == NULL && a < t->rank && b < t->rank);
     tensor v = *t;
     v.shape[a] = t->shape[b], v.stride[a] = t->stride[b];
     v.shape[b] = t->shape[a], v.stride[b] = t->stride[a];

@@ -22,11 +22,11 @@
 #define TENSOR_DTYPE_LIST(X)                                                                       \
     X(F32, "F32", 1, 4)                                                                            \
     X(F16, "F16", 1, 2)                                                                            \
-    X(BF16, "BF16", 1, 2) X(I32, "I32", 1, 4) X(I64, "I64", 1, 8) X(Q4_0, "Q4_0", 32, 18)          \
-        X(Q4_1, "Q4_1", 32, 20) X(Q5_0, "Q5_0", 32, 22) X(Q5_1, "Q5_1", 32, 24)                    \
-            X(Q8_0, "Q8_0", 32, 34) X(MXFP4, "MXFP4", 32, 17) X(Q2_K, "Q2_K", 256, 84)             \
-                X(Q3_K, "Q3_K", 256, 110) X(Q4_K, "Q4_K", 256, 144) X(Q5_K, "Q5_K", 256, 176)      \
-                    X(Q6_K, "Q6_K", 256, 210)
+    X(BF16, "BF16", 1, 2)                                                                          \
+    X(I32, "I32", 1, 4) X(I64, "I64", 1, 8) X(Q4_0, "Q4_0", 32, 18) X(Q4_1, "Q4_1", 32, 20)        \
+        X(Q5_0, "Q5_0", 32, 22) X(Q5_1, "Q5_1", 32, 24) X(Q8_0, "Q8_0", 32, 34)                    \
+            X(MXFP4, "MXFP4", 32, 17) X(Q2_K, "Q2_K", 256, 84) X(Q3_K, "Q3_K", 256, 110)           \
+                X(Q4_K, "Q4_K", 256, 144) X(Q5_K, "Q5_K", 256, 176) X(Q6_K, "Q6_K", 256, 210)
 
 typedef enum tensor_dtype {
 #define X(id, name, elems, bytes) TENSOR_##id,
@@ -51,7 +51,7 @@ snug_status tensor_quantize(tensor_dtype t, const float *x, size_t n, void *out,
 
 /* ---- devices and their memory ---- */
 
-enum { TENSOR_ABI = 3, TENSOR_RANK_MAX = 8, TENSOR_OP_IN_MAX = 6 };
+enum { TENSOR_ABI = 4, TENSOR_RANK_MAX = 8, TENSOR_OP_IN_MAX = 6 };
 #define TENSOR_BYTES_MAX ((size_t)1 << 42) /* of one tensor: 4 TiB */
 
 typedef struct tensor_backend tensor_backend;
@@ -70,7 +70,8 @@ typedef struct tensor_dev {
 typedef struct tensor_mem {
     tensor_dev *dev;
     size_t      size;
-    void       *host; /* where the CPU sees these bytes; NULL: it cannot */
+    void       *host;     /* where the CPU sees these bytes; NULL: it cannot */
+    bool        constant; /* tensor_freeze: a backend may keep these bytes in other forms too */
 } tensor_mem;
 
 /* Adding a backend: one of these, and a row in backends[] of dev.c (or a plug-in
@@ -110,13 +111,25 @@ snug_status tensor_sync(tensor_dev *d, snug_err *err) SNUG_MUST_USE;
 
 /* ---- tensors ---- */
 
-/* Strides count elements. mem NULL: no tensor, as for an optional operand. */
+/* Where up to TENSOR_PAGE positions of one row of a paged tensor lie. */
+enum { TENSOR_PAGE = 64 };
+typedef struct tensor_page {
+    tensor_mem *mem;
+    size_t      offset; /* bytes into mem */
+} tensor_page;
+
+/* Strides count elements. mem NULL: no tensor, as for an optional operand.
+ * A paged tensor [b, s, ..] has its positions in pages instead, which rows may share: position i of
+ * row b is number i % TENSOR_PAGE (stride[1] apart) of pages[b * ceil(s / TENSOR_PAGE) +
+ * i / TENSOR_PAGE]; mem is that of the first page, offset and stride[0] mean nothing. Only
+ * attention takes one, as keys and values; there are no views of it. */
 typedef struct tensor {
-    tensor_mem  *mem;
-    size_t       offset; /* bytes into mem */
-    tensor_dtype dtype;
-    unsigned     rank;
-    size_t       shape[TENSOR_RANK_MAX], stride[TENSOR_RANK_MAX];
+    tensor_mem        *mem;
+    size_t             offset; /* bytes into mem */
+    tensor_dtype       dtype;
+    unsigned           rank;
+    size_t             shape[TENSOR_RANK_MAX], stride[TENSOR_RANK_MAX];
+    const tensor_page *pages; /* borrowed; NULL: not paged */
 } tensor;
 
 #define TENSOR_NONE ((tensor){0})
@@ -136,6 +149,11 @@ snug_status tensor_new_from(tensor_dev *d, tensor_dtype dtype, unsigned rank, co
                             const void *data, bool keep, tensor *out, snug_err *err) SNUG_MUST_USE;
 void        tensor_free(
            tensor *t); /* frees the memory of a tensor made by tensor_new*; NULL mem is fine */
+
+/* Promises that the memory of t changes no more until it is freed: what tensor_new_from takes with
+ * `keep` is such memory. Weights that were computed want it too; without it they are brought into
+ * the kernels' order at every use. */
+void tensor_freeze(const tensor *t);
 
 static inline bool tensor_present(const tensor *t) { return t->mem != NULL; }
 size_t             tensor_count(const tensor *t); /* elements */
@@ -187,7 +205,8 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
 
 /* X(constant, name). Activations are F32; weights (w, b, table) F32, F16 or BF16, in linear's in1
  * and embed's table also quantized; ids I32 or I64.
- *   linear      out[.., n] = sum_k in0[.., k] * in1[n, k] + in2[n]      (in2 optional)
+ *   linear      out[.., n] = f(sum_k in0[.., k] * in1[n, k] + in2[n]) + in3[.., n]
+ *               (in2, f and in3 optional; in3 is F32 and not out)
  *   matmul      out[.., m, n] = sum_k in0[.., m, k] * in1[.., k, n]  (trans: in1[.., n, k])
  *   embed       out[.., d] = in0[in1[..], d]
  *   layer_norm  (x - mean) / sqrt(var + eps) * in1 + in2                (in1, in2 optional)
@@ -199,6 +218,7 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
  *               == 0; the queries are the last t of the s positions; in3[b, s] I32: keys of 0 are
  *               hidden (optional). A query that may see no key at all takes the mean over all of
  *               them, as frameworks do that add a large negative number.
+ *               k and v may be paged.
  *               in4[b, h, t, s] F32 is added to the scaled scores (optional; strides of 0 repeat);
  *               in5[h] weights: a score per head without a value that joins the softmax (optional)
  *   add, mul    in1 has in0's shape, or its last dimensions
@@ -230,12 +250,12 @@ size_t        tensor_space_bytes(const tensor_space *s); /* held from the device
  * as zero; a row that holds NaN or an infinity gives NaN in all its outputs. */
 #define TENSOR_OP_LIST(X)                                                                          \
     X(LINEAR, "linear")                                                                            \
-    X(MATMUL, "matmul") X(EMBED, "embed") X(LAYER_NORM, "layer_norm") X(RMS_NORM, "rms_norm")      \
-        X(SOFTMAX, "softmax") X(ROPE, "rope") X(ATTENTION, "attention") X(ADD, "add")              \
-            X(MUL, "mul") X(ACT, "act") X(GLU, "glu") X(COPY, "copy") X(SCALE, "scale")            \
-                X(CLAMP, "clamp") X(GATHER, "gather") X(SCATTER, "scatter") X(CUTOFF, "cutoff")    \
-                    X(MATCH, "match") X(XIELU, "xielu") X(CONV, "conv") X(SOFTPLUS, "softplus")    \
-                        X(SCAN, "scan") X(DELTA, "delta")
+    X(MATMUL, "matmul")                                                                            \
+    X(EMBED, "embed") X(LAYER_NORM, "layer_norm") X(RMS_NORM, "rms_norm") X(SOFTMAX, "softmax")    \
+        X(ROPE, "rope") X(ATTENTION, "attention") X(ADD, "add") X(MUL, "mul") X(ACT, "act")        \
+            X(GLU, "glu") X(COPY, "copy") X(SCALE, "scale") X(CLAMP, "clamp") X(GATHER, "gather")  \
+                X(SCATTER, "scatter") X(CUTOFF, "cutoff") X(MATCH, "match") X(XIELU, "xielu")      \
+                    X(CONV, "conv") X(SOFTPLUS, "softplus") X(SCAN, "scan") X(DELTA, "delta")
 
 typedef enum tensor_op_kind {
 #define X(id, name) TENSOR_OP_##id,
@@ -248,8 +268,9 @@ typedef enum tensor_op_kind {
  * x * sigmoid(1.702 x), relu2 the square of relu. */
 #define TENSOR_ACT_LIST(X)                                                                         \
     X(SILU, "silu")                                                                                \
-    X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(QUICK_GELU, "quick_gelu") X(RELU, "relu")          \
-        X(TANH, "tanh") X(SIGMOID, "sigmoid") X(RELU2, "relu2")
+    X(GELU, "gelu")                                                                                \
+    X(GELU_TANH, "gelu_tanh") X(QUICK_GELU, "quick_gelu") X(RELU, "relu") X(TANH, "tanh")          \
+        X(SIGMOID, "sigmoid") X(RELU2, "relu2")
 
 typedef enum tensor_act {
 #define X(id, name) TENSOR_ACT_##id,
@@ -263,6 +284,10 @@ struct tensor_op {
     tensor         out;
     tensor         in[TENSOR_OP_IN_MAX];
     union {
+        struct {
+            bool       acts; /* false: f is nothing */
+            tensor_act fn;
+        } linear;
         struct {
             bool trans;
         } matmul;
@@ -304,6 +329,10 @@ snug_status tensor_run(tensor_dev *d, const tensor_op *op, snug_err *err) SNUG_M
  * (add, mul, act, glu, norms, softmax, rope). */
 snug_status tensor_linear(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
                           const tensor *out, snug_err *err) SNUG_MUST_USE;
+/* fn and add may be NULL: f and in3. */
+snug_status tensor_linear_with(tensor_dev *d, const tensor *x, const tensor *w, const tensor *b,
+                               const tensor_act *fn, const tensor *add, const tensor *out,
+                               snug_err *err) SNUG_MUST_USE;
 snug_status tensor_matmul(tensor_dev *d, const tensor *a, const tensor *b, bool trans,
                           const tensor *out, snug_err *err) SNUG_MUST_USE;
 snug_status tensor_embed(tensor_dev *d, const tensor *table, const tensor *ids, const tensor *out,

@@ -20,10 +20,33 @@ snug_status cpu_get(const tensor_mem *mem, size_t off, void *dst, size_t n, snug
 /* A block that lives until the next call on this device. */
 snug_status cpu_scratch(tensor_dev *d, size_t n, void **out, snug_err *err);
 
+/* A constant matrix in an order some kernels like better, kept beside it until it is freed. */
+typedef struct cpu_form {
+    struct cpu_form *next;
+    size_t           offset, rows, cols, stride;
+    float           *data;
+} cpu_form;
+/* Finds the form of w, or makes room for it: *fresh, the caller fills it. */
+snug_status cpu_form_of(const tensor *w, size_t bytes, bool *fresh, float **out, snug_err *err);
+
 /* Runs an operation whose memory the CPU sees, with portable kernels. */
 snug_status cpu_ref_run(tensor_dev *d, const tensor_op *op, snug_err *err);
 
 static inline void *cpu_data(const tensor *t) { return (char *)t->mem->host + t->offset; }
+
+static inline size_t tensor_pages(const tensor *t) /* of one row of a paged tensor */
+{
+    return (t->shape[1] + TENSOR_PAGE - 1) / TENSOR_PAGE;
+}
+/* Head h of position i of row b of keys or values [b, s, h, d], paged or not. */
+static inline const float *cpu_position(const tensor *t, size_t b, size_t i, size_t h)
+{
+    if (t->pages == NULL)
+        return (const float *)cpu_data(t) + b * t->stride[0] + i * t->stride[1] + h * t->stride[2];
+    const tensor_page *p = &t->pages[b * tensor_pages(t) + i / TENSOR_PAGE];
+    const float *first = (const float *)(const void *)((const char *)p->mem->host + p->offset);
+    return first + i % TENSOR_PAGE * t->stride[1] + h * t->stride[2];
+}
 
 /* Items per chunk so that a chunk is worth waking a thread for: waking costs some microseconds. */
 enum { CPU_CHUNK_WORK = 1 << 18 };
@@ -45,6 +68,8 @@ snug_status ref_softmax(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_rope(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_binary(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_act(tensor_dev *d, const tensor_op *op, snug_err *err);
+/* f and in3 of a linear that has been multiplied. */
+void        ref_linear_finish(const tensor_op *op);
 snug_status ref_copy(tensor_dev *d, const tensor_op *op, snug_err *err);
 snug_status ref_scale(tensor_dev *d, const tensor_op *op, snug_err *err);
 /* ref_pick.c */

@@ -9,6 +9,7 @@
 #define VN 8
 #define TILE_M 3 /* 3 x 4 sums, 3 rows and a weight fill the 16 registers */
 #define TILE_N 4
+#define PACK_ROWS 4
 #define KERNELS x86_avx2_kernels
 
 static inline __m256i lane_mask(size_t n)
@@ -34,6 +35,7 @@ static inline __m256i lane_mask(size_t n)
 #define v_round(a) _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define v_copysign(m, s)                                                                           \
     _mm256_or_ps(_mm256_andnot_ps(v_set(-0.0f), m), _mm256_and_ps(v_set(-0.0f), s))
+#define v_pick_below(x, limit, a, b) _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, limit, _CMP_LT_OQ))
 #define v_zero_below(x, limit, v) _mm256_and_ps(v, _mm256_cmp_ps(x, limit, _CMP_GE_OQ))
 
 /* 2^n for whole n in [-126, 127]. */

@@ -9,6 +9,7 @@
 #define VN 16
 #define TILE_M 4 /* 4 x 6 sums, 4 rows and a weight of the 32 registers */
 #define TILE_N 6
+#define PACK_ROWS 12 /* 12 x 2 sums over packed weights */
 #define KERNELS x86_avx512_kernels
 
 #define lane_mask(n) ((__mmask16)((1u << (n)) - 1u))
@@ -29,6 +30,8 @@
 #define v_round(a) _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define v_copysign(m, s)                                                                           \
     _mm512_or_ps(_mm512_andnot_ps(v_set(-0.0f), m), _mm512_and_ps(v_set(-0.0f), s))
+#define v_pick_below(x, limit, a, b)                                                               \
+    _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, limit, _CMP_LT_OQ), b, a)
 #define v_zero_below(x, limit, v) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, limit, _CMP_GE_OQ), v)
 
 /* 2^n for whole n in [-126, 127]. */

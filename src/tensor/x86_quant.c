@@ -93,6 +93,35 @@ static void panel_part(void *arg, size_t from, size_t to, unsigned worker)
     }
 }
 
+/* ---- few input rows ---- */
+
+static void few_part(void *arg, size_t from, size_t to, unsigned worker)
+{
+    (void)worker;
+    const quant_job *j = arg;
+    for (size_t i = from; i < to; i++) {
+        const uint8_t *rows[PANEL_ROWS];
+        float          sums[QUANT_FEW][PANEL_ROWS] = {{0}};
+        size_t         n = i * PANEL_ROWS;
+        x86_quant_few  f = {&j->acts, (const int8_t *)j->scratch, rows, sums, j->type, j->from,
+                            j->rows};
+        for (size_t r = 0; r < PANEL_ROWS; r++)
+            rows[r] = j->w + (n + r < j->n ? n + r : j->n - 1) * j->row_bytes;
+        j->kernels->few->run(&f);
+        write_out(j, n, sums);
+    }
+}
+
+/* Each thread takes long runs of rows, so that memory is read in order. */
+static void run_few(tensor_dev *d, quant_job *j)
+{
+    size_t k = j->acts.k, panels = (j->n + PANEL_ROWS - 1) / PANEL_ROWS;
+    size_t least = cpu_grain(PANEL_ROWS * k), even = panels / (8 * (size_t)snug_team_size(d->team));
+    for (size_t m = 0; m < j->rows; m++)
+        j->kernels->few->arrange(j->type, j->acts.q + m * k, k, (int8_t *)j->scratch + m * k);
+    snug_team_run(d->team, panels, even > least ? even : least, few_part, j);
+}
+
 snug_status x86_linear_quant(tensor_dev *d, const x86_quant_kernels *kernels, const tensor_op *op,
                              snug_err *err)
 {
@@ -111,14 +140,20 @@ snug_status x86_linear_quant(tensor_dev *d, const x86_quant_kernels *kernels, co
     (void)tensor_has_rows(w, &ws);
     (void)tensor_has_rows(&op->out, &j.os);
     j.row_bytes = tensor_dtype_size(w->dtype, ws);
+    bool        few = rows <= QUANT_FEW && kernels->few != NULL && kernels->few->knows(w->dtype);
     size_t      acts = quant_acts_bytes(j.kind, rows, k);
     void       *scratch = NULL;
-    snug_status st =
-        cpu_scratch(d, acts + snug_team_size(d->team) * (size_t)WORKER_BYTES, &scratch, err);
+    snug_status st = cpu_scratch(
+        d, acts + (few ? rows * k : snug_team_size(d->team) * (size_t)WORKER_BYTES), &scratch, err);
     if (st != SNUG_OK) return st;
     quant_acts_place(j.kind, rows, k, scratch, &j.acts);
     j.scratch = (char *)scratch + acts;
     snug_team_run(d->team, rows, cpu_grain(k * 2), round_part, &j);
+    if (few) {
+        j.rows = rows;
+        run_few(d, &j);
+        return SNUG_OK;
+    }
     for (j.from = 0; j.from < rows; j.from += j.rows) {
         j.rows = rows - j.from < ROWS_MAX ? rows - j.from : ROWS_MAX;
         /* K types with minimums run 5 % faster on one panel: their sums need the registers. */

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KERNELS x86_quant_avx2
 #define TILE_SUMS 2 /* in registers at once */
 #define TILE_PANELS 1
 /* vpmaddubsw saturates at 16 bits: unsigned 255 times 127, twice, is too much, but |-128| is not.
@@ -135,4 +134,17 @@ LANE VF vf_f16(VI v)
 }
 
 #include "tensor/x86_quant_kernels.h"
+
+static void acts(tensor_dtype t, const float *x, const quant_acts *a, size_t row)
+{
+    const quant_kind *k = quant_kind_of(t);
+    if (k->elems == 32)
+        quant_acts_row_inline(32, 32, k->offset, x, a, row);
+    else if (k->sub == 32)
+        quant_acts_row_inline(256, 32, k->offset, x, a, row);
+    else
+        quant_acts_row_inline(256, 16, k->offset, x, a, row);
+}
+
+const x86_quant_kernels x86_quant_avx2 = {acts, turn, tile, TILE_PANELS, NULL};
 #endif

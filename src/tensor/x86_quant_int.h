@@ -36,6 +36,24 @@ typedef struct x86_quant_tile {
     size_t       panels_count, sums_stride, block, blocks, from, count;
 } x86_quant_tile;
 
+/* Sixteen weight rows, all of their length, against `count` input rows from `from` on. */
+enum { QUANT_FEW = 4 };
+typedef struct x86_quant_few {
+    const quant_acts     *acts;
+    const int8_t         *x; /* [count][k], arranged */
+    const uint8_t *const *rows;
+    float (*sums)[PANEL_ROWS]; /* added to */
+    tensor_dtype type;
+    size_t       from, count; /* count: 1 to QUANT_FEW */
+} x86_quant_few;
+
+typedef struct x86_quant_few_kernels {
+    bool (*knows)(tensor_dtype t);
+    /* The order in which run wants the 8-bit values of an input row of k. */
+    void (*arrange)(tensor_dtype t, const int8_t *x, size_t k, int8_t *out);
+    void (*run)(const x86_quant_few *j);
+} x86_quant_few_kernels;
+
 typedef struct x86_quant_kernels {
     /* Rounds input row `row` to 8 bits. */
     void (*acts)(tensor_dtype t, const float *x, const quant_acts *a, size_t row);
@@ -45,12 +63,14 @@ typedef struct x86_quant_kernels {
                  void *panel);
     void (*tile)(const x86_quant_tile *j);
     size_t panels; /* how many panels tile likes at once: 1 or 2 */
+    const x86_quant_few_kernels *few; /* NULL: none */
 } x86_quant_kernels;
 
 /* x86_quant.c */
 snug_status x86_linear_quant(tensor_dev *d, const x86_quant_kernels *kernels, const tensor_op *op,
                              snug_err *err);
 
-extern const x86_quant_kernels x86_quant_avx2, x86_quant_vnni;
+extern const x86_quant_kernels     x86_quant_avx2, x86_quant_vnni;
+extern const x86_quant_few_kernels x86_quant_few_vnni;
 
 #endif

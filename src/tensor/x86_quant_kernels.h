@@ -19,19 +19,6 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* ---- inputs ---- */
-
-static void acts(tensor_dtype t, const float *x, const quant_acts *a, size_t row)
-{
-    const quant_kind *k = quant_kind_of(t);
-    if (k->elems == 32)
-        quant_acts_row_inline(32, 32, k->offset, x, a, row);
-    else if (k->sub == 32)
-        quant_acts_row_inline(256, 32, k->offset, x, a, row);
-    else
-        quant_acts_row_inline(256, 16, k->offset, x, a, row);
-}
-
 /* ---- turning ---- */
 
 /* The kernel's idea of Q8_0: it wants signed bytes when it multiplies signed by signed. */
@@ -471,5 +458,3 @@ static void tile(const x86_quant_tile *j)
 #endif
     for (; m < to; m++) tile_rows(j, m, 1, 1);
 }
-
-const x86_quant_kernels KERNELS = {acts, turn, tile, TILE_PANELS};

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KERNELS x86_quant_vnni
 #define TILE_SUMS 8 /* in registers at once */
 #define TILE_PANELS 2
 #define SIGNED_Q8 false /* vpdpbusd wants unsigned weights: Q8_0 keeps its offset of 128 */
@@ -63,4 +62,36 @@ LANE VI vi_look_up(const uint8_t *table, VI index)
 }
 
 #include "tensor/x86_quant_kernels.h"
+
+/* quant_acts_row with these instructions: cvtps rounds to nearest even, as nearbyintf does. */
+static void acts512(tensor_dtype t, const float *x, const quant_acts *a, size_t row)
+{
+    const quant_kind *k = quant_kind_of(t);
+    size_t            at = row * a->subs, each = k->sub;
+    for (size_t b = 0; b < a->blocks; b++, x += k->elems) {
+        int8_t *q = a->q + row * a->k + b * k->elems;
+        VI      top = vi_set(0);
+        for (size_t i = 0; i < k->elems; i += 16)
+            top = _mm512_max_epu32(top, vi_and(vi_load(x + i), vi_set(0x7fffffff)));
+        uint32_t bits = _mm512_reduce_max_epu32(top);
+        float    most;
+        memcpy(&most, &bits, sizeof most);
+        bool odd = bits >= 0x7f800000u, tiny = most < QUANT_TINY;
+        a->d[row * a->blocks + b] = odd ? NAN : tiny ? 0.0f : most / 127.0f;
+        VF inverse = vf_set(odd || tiny ? 0.0f : 127.0f / most);
+        for (size_t i = 0; i < k->elems; at++) {
+            VI sum = vi_set(0);
+            for (size_t end = i + each; i < end; i += 16) {
+                VI v = odd ? vi_set(0) : _mm512_cvtps_epi32(vf_mul(vf_load(x + i), inverse));
+                sum = vi_add(sum, v);
+                _mm_storeu_si128((__m128i *)(void *)(q + i), _mm512_cvtsepi32_epi8(v));
+            }
+            int all = _mm512_reduce_add_epi32(sum);
+            a->sums[at] = (int16_t)all;
+            a->zero[at] = -k->offset * all;
+        }
+    }
+}
+
+const x86_quant_kernels x86_quant_vnni = {acts512, turn, tile, TILE_PANELS, &x86_quant_few_vnni};
 #endif

@@ -28,7 +28,9 @@ static snug_status build_trie(tok *t, bool normalized, tok_trie *out, snug_err *
     uint32_t   *values = snug_arena_array_try(t->arena, t->added_count, sizeof *values);
     if (keys == NULL || values == NULL)
         return snug_fail(err, SNUG_ENOMEM, "no memory for added tokens");
-    for (size_t i = 0; i < t->added_count; i++) {
+    for (size_t i = t->added_count; i-- > 0;) {
+        /* Of two that look alike once normalised the first counts (in the reference, any); in a
+         * trie, the last. */
         if (t->added[i].normalized != normalized) continue;
         keys[n] = t->added[i].content;
         values[n] = (uint32_t)i;
@@ -141,7 +143,7 @@ void tok_added_cut(tok_work *w, const tok_piece *p, bool normalized, tok_pieces 
     const tok_trie *trie = normalized ? &w->t->trie_norm : &w->t->trie_raw;
     uint32_t        done = 0;
     for (uint32_t at = 0; trie->nodes != NULL && at < p->len;) {
-        uint32_t end, begin = at;
+        uint32_t end = at, begin = at;
         uint32_t index =
             trie->root[(unsigned char)p->text[at]] == 0 ? TOK_NO_VALUE : longest(trie, p, at, &end);
         if (index == TOK_NO_VALUE) {
@@ -151,15 +153,17 @@ void tok_added_cut(tok_work *w, const tok_piece *p, bool normalized, tok_pieces 
         at = end;
         const tok_added *a = &w->t->added[index];
         if (!is_wanted(w, a, p, begin, end)) continue;
-        if (begin < done) continue; /* of spaces that the match before took */
-        if (a->lstrip) begin = spaces_before(p->text, begin, done);
+        /* A token of spaces that the match before took is there all the same, as in the reference,
+         * unless it would itself take spaces before it. */
+        if (a->lstrip) begin = begin < done ? done : spaces_before(p->text, begin, done);
         if (a->rstrip) end = spaces_after(p->text, p->len, end);
-        tok_push(out, tok_cut(p, done, begin));
+        if (done < begin) tok_push(out, tok_cut(p, done, begin));
+        done = end;
+        if (begin >= end) continue;
         tok_piece token = tok_cut(p, begin, end);
         token.added = true;
         token.id = a->id;
         tok_push(out, token);
-        done = end;
     }
     tok_push(out, tok_cut(p, done, p->len));
 }

@@ -233,7 +233,7 @@ static snug_status load(tok *t, snug_json v, snug_err *err)
     else
         SNUG_TRY(load_merges(t, snug_json_get(v, "merges"), err));
     load_shortcuts(t);
-    if (b->can_raw) b->seams = tok_seams_new(t->arena, &t->vocab);
+    if (b->can_raw) b->back = tok_back_new(t->arena);
 done:
     return st;
 }
@@ -507,15 +507,29 @@ static bool find_mapped(const tok *t, tok_work *wk, const tok_piece *p, uint32_t
 }
 
 /* A long run of Chinese, say: cut where no token reaches across, it is short words again. */
-static snug_status run_between_seams(const tok *t, tok_work *wk, const tok_piece *p, size_t end)
+static snug_status run_between_seams(const uint64_t *seams, tok_work *wk, const tok_piece *p,
+                                     size_t end)
 {
     snug_status st = SNUG_OK;
     for (size_t at = 0; at < p->len && st == SNUG_OK;) {
         tok_piece part = tok_cut(p, (uint32_t)at, (uint32_t)end);
         st = tok_run_model(wk, &part);
         at = end;
-        if (at < p->len) end = tok_seam_next(t->m.bpe.seams, p->text, p->len, at);
+        if (at < p->len) end = tok_seam_next(seams, p->text, p->len, at);
     }
+    return st;
+}
+
+/* *done says whether the word was one to cut. */
+static snug_status try_seams(const tok_bpe *b, tok_work *wk, const tok_piece *p, bool *done)
+{
+    const uint64_t *seams = tok_back_seams(b->back);
+    size_t          end = seams == NULL ? p->len : tok_seam_next(seams, p->text, p->len, 0);
+    *done = end < p->len;
+    if (!*done) return SNUG_OK;
+    wk->within = true;
+    snug_status st = run_between_seams(seams, wk, p, end);
+    wk->within = false;
     return st;
 }
 
@@ -529,13 +543,10 @@ static snug_status run_raw(const tok *t, tok_work *wk, const tok_piece *p)
         return SNUG_OK;
     }
     if (p->len > TOK_WORD_BYTES && !wk->within && b->dropout == 0) {
-        size_t end = tok_seam_next(b->seams, p->text, p->len, 0);
-        if (end < p->len) {
-            wk->within = true;
-            snug_status st = run_between_seams(t, wk, p, end);
-            wk->within = false;
-            return st;
-        }
+        bool done = tok_back_run(t, wk, p);
+        if (done) return SNUG_OK;
+        snug_status st = try_seams(b, wk, p, &done);
+        if (done || st != SNUG_OK) return st;
     }
     if (p->len > FEW || b->dropout > 0)
         s = tok_scratch_need(&wk->model[0],

@@ -283,12 +283,19 @@ static const struct {
      false},
 };
 
+/* An unknown name is taken for the default, as older llama.cpp did, but not in silence: it may cut
+ * words elsewhere than the model was trained with. */
 static size_t pre_row(const source *s)
 {
-    snug_slice name =
-        snug_arena_printf(s->b->arena, " %.*s ", SNUG_SLICE(text_or(s, "pre", "default")));
+    snug_slice pre = text_or(s, "pre", "default"),
+               name = snug_arena_printf(s->b->arena, " %.*s ", SNUG_SLICE(pre));
     size_t i = 0, last = sizeof pre_rows / sizeof pre_rows[0] - 1;
     while (i < last && snug_find(snug_str(pre_rows[i].names), name) == SIZE_MAX) i++;
+    if (i == last && !snug_eq_str(pre, "default")) {
+        snug_log(SNUG_WARN, "tok.unknown_pre",
+                 "file=%.*s pre=%.*s: not a known way to cut words, taken for \"default\"",
+                 SNUG_SLICE(s->b->name), SNUG_SLICE(snug_sub(pre, 0, 80)));
+    }
     return i;
 }
 

@@ -313,7 +313,13 @@ static snug_status load_prepend(snug_arena *a, snug_json v, unsigned depth, tok_
 
 static snug_status run_prepend(const tok_norm *n, tok_work *w, tok_piece *p)
 {
-    return tok_prepend(w, p, n->text);
+    if (n->text.len > 0) return tok_prepend(w, p, n->text);
+    /* The reference puts the first character in anew: it then stands for nothing. */
+    tok_builder *b = tok_build_begin(w);
+    tok_span     at = tok_span_at(p, 0);
+    tok_build_put(b, tok_cp(p->text), (tok_span){at.begin, at.begin});
+    tok_build_copy(b, p, tok_utf8_len((unsigned char)p->text[0]), p->len);
+    return tok_build_end(w, p);
 }
 
 static snug_status run_bytes(const tok_norm *n, tok_work *w, tok_piece *p)

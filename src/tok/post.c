@@ -378,8 +378,8 @@ snug_status tok_runs_write(const tok *t, const tok_runs *runs, unsigned flags, t
             size_t    at = out->count++;
             tok_token token = {.id = r->special_id};
             if (r->tokens != NULL) token = r->tokens[k];
-            snug_slice text =
-                token.surface.ptr != NULL ? token.surface : tok_id_to_token(t, token.id);
+            snug_slice text = token.surface;
+            if (r->trims > 0 && text.ptr == NULL) text = tok_id_to_token(t, token.id);
             for (unsigned x = 0; x < r->trims; x++) {
                 trim(text, k == 0, (r->trim_prefix >> x & 1u) != 0, &token.begin, &token.end);
             }

@@ -86,7 +86,8 @@ typedef struct tok_trie_node {
     uint8_t  byte, low; /* how many kids have a byte below 0x80 */
 } tok_trie_node;
 typedef struct tok_trie {
-    const tok_trie_node *nodes;     /* NULL: empty; nodes[0] is the root */
+    const tok_trie_node *nodes; /* NULL: empty; nodes[0] is the root */
+    uint32_t             count;
     uint32_t             root[256]; /* node by first byte; 0: none */
 } tok_trie;
 enum { TOK_TRIE_BYTES_MAX = 32 * 1024 * 1024 };
@@ -179,7 +180,7 @@ typedef struct tok_work {
     tok_changes           changes;
     tok_scratch           model[2];
     tok_word             *words; /* TOK_WORDS of them, by hash; NULL: not wanted yet */
-    uint32_t              word; /* piece at hand, counted in its text */
+    uint32_t              word;  /* piece at hand, counted in its text */
     size_t                told; /* tokens emitted for the piece at hand; SIZE_MAX: not to be kept */
     tok_word              telling; /* what they are */
     bool                  within;  /* a longer piece is being cut at seams */
@@ -351,12 +352,12 @@ typedef struct tok_bpe {
     double     dropout;
     snug_slice unk, prefix, suffix;
     bool       has_unk, unk_known, fuse_unk, byte_fallback, ignore_merges;
-    uint64_t  *seams;   /* seam.c; NULL: not raw */
-    bool       can_raw; /* every byte has a token: ByteLevel may leave the mapping to us */
-    uint32_t   unk_id;
-    uint32_t   byte_ids[256]; /* "<0x41>"; UINT32_MAX: none */
-    uint32_t   raw_ids[256];  /* of the visible character of a byte */
-    uint32_t   char_ids[512]; /* one-character tokens of low code points; UINT32_MAX: none */
+    struct tok_back *back;    /* back.c; NULL: not raw */
+    bool             can_raw; /* every byte has a token: ByteLevel may leave the mapping to us */
+    uint32_t         unk_id;
+    uint32_t         byte_ids[256]; /* "<0x41>"; UINT32_MAX: none */
+    uint32_t         raw_ids[256];  /* of the visible character of a byte */
+    uint32_t         char_ids[512]; /* one-character tokens of low code points; UINT32_MAX: none */
 } tok_bpe;
 
 typedef struct tok_wordpiece {
@@ -375,6 +376,15 @@ typedef struct tok_unigram {
     bool     single; /* sums in float */
     uint32_t byte_ids[256];
 } tok_unigram;
+
+/* ---- back.c: the same tokens, found from left to right ---- */
+
+typedef struct tok_back tok_back;
+tok_back               *tok_back_new(snug_arena *a); /* freed with the arena */
+/* Emits the tokens of a piece of bytes. False, and nothing was emitted: merge by rank instead. */
+bool tok_back_run(const tok *t, tok_work *wk, const tok_piece *p);
+/* seam.c's table, once back.c has refused the vocabulary; else NULL. */
+const uint64_t *tok_back_seams(const tok_back *s);
 
 struct tok {
     snug_arena           *arena;

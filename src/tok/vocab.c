@@ -133,9 +133,17 @@ bool tok_vocab_get_next(const tok_vocab *v, snug_slice key, size_t *at, uint32_t
 /* ---- trie: nodes in breadth-first order, so the children of one lie side by side ---- */
 
 typedef struct build_key {
+    uint64_t   head; /* the first 8 bytes, first one highest: decides nearly every comparison */
     snug_slice key;
     uint32_t   value, order;
 } build_key;
+
+static uint64_t head_of(snug_slice key)
+{
+    uint64_t v = 0;
+    if (key.len > 0) memcpy(&v, key.ptr, key.len < 8 ? key.len : 8);
+    return __builtin_bswap64(v); /* little-endian machines only, see base/base.h */
+}
 
 typedef struct range {
     uint32_t low, high, depth;
@@ -144,7 +152,8 @@ typedef struct range {
 static int by_key(const void *x, const void *y)
 {
     const build_key *a = x, *b = y;
-    int              c = snug_cmp(a->key, b->key);
+    if (a->head != b->head) return a->head < b->head ? -1 : 1;
+    int c = snug_cmp(a->key, b->key);
     if (c != 0) return c;
     return a->order < b->order ? -1 : 1;
 }
@@ -189,7 +198,8 @@ snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys,
         SNUG_FAIL(err, SNUG_ENOMEM, "no memory for a vocabulary of %zu bytes", bytes);
     }
     for (size_t i = 0; i < n; i++) {
-        if (keys[i].len > 0) sorted[used++] = (build_key){keys[i], values[i], (uint32_t)i};
+        if (keys[i].len > 0)
+            sorted[used++] = (build_key){head_of(keys[i]), keys[i], values[i], (uint32_t)i};
     }
     qsort(sorted, used, sizeof *sorted, by_key);
     uint32_t count = 1;
@@ -199,10 +209,20 @@ snug_status tok_trie_build(tok_trie *t, snug_arena *a, const snug_slice *keys,
     for (uint32_t k = 0; k < nodes[0].count; k++)
         t->root[nodes[nodes[0].kids + k].byte] = nodes[0].kids + k;
     t->nodes = nodes;
+    t->count = count;
 done:
     free(sorted);
     free(ranges);
     return st;
+}
+
+/* Without the instruction, which not every machine has, the compiler would call a function. */
+static uint32_t count_bits(uint64_t v)
+{
+    v -= v >> 1 & 0x5555555555555555u;
+    v = (v & 0x3333333333333333u) + (v >> 2 & 0x3333333333333333u);
+    v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (uint32_t)(v * 0x0101010101010101u >> 56);
 }
 
 uint32_t tok_trie_step(const tok_trie *t, uint32_t node, unsigned char byte)
@@ -213,7 +233,7 @@ uint32_t tok_trie_step(const tok_trie *t, uint32_t node, unsigned char byte)
     if (byte >= 0x80 && byte < 0xc0) {
         uint64_t bit = (uint64_t)1 << (byte & 63);
         if ((n->tails & bit) == 0) return 0;
-        return low + n->low + (uint32_t)__builtin_popcountll(n->tails & (bit - 1));
+        return low + n->low + count_bits(n->tails & (bit - 1));
     }
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;

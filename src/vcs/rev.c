@@ -78,7 +78,10 @@ static bool peel(vcs_repo *r, const git_oid *id, vcs_oid *commit)
 static bool find_ref(vcs_repo *r, const char *name, vcs_oid *commit)
 {
     git_oid id;
-    return git_reference_name_to_id(&id, r->git, name) == 0 && peel(r, &id, commit);
+    if (git_reference_name_to_id(&id, r->git, name) != 0) return false;
+    if (peel(r, &id, commit)) return true;
+    /* Its object may have changed places twice while we looked (tidy.c): once more. */
+    return git_odb_refresh(r->odb) == 0 && peel(r, &id, commit);
 }
 
 static bool find_under(vcs_repo *r, const char *prefix, snug_slice name, vcs_oid *commit)

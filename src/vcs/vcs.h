@@ -127,6 +127,26 @@ snug_status vcs_each_lfs(vcs_repo *r, bool (*fn)(void *arg, const vcs_lfs *lfs),
 snug_status vcs_verify_repo(vcs *v, snug_slice key, snug_arena *a, snug_slice *damage,
                             snug_err *err) SNUG_MUST_USE;
 
+/* ---- keeping it small (tidy.c) ----
+ * Packs (but very large ones) and loose objects become one pack; what neither refs nor the `more`
+ * ids reach goes when its file is older than edge_ms (since 1970). Nothing changes before
+ * vcs_tidy_land, which is durable, and after a crash leaves at most what was there before. One
+ * tidying of a repository at a time. */
+typedef struct vcs_tidy vcs_tidy;
+snug_status             vcs_count_files(vcs *v, snug_slice key, uint64_t *packs, uint64_t *loose,
+                                        snug_err *err) SNUG_MUST_USE;
+snug_status vcs_tidy_open(vcs *v, snug_slice key, const vcs_oid *more, size_t n, int64_t edge_ms,
+                          vcs_tidy **out, snug_err *err) SNUG_MUST_USE;
+/* Objects that would go. Not 0: during the landing nobody may write to the repository, and before
+ * it vcs_tidy_same_refs must still be so. */
+size_t      vcs_tidy_dropped(const vcs_tidy *t);
+size_t      vcs_tidy_young(const vcs_tidy *t); /* reached by nothing, but not old enough to go */
+bool        vcs_tidy_worth(const vcs_tidy *t); /* false: landing would change nothing */
+snug_status vcs_tidy_same_refs(const vcs_tidy *t, snug_slice key, bool *same,
+                               snug_err *err) SNUG_MUST_USE;
+snug_status vcs_tidy_land(vcs_tidy *t, snug_err *err) SNUG_MUST_USE;
+void        vcs_tidy_close(vcs_tidy *t); /* NULL is fine */
+
 /* ---- writing ----
  * A draft collects edits on top of a base commit; nothing is visible until vcs_update_ref. */
 typedef struct vcs_draft vcs_draft;
@@ -180,6 +200,22 @@ snug_status vcs_merge_base(vcs_repo *r, const vcs_oid *a, const vcs_oid *b, vcs_
 /* A commit without parents that holds the tree of `commit`. */
 snug_status vcs_squash(vcs_repo *r, const vcs_oid *commit, snug_slice message, const vcs_who *who,
                        vcs_oid *out, snug_err *err) SNUG_MUST_USE;
+/* History without certain large files. `drop` says which pointers go; asked more than once for the
+ * same. All commits of all refs that held one, and those that stand on them, are written anew and
+ * durable on return; no ref moves. The same input gives the same ids. */
+typedef bool               vcs_drop_lfs(void *arg, const vcs_lfs *lfs);
+typedef struct vcs_rewrite vcs_rewrite;
+typedef struct vcs_moved {
+    snug_slice ref; /* full name */
+    vcs_oid    old, now;
+} vcs_moved;
+snug_status vcs_rewrite_open(vcs_repo *r, vcs_drop_lfs *drop, void *arg, vcs_rewrite **out,
+                             snug_err *err) SNUG_MUST_USE;
+/* The refs that should move. */
+const vcs_moved *vcs_rewrite_refs(const vcs_rewrite *w, size_t *count);
+/* What a commit became; false: it stays, or no ref reaches it. */
+bool vcs_rewrite_find(const vcs_rewrite *w, const vcs_oid *old, vcs_oid *now);
+void vcs_rewrite_close(vcs_rewrite *w); /* NULL is fine */
 /* Unified text from one commit (NULL: nothing) to another. Stops at the end of a line when `out`
  * is full; *cut tells. Blobs above half a mebibyte only say that they differ. */
 snug_status vcs_diff(vcs_repo *r, const vcs_oid *from_or_null, const vcs_oid *to, snug_buf *out,

@@ -11,6 +11,8 @@ static const jobs_kind kinds[] = {
     {.name = "xet-chunk", .attempts_max = 8, .parallel_max = 1, .run = work_xet_chunk},
     {.name = "xet-search", .parallel_max = 1, .every_s = 3600, .run = work_xet_search},
     {.name = "gc", .parallel_max = 1, .every_s = 6 * 3600, .run = work_gc},
+    {.name = "git-tidy", .parallel_max = 1, .every_s = 24 * 3600, .run = work_git_tidy},
+    {.name = "index-merge", .parallel_max = 1, .every_s = 3600, .run = work_index_merge},
     {.name = NULL}, /* the end */
 };
 

@@ -9,6 +9,8 @@
 snug_status work_xet_chunk(jobs_ctx *c, snug_json args, snug_err *err);
 snug_status work_xet_search(jobs_ctx *c, snug_json args, snug_err *err);
 snug_status work_gc(jobs_ctx *c, snug_json args, snug_err *err);
+snug_status work_git_tidy(jobs_ctx *c, snug_json args, snug_err *err);
+snug_status work_index_merge(jobs_ctx *c, snug_json args, snug_err *err);
 
 snug_status work_webhook(jobs_ctx *c, snug_json args, snug_err *err);
 snug_status work_webhook_prune(jobs_ctx *c, snug_json args, snug_err *err);

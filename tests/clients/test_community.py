@@ -304,6 +304,59 @@ def test_duplicate_and_lfs_files(api, bob):
         bob.duplicate_repo("ada/secret-source", to_id="bob/thief")
 
 
+def test_files_leave_history(api, server, tmp_path):
+    """As the client asks by default: what is deleted is in no branch, tag or pull request any more."""
+    import os
+    import subprocess
+
+    from huggingface_hub import CommitOperationAdd
+    from huggingface_hub.errors import HfHubHTTPError
+
+    repo = "ada/leaky"
+    api.create_repo(repo)
+    put = lambda path, data, **k: api.create_commit(  # noqa: E731
+        repo, [CommitOperationAdd(path_in_repo=path, path_or_fileobj=data)], commit_message=f"Add {path}", **k
+    )
+    put("keep.bin", os.urandom(3000))
+    before = api.list_repo_commits(repo)
+    put("deep/er/secret.bin", os.urandom(4000))
+    put("after.txt", b"text")
+    api.create_tag(repo, tag="v1", tag_message="Annotated")
+    api.create_branch(repo, branch="side")
+    pull = put("more.txt", b"more", create_pr=True)
+    number = int(pull.pr_num)
+    old = {c.commit_id for c in api.list_repo_commits(repo)} - {c.commit_id for c in before}
+    secret = [f for f in api.list_lfs_files(repo) if f.filename == "deep/er/secret.bin"]
+    assert len(secret) == 1
+    api.permanently_delete_lfs_files(repo, secret)
+    assert [f.filename for f in api.list_lfs_files(repo)] == ["keep.bin"]
+    for rev in ("main", "side", "v1", f"refs/pr/{number}"):
+        files = api.list_repo_files(repo, revision=rev)
+        assert "deep/er/secret.bin" not in files and {"keep.bin", "after.txt"} <= set(files), rev
+        assert not old & {c.commit_id for c in api.list_repo_commits(repo, revision=rev)}
+    now = api.list_repo_commits(repo)
+    assert [c.title for c in now[:3]] == ["Add after.txt", "Add deep/er/secret.bin", "Add keep.bin"]
+    assert now[2:] == before  # what never held it keeps its commits
+    assert api.model_info(repo).sha == now[0].commit_id
+    talk = api.get_discussion_details(repo, number)
+    assert "more.txt" in talk.diff and talk.status == "draft" or talk.status == "open"
+    assert not old & {e.oid for e in talk.events if e.type == "commit"}
+    url = server.url.replace("http://", f"http://ada:{server.ada}@")
+    clone = tmp_path / "clone"
+    env = dict(os.environ, GIT_LFS_SKIP_SMUDGE="1")
+    subprocess.run(["git", "clone", "-q", "--mirror", f"{url}/{repo}", clone], check=True, env=env)
+    subprocess.run(["git", "-C", clone, "fsck", "--strict"], check=True)
+    names = subprocess.run(
+        ["git", "-C", clone, "log", "--all", "--name-only", "--format="], check=True, capture_output=True, text=True
+    ).stdout
+    assert "after.txt" in names and "secret.bin" not in names
+    api.merge_pull_request(repo, number)
+    assert "more.txt" in api.list_repo_files(repo)
+    api.permanently_delete_lfs_files(repo, secret)  # again: nothing to do
+    with pytest.raises(HfHubHTTPError):
+        api.hf_hub_download(repo, "deep/er/secret.bin", revision=sorted(old)[0])
+
+
 def test_own_repos_and_tags(api, bob):
     mine = list(bob.list_user_repos())
     assert {r.id for r in mine} >= {"bob/copy"} and {r.type for r in mine} == {"dataset"}

@@ -55,6 +55,34 @@ def test_we_read_the_cache_of_the_stock_client(server, env, api, tmp_path):
     assert Path(json.loads(out.stdout)["path"]).read_bytes() == b"cached\n"
 
 
+def test_one_type_of_many(server, env, tmp_path):
+    d = tmp_path / "gguf"
+    d.mkdir()
+    for kind in ("Q4_0", "Q8_0", "Q4_K_M"):
+        snug("quantize", ROOT / "samples/models/shakespeare-tiny", "--type", kind, "-o", d / f"m-{kind}.gguf")
+    (d / "README.md").write_text("# m\n")
+    snug("upload", "ada/m-gguf", d, "--create", env=env)
+    home = tmp_path / "h"
+    mine = dict(env, HF_HOME=str(home))
+
+    def cached():
+        return sorted(p.name for p in home.glob("hub/*/snapshots/*/*"))
+
+    args = ("--param", "max_new_tokens=4", "--param", "do_sample=false")
+    want = snug("run", d / "m-Q8_0.gguf", "ROMEO:", *args).stdout
+    assert snug("run", "ada/m-gguf:q8_0", "ROMEO:", *args, env=mine).stdout == want
+    assert cached() == ["m-Q8_0.gguf"]
+    snug("run", "ada/m-gguf", "ROMEO:", *args, env=mine)
+    assert cached() == ["m-Q4_K_M.gguf", "m-Q8_0.gguf"]
+    p = snug("run", "ada/m-gguf:Q6_K", "ROMEO:", env=mine, check=False)
+    assert p.returncode == 3 and "Q6_K" in p.stderr and "m-Q4_0.gguf" in p.stderr
+    away = dict(mine, HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9")
+    assert snug("run", "ada/m-gguf:Q8_0", "ROMEO:", *args, env=away).stdout == want
+    assert snug("run", "ada/m-gguf:Q4_0", "ROMEO:", env=away, check=False).returncode == 3
+    from huggingface_hub import hf_hub_download
+    assert hf_hub_download("ada/m-gguf", "m-Q8_0.gguf", cache_dir=home / "hub", local_files_only=True)
+
+
 def test_exit_codes_and_sentences(server, env):
     p = snug("download", "ada/not-there", env=env, check=False)
     assert p.returncode == 3 and "ada/not-there" in p.stderr

@@ -195,7 +195,7 @@ static void test_dropped_on_purpose(void **state)
     hub_repo *r;
     findings  out;
     must(hub_open_repo(s.f->h, &s.f->alice, &s.repo.id, HUB_ROLE_WRITE, s.f->a, &r, &err));
-    must(hub_drop_lfs(s.f->h, &s.f->alice, r, &s.whole, 1, &err));
+    must(hub_drop_lfs(s.f->h, &s.f->alice, r, &s.whole, 1, false, &err));
     hub_close_repo(r);
     assert_int_equal(check_all(s.f, true, &out).repaired, 0);
     (void)collect(s.f, 0, false);

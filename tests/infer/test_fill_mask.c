@@ -69,7 +69,7 @@ static void same(snug_json want, snug_json got)
     snug_slice s, t;
     if (snug_json_to_f64(want, &x)) {
         assert_true(snug_json_to_f64(got, &y));
-        assert_true(fabs(x - y) <= 1e-6);
+        if (!(fabs(x - y) <= 1e-6)) fail_msg("%.9g, not %.9g", y, x);
         return;
     }
     if (snug_json_to_str(want, &s)) {

@@ -46,6 +46,9 @@ static loaded load(snug_arena *a, const char *path)
 
 static void same_outputs(snug_arena *a, const char *want_path, const char *got_path)
 {
+    /* As tests/model/test_goldens.c: the gated delta rule amplifies rounding. */
+    bool   delta = strstr(want_path, "/qwen3-next") != NULL || strstr(want_path, "/qwen3.5") != NULL;
+    double limit = delta ? 1e-4 : 1e-5;
     loaded want = load(a, want_path), got = load(a, got_path);
     size_t compared = 0;
     for (size_t i = 0; i < want.st.count; i++) {
@@ -63,7 +66,7 @@ static void same_outputs(snug_arena *a, const char *want_path, const char *got_p
             most = fmax(most, fabs(x));
             diff = fmax(diff, fabs(x - y));
         }
-        assert_true(diff <= 1e-5 * most);
+        if (diff > limit * most) fail_msg("%s: %.2g of the largest", want_path, diff / most);
         compared++;
     }
     assert_int_equal(compared, got.st.count);

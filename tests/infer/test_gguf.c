@@ -45,6 +45,9 @@ static void test_round_trip(void **state)
                                         "qwen2-moe",
                                         "gemma2",
                                         "gpt2",
+                                        "gpt-neox",
+                                        "bloom",
+                                        "falcon",
                                         "gemma3-text",
                                         "phi3-longrope",
                                         "glm4",
@@ -289,6 +292,9 @@ static void test_refused_writing(void **state)
                  {"bert-text-classification", "classifier"},
                  {"mpnet-feature-extraction", "MPNetModel"},
                  {"gemma3-bidirectional", "Gemma3TextModel"},
+                 {"gemma3-vision", "sliding layers"}, /* two layers, the second one full */
+                 {"falcon-rw", "ALiBi"},
+                 {"falcon-new", "ln_"},
                  {"flan-t5-gated", "not scaled"}};
     snug_arena *a = snug_arena_new();
     snug_err    err;

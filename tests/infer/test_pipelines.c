@@ -114,6 +114,8 @@ FOLDER(vectors_prompts, "sentence-prompts", 6)
 FOLDER(texts_t5, "t5", 30)
 FOLDER(texts_bart, "bart", 10)
 FOLDER(languages, "mbart", 9)
+FOLDER(texts_llama, "llama-text", 80)
+FOLDER(texts_t5_rules, "t5-rules", 20)
 
 int main(void)
 {
@@ -131,6 +133,8 @@ int main(void)
                                        cmocka_unit_test(vectors_prompts),
                                        cmocka_unit_test(texts_t5),
                                        cmocka_unit_test(texts_bart),
-                                       cmocka_unit_test(languages)};
+                                       cmocka_unit_test(languages),
+                                       cmocka_unit_test(texts_llama),
+                                       cmocka_unit_test(texts_t5_rules)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,11 +21,11 @@ typedef struct reference {
     snug_json         rules;
 } reference;
 
-static reference open_reference(void)
+static reference open_reference(const char *name)
 {
     reference   r = {.a = snug_arena_new()};
     snug_slice  text;
-    const char *dir = SNUG_SOURCE_DIR "/tests/golden/infer/sampling";
+    const char *dir = snug_arena_printf(r.a, SNUG_SOURCE_DIR "/tests/golden/infer/%s", name).ptr;
     assert_int_equal(snug_read_file(r.a, snug_arena_printf(r.a, "%s/golden.safetensors", dir).ptr,
                                     1u << 20, &r.file, NULL),
                      SNUG_OK);
@@ -47,15 +47,15 @@ static double value(const reference *r, const char *name, size_t i)
 static void test_rules(void **state)
 {
     (void)state;
-    reference r = open_reference();
+    reference r = open_reference("sampling");
     size_t    rules = 0;
     for (snug_json_iter it = snug_json_iter_of(r.rules); snug_json_next(&it); rules++) {
         gen_conf conf;
         char     name[64];
         snug_err err;
         /* Parameters go the way a request's do. */
-        if (gen_conf_read(it.value, (snug_json){NULL}, (snug_json){NULL}, VOCAB, &conf, &err) !=
-            SNUG_OK)
+        if (gen_conf_read(r.a, it.value, (snug_json){NULL}, (snug_json){NULL}, VOCAB, &conf,
+                          &err) != SNUG_OK)
             fail_msg("%s", err.msg);
         conf.sample.greedy = false;
         (void)snprintf(name, sizeof name, "out.%.*s", SNUG_SLICE(it.key));
@@ -67,7 +67,7 @@ static void test_rules(void **state)
                 logits[i] = (float)value(&r, "logits", row * VOCAB + i);
             for (size_t i = 0; i < CONTEXT; i++)
                 ids[i] = (int32_t)value(&r, "context", row * CONTEXT + i);
-            sampler_warp(s, &(sample_past){ids, CONTEXT, 0, NULL, 0}, logits);
+            sampler_warp(s, &(sample_past){ids, CONTEXT, 0, NULL, 0, 0, {NULL, 0}}, logits);
             for (size_t i = 0; i < VOCAB; i++) {
                 double want = value(&r, name, row * VOCAB + i);
                 if (want < -1e29 ? logits[i] == -INFINITY
@@ -80,6 +80,57 @@ static void test_rules(void **state)
         sampler_free(s);
     }
     assert_int_equal(rules, 9);
+    snug_arena_free(r.a);
+}
+
+/* Parameters together with what was said, as `generate` builds its processors from them. */
+static void check_case(reference *r, snug_slice name, snug_json one)
+{
+    gen_conf    conf;
+    snug_err    err = {0};
+    snug_json   params = snug_json_get(one, "parameters");
+    size_t      length = (size_t)snug_json_i64_or(one, "length", 0);
+    size_t      prompt = (size_t)snug_json_i64_or(one, "prompt", 0);
+    const char *key = snug_arena_printf(r->a, "out.%.*s", SNUG_SLICE(name)).ptr;
+    float       logits[VOCAB];
+    int32_t     ids[CONTEXT];
+    if (gen_conf_read(r->a, params, (snug_json){NULL}, (snug_json){NULL}, VOCAB, &conf, &err) !=
+        SNUG_OK)
+        fail_msg("%s: %s", key, err.msg);
+    if (conf.beams > 1) conf.sample.keep_min = conf.eos_count + 1;
+    sampler *s = sampler_new(&conf.sample, VOCAB);
+    for (size_t row = 0; row < ROWS; row++) {
+        for (size_t i = 0; i < VOCAB; i++) logits[i] = (float)value(r, "logits", row * VOCAB + i);
+        for (size_t i = 0; i < length; i++) /* columns of the file: 14 */
+            ids[i] = (int32_t)value(r, "context", row * 14 + i);
+        sampler_warp(s,
+                     &(sample_past){ids,
+                                    length,
+                                    length - prompt,
+                                    conf.eos,
+                                    conf.eos_count,
+                                    (size_t)snug_json_i64_or(one, "limit", 0),
+                                    {NULL, 0}},
+                     logits);
+        for (size_t i = 0; i < VOCAB; i++) {
+            double want = value(r, key, row * VOCAB + i), got = (double)logits[i];
+            if (want == got || (want <= -1e30 && logits[i] == -INFINITY) ||
+                fabs(got - want) <= 2e-6 * (fabs(want) + 1))
+                continue;
+            fail_msg("%s: row %zu, token %zu is %.9g, not %.9g", key, row, i, got, want);
+        }
+    }
+    sampler_free(s);
+}
+
+static void test_rules_together(void **state)
+{
+    (void)state;
+    reference r = open_reference("rules");
+    size_t    cases = 0;
+    for (snug_json_iter it = snug_json_iter_of(r.rules); snug_json_next(&it); cases++)
+        check_case(&r, it.key, it.value);
+    assert_true(cases >= 33);
     snug_arena_free(r.a);
 }
 
@@ -160,7 +211,7 @@ static void test_penalties_and_minimum(void **state)
     sampler *s = sampler_new(&c, 4);
     for (int pass = 0; pass < 2; pass++) { /* scratch is clean after each call */
         float logits[4] = {1, 4, 9, -3};
-        sampler_warp(s, &(sample_past){ids, 4, 2, eos, 1}, logits);
+        sampler_warp(s, &(sample_past){ids, 4, 2, eos, 1, 0, {NULL, 0}}, logits);
         assert_true(logits[0] == 0.5f);         /* in the prompt: repetition only */
         assert_true(logits[1] == 2.0f - 0.75f); /* halved, then once generated */
         assert_true(logits[2] == -INFINITY);    /* the end, too early */
@@ -173,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_rules_together),
         cmocka_unit_test(test_greedy_takes_the_lowest_id_of_ties),
         cmocka_unit_test(test_shares),
         cmocka_unit_test(test_seed_repeats),

@@ -292,9 +292,9 @@ static void test_generation_refused(void **state)
         SNUG_EINVAL);
     assert_string_equal(err.code, "context_length_exceeded");
     assert_int_equal(
-        ask(plays, a, "{\"inputs\": \"O\", \"parameters\": {\"num_beams\": 4}}", &x, &err),
+        ask(plays, a, "{\"inputs\": \"O\", \"parameters\": {\"num_beam_groups\": 2}}", &x, &err),
         SNUG_EUNSUPPORTED);
-    assert_string_equal(err.msg, "`num_beams` other than 1 is not supported");
+    assert_string_equal(err.msg, "`num_beam_groups` is not supported");
     assert_int_equal(ask(plays, a,
                          "{\"inputs\": \"O\", \"parameters\": {\"grammar\": {\"type\": \"json\"}}}",
                          &x, &err),

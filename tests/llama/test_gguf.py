@@ -58,7 +58,7 @@ def text_ids(plays):
 # ---- architectures: llama.cpp computes the reference's logits from our file ----
 
 NAMES = ["llama", "llama-tied-bias", "llama-rope-linear", "llama-rope-llama3", "llama-rope-yarn", "llama-sharded", "qwen2", "qwen3",
-         "qwen2-moe", "gemma2", "gemma3-text", "glm4", "gpt2"]
+         "qwen2-moe", "gemma2", "gemma3-text", "glm4", "gpt2", "gpt-neox", "bloom", "falcon", "qwen3-vl"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tests/model/test_adapter.c - adapters that peft wrote: over a model, and merged into one; what is
  * refused. Each folder of tests/golden/adapter holds inputs and the logits peft computes. */
+#include <dirent.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -116,6 +117,54 @@ static void test_over(void **state)
     }
 }
 
+static const codec_tensor *find_merged(const char *folder, snug_slice name, snug_slice *bytes)
+{
+    const char    *file = NULL;
+    struct dirent *e;
+    DIR           *d = opendir(folder);
+    while ((e = readdir(d)) != NULL) {
+        codec_safetensors *st = SNUG_NEW(a, codec_safetensors);
+        snug_slice         all;
+        if (!snug_ends_with(snug_str(e->d_name), ".safetensors")) continue;
+        file = snug_arena_printf(a, "%s/%s", folder, e->d_name).ptr;
+        assert_int_equal(snug_read_file(a, file, 1u << 24, &all, NULL), SNUG_OK);
+        assert_int_equal(codec_safetensors_parse(a, all, all.len, st, NULL), SNUG_OK);
+        const codec_tensor *t = codec_safetensors_find(st, name);
+        if (t == NULL) continue;
+        (void)closedir(d);
+        *bytes = snug_sub(all, (size_t)(st->data_offset + t->offset), (size_t)t->size);
+        return t;
+    }
+    (void)closedir(d);
+    fail_msg("%.*s was not merged", SNUG_SLICE(name));
+    return NULL;
+}
+
+/* merged.safetensors holds what peft's own merge made of the weights it changed. */
+static void compare_merged(const char *name, const char *folder)
+{
+    codec_safetensors want;
+    snug_slice        all, bytes;
+    const char       *file = path(ROOT, snug_arena_printf(a, "%s/merged.safetensors", name).ptr);
+    if (access(file, F_OK) != 0) return;
+    assert_int_equal(snug_read_file(a, file, 1u << 24, &all, NULL), SNUG_OK);
+    assert_int_equal(codec_safetensors_parse(a, all, all.len, &want, NULL), SNUG_OK);
+    assert_true(want.count > 0);
+    for (size_t i = 0; i < want.count; i++) {
+        const codec_tensor *w = &want.tensors[i], *t = find_merged(folder, w->name, &bytes);
+        const char         *p = all.ptr + want.data_offset + w->offset;
+        double              most = 0.0, off = 0.0;
+        assert_true(t->dtype == CODEC_F32 && t->size == w->size && t->rank == w->rank);
+        assert_memory_equal(t->shape, w->shape, w->rank * sizeof *w->shape);
+        for (size_t k = 0; k < w->size / 4; k++) {
+            double x = codec_dtype_read(CODEC_F32, p, k);
+            most = fmax(most, fabs(x));
+            off = fmax(off, fabs(x - codec_dtype_read(CODEC_F32, bytes.ptr, k)));
+        }
+        if (!(off <= 1e-6 * most)) fail_msg("%.*s: %g", SNUG_SLICE(w->name), off / most);
+    }
+}
+
 static void test_merged(void **state)
 {
     (void)state;
@@ -133,6 +182,7 @@ static void test_merged(void **state)
             0);
         assert_int_equal(access(path(out, "generation_config.json"), F_OK), 0);
         assert_true(distance(out, NULL, adapters[i].name) <= 1e-5);
+        compare_merged(adapters[i].name, out);
         assert_int_equal(model_merge(base, adapter, shard, out, &done, &err), SNUG_ECONFLICT);
     }
 }

@@ -241,6 +241,15 @@ static void check_pieces(const golden *g, model *m)
 
 /* ---- a case on every backend ---- */
 
+/* 1e-4 is what is promised, and a tenth of it is what we ask of ourselves. The gated delta rule turns
+ * the rounding of one float32 addition into 1e-5 on random weights: the references themselves lie
+ * 2e-5 from float64. There the promise is asked for. */
+static double limit_of(const char *dir)
+{
+    const char *name = strrchr(dir, '/') + 1;
+    return strncmp(name, "qwen3-next", 10) == 0 || strncmp(name, "qwen3.5", 7) == 0 ? 1e-4 : 1e-5;
+}
+
 static void run_case(const char *dir, const char *stem)
 {
     golden     g = golden_open(dir, stem);
@@ -266,7 +275,7 @@ static void run_case(const char *dir, const char *stem)
         double worst = compare_outputs(&g, &out);
         print_message("%s %s on %s: %.2g of the largest\n", strrchr(dir, '/') + 1, stem, b->name,
                       worst);
-        assert_true(worst <= 1e-5);                     /* 1e-4 is what is promised */
+        assert_true(worst <= limit_of(dir));
         if (g.decoder_ids == NULL) check_greedy(&g, m); /* the others: tests/infer */
         check_pieces(&g, m);
         model_close(m);

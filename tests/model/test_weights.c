@@ -357,13 +357,36 @@ static void test_forward_gate(void **state)
     snug_arena_free(f.a);
 }
 
+/* DeepSeek V3.2 past the tokens it attends to all of. */
+static void test_keys_limit(void **state)
+{
+    (void)state;
+    model    *m = NULL;
+    nn_kv    *kv = NULL;
+    model_out out;
+    snug_err  err;
+    int32_t   ids[33] = {0};
+    if (model_open(SNUG_SOURCE_DIR "/tests/golden/model/deepseek-v32", SNUG_EMPTY, dev, &m, &err) !=
+        SNUG_OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(model_new_kv(m, 1, 40, &kv, &err), SNUG_OK);
+    model_batch in = {.batch = 1, .times = 32, .ids = ids, .kv = kv};
+    assert_int_equal(model_forward(m, &in, &out, &err), SNUG_OK);
+    in.times = 1;
+    assert_int_equal(model_forward(m, &in, &out, &err), SNUG_EUNSUPPORTED);
+    in.times = 33, in.kv = NULL;
+    assert_int_equal(model_forward(m, &in, &out, &err), SNUG_EUNSUPPORTED);
+    assert_non_null(strstr(err.msg, "past 32 DeepseekV32ForCausalLM"));
+    nn_kv_free(kv);
+    model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_found_forms),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_forward_gate),
-        cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_found_forms),  cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_forward_gate), cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_keys_limit),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -142,6 +143,66 @@ static void test_cache_limit(void **state)
     rig_close(&r);
 }
 
+/* Two rows that see the same change places and part: rows that grew from one share its pages, what
+ * each then writes is its own, and the pool counts what is used. */
+static void test_shared_pages(void **state)
+{
+    (void)state;
+    enum { TWO = 2 * TENSOR_PAGE, PAGE = TENSOR_PAGE * GROUPS * 2 * WIDTH * sizeof(float) };
+    rig          r = rig_open();
+    nn_keep      each = {.heads = GROUPS, .k_width = WIDTH, .v_width = WIDTH};
+    nn_pool     *pool = nn_pool_new(r.dev, &each, 1, 6 * PAGE);
+    nn_kv       *kv = NULL, *other = NULL;
+    nn_kv_conf   conf = {.layers = 1,
+                         .batch = B,
+                         .each = &each,
+                         .positions_max = 1000,
+                         .pool = pool,
+                         .dtype = TENSOR_F32};
+    static float out[B * STEPS * IN], want[B * STEPS * IN];
+    snug_err     err;
+    assert_int_equal(nn_kv_new(r.dev, &conf, &kv, NULL), SNUG_OK);
+    step(&r, kv, 0, TWO + 3, out);
+    assert_int_equal(nn_pool_used(pool), 6 * PAGE);
+    assert_int_equal(nn_kv_reorder(kv, (const size_t[]){1, 1}, NULL), SNUG_OK);
+    assert_int_equal(nn_pool_used(pool), 3 * PAGE);
+    /* Both rows are the second now; the first goes on with inputs of its own. */
+    step(&r, kv, TWO + 3, 2, out);
+    assert_int_equal(nn_pool_used(pool), 4 * PAGE); /* the last page parted */
+    assert_int_equal(nn_pool_held(pool), 6 * PAGE);
+    /* The same without a reorder: both rows of the input are the second up to there. */
+    float *x = snug_alloc(B * STEPS * IN * sizeof *x);
+    assert_int_equal(tensor_get(&r.x, x, B * STEPS * IN * sizeof *x, NULL), SNUG_OK);
+    for (size_t i = 0; i < (TWO + 3) * IN; i++) x[i] = x[STEPS * IN + i];
+    assert_int_equal(tensor_put(&r.x, x, B * STEPS * IN * sizeof *x, NULL), SNUG_OK);
+    free(x);
+    nn_kv *alone = new_cache(&r, 1000);
+    step(&r, alone, 0, TWO + 3, want);
+    step(&r, alone, TWO + 3, 2, want);
+    assert_memory_equal(out, want, (size_t)B * 2 * IN * sizeof *out);
+    nn_kv_free(alone);
+    /* A second cache of the pool finds two pages, and wants four. */
+    tensor k, keys, values;
+    assert_int_equal(nn_kv_new(r.dev, &conf, &other, NULL), SNUG_OK);
+    assert_int_equal(tensor_space_take(r.c.space, TENSOR_F32,
+                                       TENSOR_DIMS(B, TENSOR_PAGE + 1, GROUPS, WIDTH), &k, NULL),
+                     SNUG_OK);
+    assert_int_equal(nn_kv_append(other, 0, &k, &k, &keys, &values, &err), SNUG_ELIMIT);
+    assert_non_null(strstr(err.msg, "no room for more keys and values"));
+    assert_int_equal(nn_pool_used(pool), 4 * PAGE); /* what it took went back */
+    nn_kv_rewind(kv, TENSOR_PAGE);
+    assert_int_equal(nn_pool_used(pool), PAGE); /* one page, of both rows */
+    assert_int_equal(nn_kv_append(other, 0, &k, &k, &keys, &values, &err), SNUG_OK);
+    assert_int_equal(nn_pool_used(pool), 5 * PAGE);
+    nn_kv_free(other);
+    nn_kv_free(kv);
+    assert_int_equal(nn_pool_used(pool), 0);
+    nn_pool_limit(pool, PAGE);
+    assert_int_equal(nn_pool_held(pool), 0);
+    nn_pool_free(pool);
+    rig_close(&r);
+}
+
 static void test_mlp_and_norm(void **state)
 {
     (void)state;
@@ -185,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pieces_equal_whole),
         cmocka_unit_test(test_cache_limit),
+        cmocka_unit_test(test_shared_pages),
         cmocka_unit_test(test_mlp_and_norm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

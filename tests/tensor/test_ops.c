@@ -118,6 +118,47 @@ static void test_linear(void **state)
     each_backend(linear_all);
 }
 
+/* Activation and addend in one operation against the same in three; odd tails, several blocks of k,
+ * constant weights (which are kept in another order) used twice, and other ones. */
+static void linear_with(tensor_dev *d)
+{
+    static const size_t       sizes[][3] = {{1, 37, 70},   {2, 600, 33},  {3, 64, 65},  {4, 5, 1},
+                                            {11, 1030, 9}, {13, 40, 257}, {500, 19, 40}};
+    static const tensor_dtype types[] = {TENSOR_F32, TENSOR_F16};
+    for (size_t i = 0; i < 4 * sizeof sizes / sizeof sizes[0]; i++) {
+        const size_t *z = sizes[i / 4];
+        tensor_dtype  t = types[i % 2];
+        tensor_act    fn = i % 3 == 0 ? TENSOR_ACT_GELU : TENSOR_ACT_RELU;
+        float        *x, *w, *b, *a;
+        tensor        tx = make(d, TENSOR_F32, TENSOR_DIMS(z[0], z[1]), &x),
+               tw = make(d, t, TENSOR_DIMS(z[2], z[1]), &w), tb = make(d, t, TENSOR_DIMS(z[2]), &b),
+               ta = make(d, TENSOR_F32, TENSOR_DIMS(z[0], z[2]), &a), to, t1;
+        size_t n = z[0] * z[2];
+        assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(z[0], z[2]), &to, NULL), SNUG_OK);
+        assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(z[0], z[2]), &t1, NULL), SNUG_OK);
+        assert_int_equal(tensor_linear(d, &tx, &tw, &tb, &t1, NULL), SNUG_OK);
+        assert_int_equal(tensor_activate(d, &t1, fn, &t1, NULL), SNUG_OK);
+        assert_int_equal(tensor_add(d, &t1, &ta, &t1, NULL), SNUG_OK);
+        float *want = snug_alloc(n * sizeof *want), *got = snug_alloc(n * sizeof *got);
+        assert_int_equal(tensor_get(&t1, want, n * sizeof *want, NULL), SNUG_OK);
+        if (i % 4 > 1) tensor_freeze(&tw);
+        for (int pass = 0; pass < 2; pass++) {
+            assert_int_equal(tensor_linear_with(d, &tx, &tw, &tb, &fn, &ta, &to, NULL), SNUG_OK);
+            assert_int_equal(tensor_get(&to, got, n * sizeof *got, NULL), SNUG_OK);
+            assert_memory_equal(want, got, n * sizeof *want);
+        }
+        assert_int_equal(tensor_linear_with(d, &tx, &tw, &tb, NULL, &to, &to, NULL), SNUG_EINVAL);
+        free(want), free(got), free(x), free(w), free(b), free(a);
+        tensor_free(&tx), tensor_free(&tw), tensor_free(&tb), tensor_free(&ta), tensor_free(&to);
+        tensor_free(&t1);
+    }
+}
+static void test_linear_with(void **state)
+{
+    (void)state;
+    each_backend(linear_with);
+}
+
 static void linear_strided(tensor_dev *d)
 {
     /* The middle third of a fused projection as input. */
@@ -323,6 +364,30 @@ static void test_act(void **state)
     each_backend(act_all);
 }
 
+/* erf by itself, out of gelu: 2 gelu(x sqrt 2) / (x sqrt 2) - 1, scaled so that x / 2 is exact. */
+static void erf_all(tensor_dev *d)
+{
+    enum { N = 40000 };
+    float *x = snug_alloc(N * sizeof *x), *y = snug_alloc(N * sizeof *y);
+    tensor tx, to;
+    for (int i = 0; i < N; i++) x[i] = ((float)i - N / 2.0f) * 3e-4f;
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(N), x, false, &tx, NULL), SNUG_OK);
+    assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(N), &to, NULL), SNUG_OK);
+    assert_int_equal(tensor_activate(d, &tx, TENSOR_ACT_GELU, &to, NULL), SNUG_OK);
+    assert_int_equal(tensor_get(&to, y, N * sizeof *y, NULL), SNUG_OK);
+    for (int i = 0; i < N; i++) {
+        double want = act_of(TENSOR_ACT_GELU, (double)x[i]), half = fabs((double)x[i]) / 2;
+        /* 2e-7 of erf, 6e-8 of rounding the sum, 9e-8 of rounding the argument */
+        assert_true(fabs((double)y[i] - want) <= half * 3.5e-7);
+    }
+    free(x), free(y), tensor_free(&tx), tensor_free(&to);
+}
+static void test_erf(void **state)
+{
+    (void)state;
+    each_backend(erf_all);
+}
+
 static void binary_all(tensor_dev *d)
 {
     float *a, *b;
@@ -447,7 +512,7 @@ static void test_attention(void **state)
 /* A query gives the same bits alone, with its past in the cache, as inside a whole prompt. */
 static void attention_steps(tensor_dev *d)
 {
-    enum { S = 21, H = 2, D = 20 };
+    enum { S = 150, H = 2, D = 20 }; /* more than two blocks of keys */
     float *q, *k, *v, all[S * H * D], one[H * D];
     tensor tq = make(d, TENSOR_F32, TENSOR_DIMS(1, S, H, D), &q),
            tk = make(d, TENSOR_F32, TENSOR_DIMS(1, S, 1, D), &k);
@@ -467,6 +532,59 @@ static void attention_steps(tensor_dev *d)
     free(q), free(k), free(v);
     tensor_free(&tq), tensor_free(&tk), tensor_free(&tv), tensor_free(&to), tensor_free(&t1);
 }
+/* Keys and values in pages, two rows sharing one, give the bits of the same in one piece. */
+static void attention_paged(tensor_dev *d)
+{
+    enum { S = 150, T = 5, H = 4, G = 2, D = 20, E = 12, PAGES = 3 };
+    float *q, *k, *v, both[2][2 * T * H * E];
+    tensor tq = make(d, TENSOR_F32, TENSOR_DIMS(2, T, H, D), &q),
+           tk = make(d, TENSOR_F32, TENSOR_DIMS(2, S, G, D), &k),
+           tv = make(d, TENSOR_F32, TENSOR_DIMS(2, S, G, E), &v), to, pool;
+    memcpy(k + S * G * D, k, TENSOR_PAGE * G * D * sizeof *k); /* the first page of both */
+    memcpy(v + S * G * E, v, TENSOR_PAGE * G * E * sizeof *v);
+    assert_int_equal(tensor_put(&tk, k, 2 * S * G * D * sizeof *k, NULL), SNUG_OK);
+    assert_int_equal(tensor_put(&tv, v, 2 * S * G * E * sizeof *v, NULL), SNUG_OK);
+    assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(2, T, H, E), &to, NULL), SNUG_OK);
+    assert_int_equal(
+        tensor_new(d, TENSOR_F32, TENSOR_DIMS(6, TENSOR_PAGE * G * (D + E)), &pool, NULL), SNUG_OK);
+    tensor_page kp[2 * PAGES], vp[2 * PAGES];
+    for (size_t n = 0; n < 2 * PAGES; n++) {
+        size_t b = n / PAGES, at = n % PAGES * TENSOR_PAGE, where = n == PAGES ? 5 : 5 - n;
+        size_t count = S - at < TENSOR_PAGE ? S - at : TENSOR_PAGE;
+        for (int of_v = 0; of_v < 2; of_v++) {
+            size_t width = of_v ? E : D;
+            tensor from = tensor_slice(of_v ? &tv : &tk, 0, b, 1), to_page;
+            tensor row = tensor_slice(&pool, 0, where, 1);
+            from = tensor_slice(&from, 1, at, count);
+            row = tensor_slice(&row, 1, of_v ? TENSOR_PAGE * G * D : 0, count * G * width);
+            to_page = tensor_view(&row, TENSOR_DIMS(1, count, G, width));
+            assert_int_equal(tensor_copy(d, &from, &to_page, NULL), SNUG_OK);
+            (of_v ? vp : kp)[n] = (tensor_page){to_page.mem, to_page.offset};
+        }
+    }
+    for (int paged = 0; paged < 2; paged++) {
+        assert_int_equal(tensor_attention(d, &tq, &tk, &tv, NULL, 0.3f, true, 0, &to, NULL),
+                         SNUG_OK);
+        assert_int_equal(tensor_get(&to, both[paged], sizeof both[0], NULL), SNUG_OK);
+        tk.pages = kp, tv.pages = vp;
+    }
+    assert_memory_equal(both[0], both[1], sizeof both[0]);
+    kp[4].offset = pool.mem->size - 4; /* a page that leaves its memory */
+    assert_int_equal(tensor_attention(d, &tq, &tk, &tv, NULL, 0.3f, true, 0, &to, NULL),
+                     SNUG_EINVAL);
+    kp[4].mem = NULL;
+    assert_int_equal(tensor_attention(d, &tq, &tk, &tv, NULL, 0.3f, true, 0, &to, NULL),
+                     SNUG_EINVAL);
+    assert_int_equal(tensor_copy(d, &tv, &tv, NULL), SNUG_EINVAL); /* pages are for attention */
+    free(q), free(k), free(v);
+    tensor_free(&tq), tensor_free(&tk), tensor_free(&tv), tensor_free(&to), tensor_free(&pool);
+}
+static void test_attention_paged(void **state)
+{
+    (void)state;
+    each_backend(attention_paged);
+}
+
 static void test_attention_steps(void **state)
 {
     (void)state;
@@ -681,16 +799,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_linear_with),
         cmocka_unit_test(test_linear_strided),
         cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_embed),
         cmocka_unit_test(test_norms),
         cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_act),
+        cmocka_unit_test(test_erf),
         cmocka_unit_test(test_binary),
         cmocka_unit_test(test_rope),
         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_attention_steps),
+        cmocka_unit_test(test_attention_paged),
         cmocka_unit_test(test_attention_more),
         cmocka_unit_test(test_scale_clamp),
         cmocka_unit_test(test_gather),

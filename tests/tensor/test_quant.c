@@ -305,7 +305,8 @@ static void linear_all(tensor_dtype t)
 {
     static const linear_case cases[] = {{1, 1, 1},   {1, 2, 17},  {2, 3, 16},
                                         {3, 9, 33},  {5, 8, 40},  {9, 5, 15},
-                                        {17, 4, 48}, {70, 2, 31}, {300, 1, 18}};
+                                        {17, 4, 48}, {70, 2, 31}, {300, 1, 18},
+                                        {1, 67, 18}, {2, 33, 16}, {3, 35, 5}, {4, 130, 19}};
     static const char *const fast[] = {"avx2", "avx512"};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         linear_case c = cases[i];

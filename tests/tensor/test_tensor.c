@@ -254,6 +254,20 @@ static void test_far_device(void **state)
     assert_int_equal(far_adds, 1);
     assert_int_equal(tensor_get(&all, got, sizeof got, NULL), SNUG_OK);
     assert_true(got[1] == 14.0f && got[6] == 10.0f);
+    /* Attention over pages is staged too. */
+    float  ks[4] = {1, 0, 0, 1}, seen[2];
+    tensor k, q, o;
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 2, 1, 2), ks, true, &k, NULL),
+                     SNUG_OK);
+    assert_int_equal(tensor_new(d, TENSOR_F32, TENSOR_DIMS(1, 1, 1, 2), &o, NULL), SNUG_OK);
+    assert_int_equal(tensor_new_from(d, TENSOR_F32, TENSOR_DIMS(1, 1, 1, 2), xs, true, &q, NULL),
+                     SNUG_OK);
+    tensor_page page = {k.mem, k.offset};
+    k.pages = &page;
+    assert_int_equal(tensor_attention(d, &q, &k, &k, NULL, 0.0f, false, 0, &o, NULL), SNUG_OK);
+    assert_int_equal(tensor_get(&o, seen, sizeof seen, NULL), SNUG_OK);
+    assert_true(seen[0] == 0.5f && seen[1] == 0.5f);
+    tensor_free(&k), tensor_free(&q), tensor_free(&o);
     tensor_free(&x);
     tensor_free(&w);
     tensor_free(&all);

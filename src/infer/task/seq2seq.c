@@ -207,11 +207,8 @@ static void set_length(const job *j, gen_conf *conf)
     const model_shape *s = model_shape_of(j->c->model);
     size_t             most = s->relative ? (size_t)MODEL_BATCH_TOKENS_MAX
                                           : (size_t)(s->positions_max - s->position_first);
-    int64_t            length;
-    if (conf->max_new_tokens == SIZE_MAX &&
-        snug_json_to_i64(gen_param(j->params, j->c->generation, "max_length"), &length) &&
-        length > 0)
-        conf->max_new_tokens = (size_t)length - 1; /* the start token counts */
+    if (conf->max_new_tokens == SIZE_MAX && conf->max_length != SIZE_MAX && conf->max_length > 0)
+        conf->max_new_tokens = conf->max_length - 1; /* the start token counts */
     if (conf->max_new_tokens == SIZE_MAX) conf->max_new_tokens = NEW_TOKENS;
     if (conf->max_new_tokens > most - 1) conf->max_new_tokens = most - 1;
 }
@@ -222,17 +219,30 @@ static snug_status write_ids(const job *j, const int32_t *ids, size_t count, gen
     snug_status   st = SNUG_OK;
     model        *m = j->c->model;
     model_memory *memory = NULL;
+    int32_t      *starts = NULL;
     model_batch   text = {.batch = 1, .times = count, .ids = ids};
     gen_conf      conf;
-    SNUG_TRY(gen_conf_read(j->params, j->c->generation, model_config(m), model_shape_of(m)->vocab,
-                           &conf, err));
+    SNUG_TRY(gen_conf_read(j->a, j->params, j->c->generation, model_config(m),
+                           model_shape_of(m)->vocab, &conf, err));
+    if (conf.best_of > 1 || conf.top_n > 0)
+        SNUG_FAIL(err, SNUG_EUNSUPPORTED, "`%s` is only supported by text-generation",
+                  conf.best_of > 1 ? "best_of" : "top_n_tokens");
     set_length(j, &conf);
     SNUG_TRY(model_encode(m, &text, &memory, err));
-    int32_t    start = conf.start >= 0 ? conf.start : (int32_t)model_shape_of(m)->start;
-    gen_prompt p = {1, 1, &start, NULL, memory};
-    st =
-        conf.beams > 1 ? gen_beam(m, &conf, &p, rows, err) : gen_run(m, &conf, &p, NULL, rows, err);
+    int32_t start = conf.start >= 0 ? conf.start : (int32_t)model_shape_of(m)->start;
+    size_t  times = conf.beams > 1 ? 1 : (size_t)conf.returns;
+    starts = snug_alloc_try(times * (count + 1) * sizeof *starts);
+    if (starts == NULL) SNUG_FAIL(err, SNUG_ENOMEM, "no memory for %zu texts", times);
+    int32_t *sources = starts + times; /* what was read, for each row */
+    for (size_t i = 0; i < times; i++) {
+        starts[i] = start;
+        memcpy(sources + i * count, ids, count * sizeof *ids);
+    }
+    gen_prompt p = {times, 1, starts, NULL, memory, sources, count};
+    st = conf.beams > 1 ? gen_beam(m, &conf, &p, NULL, rows, err)
+                        : gen_run(m, &conf, &p, NULL, rows, err);
 done:
+    free(starts);
     model_memory_free(memory);
     return st;
 }
@@ -264,14 +274,15 @@ static void clean_up(snug_slice text, snug_buf *out)
     snug_buf_deinit(&b);
 }
 
-static snug_status put_text(const job *j, const gen_result *rows, snug_json_out *out, snug_err *err)
+static snug_status put_text(const job *j, const int32_t *row, size_t times, snug_json_out *out,
+                            snug_err *err)
 {
     SNUG_AUTO(snug_buf) raw = snug_buf_init(INFER_TEXT_BYTES_MAX);
     SNUG_AUTO(snug_buf) text = snug_buf_init(INFER_TEXT_BYTES_MAX);
     snug_status st = SNUG_OK;
-    uint32_t   *ids = snug_alloc((rows->times + 1) * sizeof *ids);
-    for (size_t i = 0; i < rows->times; i++) ids[i] = (uint32_t)rows->ids[i];
-    SNUG_TRY(tok_decode(j->c->tok, ids, rows->times, true, &raw, err));
+    uint32_t   *ids = snug_alloc((times + 1) * sizeof *ids);
+    for (size_t i = 0; i < times; i++) ids[i] = (uint32_t)row[i];
+    SNUG_TRY(tok_decode(j->c->tok, ids, times, true, &raw, err));
     if (j->clean_up) clean_up(snug_buf_slice(&raw), &text);
     snug_jo_begin_object(out);
     snug_jo_kstr(out, j->key, snug_buf_slice(j->clean_up ? &text : &raw));
@@ -291,7 +302,8 @@ static snug_status one(const job *j, snug_json input, snug_json_out *out, snug_e
     if (!snug_json_to_str(input, &text)) SNUG_FAIL(err, SNUG_EINVAL, "an input must be a string");
     SNUG_TRY(encode(j, text, &ids, &count, err));
     SNUG_TRY(write_ids(j, ids, count, &rows, err));
-    st = put_text(j, &rows, out, err);
+    for (size_t i = 0; i < rows.batch; i++)
+        SNUG_TRY(put_text(j, rows.ids + i * rows.times, rows.times, out, err));
 done:
     free(ids);
     free(rows.ids);

@@ -151,24 +151,41 @@ static snug_status forward(model *m, const model_batch *in, model_out *out, snug
     nn_ctx             c = model_ctx(m);
     size_t             B = in->batch, T = in->times;
     tensor             ids, mask = TENSOR_NONE, x;
-    int32_t           *positions = encoder_positions(s, in);
+    int32_t           *positions = encoder_positions(s, in), *at = positions;
+    encoder_flat       flat;
+    model_batch        one = *in;
+    nn_step            step = {.mask = &mask};
 
-    SNUG_TRY(nn_upload(&c, in->ids, TENSOR_DIMS(B, T), &ids, err));
-    if (in->mask != NULL) SNUG_TRY(nn_upload(&c, in->mask, TENSOR_DIMS(B, T), &mask, err));
+    bool flattened = encoder_flatten(in, positions, &flat);
+    if (flattened) {
+        one = (model_batch){.ids = flat.ids, .types = flat.types};
+        at = flat.positions;
+        B = 1;
+        T = flat.total;
+        step.lengths = flat.lengths;
+        step.texts = in->batch;
+    }
+    SNUG_TRY(nn_upload(&c, one.ids, TENSOR_DIMS(B, T), &ids, err));
+    if (one.mask != NULL) SNUG_TRY(nn_upload(&c, one.mask, TENSOR_DIMS(B, T), &mask, err));
     SNUG_TRY(tensor_space_take(c.space, TENSOR_F32, TENSOR_DIMS(B, T, s->embed_width), &x, err));
     SNUG_TRY(tensor_embed(c.dev, &n->words, &ids, &x, err)); /* [B, T, W] */
-    if (s->types > 0) SNUG_TRY(encoder_add_rows(&c, &n->types, in->types, B, T, &x, err));
-    SNUG_TRY(encoder_add_rows(&c, &n->positions, positions, B, T, &x, err));
+    if (s->types > 0) SNUG_TRY(encoder_add_rows(&c, &n->types, one.types, B, T, &x, err));
+    SNUG_TRY(encoder_add_rows(&c, &n->positions, at, B, T, &x, err));
     SNUG_TRY(nn_norm_run(&c, &n->norm, &x, &x, err));
     if (tensor_present(&n->project.w)) {
         tensor narrow = x;
         SNUG_TRY(nn_linear_run(&c, &n->project, &narrow, &x, err)); /* [B, T, E] */
     }
     for (size_t i = 0; i < s->layers; i++)
-        SNUG_TRY(encoder_run_layer(&c, &n->layers[i], &x, &(nn_step){.mask = &mask}, err));
+        SNUG_TRY(encoder_run_layer(&c, &n->layers[i], &x, &step, err));
+    if (flattened) {
+        tensor row = x;
+        SNUG_TRY(encoder_unflatten(&c, &flat, in->batch, in->times, &row, &x, err));
+    }
     SNUG_TRY(encoder_run_head(&c, s, &n->head, &x, out, err));
 done:
     free(positions);
+    free(flat.ids);
     return st;
 }
 

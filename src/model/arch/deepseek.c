@@ -119,15 +119,47 @@ done:
     return st;
 }
 
-static const decoder_family v2_family = {{102400, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-6,
-                                          .theta = 1e4},
-                                         deepseek_v2},
-                            v3_family = {{129280, 7168, 18432, 61, 128, 128, 0, 4096, .eps = 1e-6,
-                                          .theta = 1e4},
-                                         deepseek_v3};
+/* "dense" or "sparse" for each layer, over what first_k_dense_replace says. */
+static snug_status mlp_types(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_json list = snug_json_get(config, "mlp_layer_types");
+    if (snug_json_is(list, SNUG_JSON_ABSENT) || snug_json_is(list, SNUG_JSON_NULL)) return SNUG_OK;
+    for (size_t i = 0; i < s->layers; i++) {
+        snug_slice name = SNUG_EMPTY;
+        (void)snug_json_to_str(snug_json_at(list, i), &name);
+        bool sparse = snug_eq_str(name, "sparse");
+        if (!sparse && !snug_eq_str(name, "dense"))
+            return snug_fail(err, SNUG_EUNSUPPORTED,
+                             "config.json: \"mlp_layer_types\" of layer %zu is not supported", i);
+        model_layer_set(s->decoder.sparse, i, sparse);
+    }
+    return SNUG_OK;
+}
+
+/* V3.2 attends to the index_topk keys that a small scorer picks. While there are no more keys than
+ * that, all are picked, and it computes what V3 does; more are refused. */
+static snug_status deepseek_v32(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_status st = SNUG_OK;
+    SNUG_TRY(parse_latent(config, s, true, err));
+    SNUG_TRY(decoder_deepseek_experts(config, s, 8, 4, 2.5, 3, err));
+    SNUG_TRY(mlp_types(config, s, err));
+    SNUG_TRY(cfg_size(config, (cfg_range){"index_topk", NULL, 2048, 1, MODEL_POSITIONS_MAX},
+                      &s->keys_max, err));
+done:
+    return st;
+}
+
+static const decoder_family
+    v2_family = {{102400, 4096, 11008, 32, 32, 0, 0, 2048, .eps = 1e-6, .theta = 1e4}, deepseek_v2},
+    v3_family = {{129280, 7168, 18432, 61, 128, 128, 0, 4096, .eps = 1e-6, .theta = 1e4},
+                 deepseek_v3},
+    v32_family = {{129280, 7168, 18432, 61, 128, 128, 0, 4096, .eps = 1e-6, .theta = 1e4},
+                  deepseek_v32};
 
 const model_arch arch_deepseek[] = {
     DECODER_ROW("deepseek_v2", DeepseekV2, v2_family),
     DECODER_ROW("deepseek_v3", DeepseekV3, v3_family),
+    DECODER_ROW("deepseek_v32", DeepseekV32, v32_family),
     {0},
 };

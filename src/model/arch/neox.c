@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model/arch/neox.c - GPT-NeoX (Pythia) and GPT-J: rotary positions over a part of each head, both
- * branches from one x.
+/* model/arch/neox.c - GPT-NeoX (Pythia), GPT-J and CodeGen: rotary positions over a part of each
+ * head, both branches from one x.
  *
  * NeoX fuses query, key and value head by head and norms each branch by itself; GPT-J turns
- * neighbouring dimensions, has no biases in attention and one norm for both branches. */
+ * neighbouring dimensions, has no biases in attention and one norm for both branches. CodeGen is
+ * GPT-J with a fused projection in four blocks, one for each core it was trained on: [query, value,
+ * key] of a quarter of the heads. */
 #include "model/decoder_int.h"
 
 static snug_status parse_neox(snug_json config, model_shape *s, snug_err *err)
@@ -116,6 +118,40 @@ done:
     return st;
 }
 
+enum { CORES = 4 };
+
+static snug_status parse_codegen(snug_json config, model_shape *s, snug_err *err)
+{
+    snug_status st = parse_gptj(config, s, err);
+    if (st == SNUG_OK && s->heads % CORES != 0)
+        st = snug_fail(err, SNUG_EINVAL, "config.json: %zu heads are no multiple of %d", s->heads,
+                       CORES);
+    return st;
+}
+
+/* One of three parts of every block, as [heads * width, E]. */
+static snug_status codegen_part(const binder *b, const tensor *blocks, size_t which, size_t e,
+                                tensor *out)
+{
+    tensor      part = tensor_slice(blocks, 1, which, 1), made;
+    snug_status st = bind_copy(b, &part, part.dtype, &made);
+    *out = tensor_view(&made, TENSOR_DIMS(e, e));
+    return st;
+}
+
+static snug_status bind_codegen_attention(const binder *b, size_t e, nn_attention *a)
+{
+    snug_status st = SNUG_OK;
+    tensor      fused;
+    SNUG_TRY(bind_tensor(b, &fused, TENSOR_DIMS(3 * e, e), "attn.qkv_proj.weight"));
+    tensor blocks = tensor_view(&fused, TENSOR_DIMS(CORES, 3, e / CORES, e));
+    SNUG_TRY(codegen_part(b, &blocks, 0, e, &a->q.w));
+    SNUG_TRY(codegen_part(b, &blocks, 1, e, &a->v.w));
+    SNUG_TRY(codegen_part(b, &blocks, 2, e, &a->k.w));
+done:
+    return st;
+}
+
 static snug_status bind_gptj_layer(const binder *b, const model_shape *s, size_t i,
                                    decoder_layer *l)
 {
@@ -126,9 +162,13 @@ static snug_status bind_gptj_layer(const binder *b, const model_shape *s, size_t
     l->turned = true;
     l->mlp.act = s->act;
     SNUG_TRY(bind_norm(b, &l->before_attention, NN_LAYER_NORM, e, s->eps, "ln_1"));
-    SNUG_TRY(bind_linear(b, &a->q, e, e, false, "attn.q_proj"));
-    SNUG_TRY(bind_linear(b, &a->k, e, e, false, "attn.k_proj"));
-    SNUG_TRY(bind_linear(b, &a->v, e, e, false, "attn.v_proj"));
+    if (strcmp(s->arch->model_type, "codegen") == 0) {
+        SNUG_TRY(bind_codegen_attention(b, e, a));
+    } else {
+        SNUG_TRY(bind_linear(b, &a->q, e, e, false, "attn.q_proj"));
+        SNUG_TRY(bind_linear(b, &a->k, e, e, false, "attn.k_proj"));
+        SNUG_TRY(bind_linear(b, &a->v, e, e, false, "attn.v_proj"));
+    }
     SNUG_TRY(bind_linear(b, &a->o, e, e, false, "attn.out_proj"));
     SNUG_TRY(bind_linear(b, &l->mlp.up, e, s->inner, true, "mlp.fc_in"));
     SNUG_TRY(bind_linear(b, &l->mlp.down, s->inner, e, true, "mlp.fc_out"));
@@ -165,6 +205,12 @@ const model_arch arch_neox[] = {
      .prefix = "transformer.",
      .classes = DECODER_CLASSES(GPTJ),
      .parse = parse_gptj,
+     .bind = bind_gptj,
+     .forward = decoder_forward},
+    {.model_type = "codegen",
+     .prefix = "transformer.",
+     .classes = DECODER_CLASSES(CodeGen),
+     .parse = parse_codegen,
      .bind = bind_gptj,
      .forward = decoder_forward},
     {0},
