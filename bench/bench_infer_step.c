@@ -163,25 +163,26 @@ static void search(model *m, size_t rounds, size_t beams, size_t n, char *line)
     int32_t      *ids = NULL, start_ids[TEXTS_MAX] = {0};
     snug_err      err;
     gen_result    r = {0};
+    gen_sink      none = {0};
     for (size_t v = number(&line); v > 0 && count < TEXTS_MAX; v = number(&line)) len[count++] = v;
     if (count == 0 || rounds == 0) return;
     model_batch in = texts_of(m, len, count, &ids);
     in.unpadded = false;
-    gen_conf conf = {.sample = sample_conf_off(),
-                     .max_new_tokens = n,
+    gen_conf conf = {.max_new_tokens = n,
+                     .max_length = SIZE_MAX,
                      .vocab = model_shape_of(m)->vocab,
                      .pad = -1,
-                     .forced_first = -1,
-                     .forced_last = -1,
                      .beams = beams,
+                     .returns = 1,
                      .length_penalty = 1};
+    conf.sample = sample_conf_off();
     for (size_t i = 0; i < rounds; i++) {
         model_memory *read = NULL;
         free(r.ids);
         start(&clock_of);
         must(model_encode(m, &in, &read, &err), &err);
         gen_prompt prompt = {.batch = count, .times = 1, .ids = start_ids, .memory = read};
-        must(gen_beam(m, &conf, &prompt, &r, &err), &err);
+        must(gen_beam(m, &conf, &prompt, &none, &r, &err), &err);
         stop(&clock_of);
         model_memory_free(read);
     }
