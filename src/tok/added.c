@@ -109,10 +109,18 @@ static uint32_t spaces_before(const char *text, uint32_t at, uint32_t done)
     return at;
 }
 
-static uint32_t spaces_after(const char *text, uint32_t len, uint32_t at)
+typedef struct stretch {
+    uint32_t from, to; /* nothing but spaces */
+} stretch;
+
+/* The stretch looked through last is not looked through again: tokens may stand inside it. */
+static uint32_t spaces_after(const tok_piece *p, uint32_t at, stretch *last)
 {
-    while (at < len && tok_is_space(tok_cp(text + at))) at += tok_utf8_len((unsigned char)text[at]);
-    return at;
+    if (at >= last->from && at < last->to) return last->to;
+    last->from = last->to = at;
+    while (last->to < p->len && tok_is_space(tok_cp(p->text + last->to)))
+        last->to += tok_utf8_len((unsigned char)p->text[last->to]);
+    return last->to;
 }
 
 /* The longest token at `at`: its index, or TOK_NO_VALUE. */
@@ -142,6 +150,7 @@ void tok_added_cut(tok_work *w, const tok_piece *p, bool normalized, tok_pieces 
 {
     const tok_trie *trie = normalized ? &w->t->trie_norm : &w->t->trie_raw;
     uint32_t        done = 0;
+    stretch         spaces = {0, 0};
     for (uint32_t at = 0; trie->nodes != NULL && at < p->len;) {
         uint32_t end = at, begin = at;
         uint32_t index =
@@ -156,7 +165,7 @@ void tok_added_cut(tok_work *w, const tok_piece *p, bool normalized, tok_pieces 
         /* A token of spaces that the match before took is there all the same, as in the reference,
          * unless it would itself take spaces before it. */
         if (a->lstrip) begin = begin < done ? done : spaces_before(p->text, begin, done);
-        if (a->rstrip) end = spaces_after(p->text, p->len, end);
+        if (a->rstrip) end = spaces_after(p, end, &spaces);
         if (done < begin) tok_push(out, tok_cut(p, done, begin));
         done = end;
         if (begin >= end) continue;

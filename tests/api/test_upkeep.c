@@ -68,9 +68,8 @@ static void lists(void **state)
     EXPECT(post(h, "POST", batch, h->alice, "{}"), 400);
     EXPECT(post(h, "POST", batch, h->alice, "{\"deletions\":{\"sha\":[\"x\"]}}"), 400);
     EXPECT(post(h, "POST", batch, h->bob, "{\"deletions\":{\"sha\":[]}}"), 403);
-    EXPECT_ERROR(
-        post(h, "POST", batch, h->alice, "{\"deletions\":{\"sha\":[],\"rewriteHistory\":true}}"),
-        501, "NotImplemented", NULL);
+    EXPECT(post(h, "POST", batch, h->alice, "{\"deletions\":{\"sha\":[],\"rewriteHistory\":true}}"),
+           200);
     EXPECT(post(h, "POST", "/api/models/alice/u/lfs-files/duplicate", h->bob,
                 "{\"target\":{\"name\":\"alice/u\"},\"files\":[{\"sha256\":7}]}"),
            400);

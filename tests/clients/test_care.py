@@ -21,7 +21,7 @@ MEDIA = {"Content-Type": "application/vnd.git-lfs+json", "Accept": "application/
 
 
 def noise(size, seed):
-    return random.Random(seed).randbytes(size)
+    return random.Random(f"care {seed}").randbytes(size)  # nobody else's: what is shared is counted
 
 
 def sha256(data):
