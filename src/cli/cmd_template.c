@@ -10,7 +10,6 @@
 
 #include "jinja/jinja.h"
 #ifdef SNUG_HAVE_HUB
-#include "cli/bar.h"
 #include "cli/net.h"
 #else
 #include "cli/cli_int.h"
@@ -92,25 +91,8 @@ static snug_status fetch_model(const job *j, const char *name, const char **dir,
         {"chat_template.jinja", 19},   {"additional_chat_templates/*", 27},
         {"tokenizer_config.json", 21}, {"special_tokens_map.json", 23},
         {"chat_template.json", 18},    {"processor_config.json", 21}};
-    snug_status       st = SNUG_OK;
-    remote           *r = NULL;
-    cli_bar           bar = cli_bar_new(j->c);
-    remote_downloaded got;
-    remote_download   d = {.revision = cli_flag_value(j->a, "revision"),
-                           .include = wanted,
-                           .include_count = sizeof wanted / sizeof *wanted,
-                           .progress = cli_bar_show,
-                           .progress_arg = &bar,
-                           .cancel = cli_watch_interrupt()};
-    SNUG_TRY(remote_parse_repo(snug_str(name), "model", &d.repo, err));
-    SNUG_TRY(cli_open_remote(j->a, &r, err));
-    SNUG_TRY(remote_do_download(r, &d, j->c->arena, &got, err));
-    *dir = snug_arena_cstr(j->c->arena, got.path);
-done:
-    cli_bar_end(&bar);
-    if (st != SNUG_OK) snug_note(err, "%s", name);
-    remote_close(r);
-    return st;
+    remote_download d = {.include = wanted, .include_count = sizeof wanted / sizeof *wanted};
+    return cli_fetch_model(j->c, j->a, snug_str(name), name, &d, dir, err);
 }
 #else
 static snug_status fetch_model(const job *j, const char *name, const char **dir, snug_err *err)

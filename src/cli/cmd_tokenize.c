@@ -10,7 +10,6 @@
 
 #include "tok/tok.h"
 #ifdef SNUG_HAVE_HUB
-#include "cli/bar.h"
 #include "cli/net.h"
 #endif
 #include "cli/cli_int.h"
@@ -39,25 +38,8 @@ static snug_status fetch(cli *c, const cli_args *a, const char *name, const char
                                         {"*.tiktoken", 10},
                                         {"tekken.json", 11},
                                         {"config.json", 11}};
-    snug_status             st = SNUG_OK;
-    remote                 *r = NULL;
-    cli_bar                 bar = cli_bar_new(c);
-    remote_downloaded       got;
-    remote_download         d = {.revision = cli_flag_value(a, "revision"),
-                                 .include = wanted,
-                                 .include_count = sizeof wanted / sizeof wanted[0],
-                                 .progress = cli_bar_show,
-                                 .progress_arg = &bar,
-                                 .cancel = cli_watch_interrupt()};
-    SNUG_TRY(remote_parse_repo(snug_str(name), "model", &d.repo, err));
-    SNUG_TRY(cli_open_remote(a, &r, err));
-    SNUG_TRY(remote_do_download(r, &d, c->arena, &got, err));
-    *path = snug_arena_cstr(c->arena, got.path);
-done:
-    cli_bar_end(&bar);
-    if (st != SNUG_OK) snug_note(err, "%s", name);
-    remote_close(r);
-    return st;
+    remote_download d = {.include = wanted, .include_count = sizeof wanted / sizeof wanted[0]};
+    return cli_fetch_model(c, a, snug_str(name), name, &d, path, err);
 }
 #endif
 
@@ -216,9 +198,9 @@ done:
 
 static snug_status run(cli *c, const cli_args *a, snug_err *err)
 {
-    job         j = {.a = snug_arena_new(),
-                     .answer = snug_buf_init(ANSWER_MAX),
-                     .decoded = snug_buf_init(LINE_MAX_BYTES)};
+    job j = {.a = snug_arena_new(),
+             .answer = snug_buf_init(ANSWER_MAX),
+             .decoded = snug_buf_init(LINE_MAX_BYTES)};
     /* Doubts about the file are for whoever compares tokens. */
     snug_log_setup(&(snug_log_opts){.level = SNUG_WARN, .fd = STDERR_FILENO});
     snug_status st = open_tokenizer(c, a, &j.t, err);

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #ifdef SNUG_HAVE_HUB
-#include "cli/bar.h"
 #include "cli/net.h"
 #include "cli/pick_gguf.h"
 #endif
@@ -58,28 +57,12 @@ snug_status cli_find_named(cli *c, const cli_args *a, const char *name, const ch
     if (snug_ends_with(snug_str(name), ".gguf") && strchr(name, ':') == NULL)
         return snug_fail(err, SNUG_ENOTFOUND, "there is no file %s", name);
 #ifdef SNUG_HAVE_HUB
-    snug_status       st = SNUG_OK;
-    remote           *r = NULL;
-    cli_bar           bar = cli_bar_new(c);
-    remote_downloaded got;
-    snug_slice        repo = snug_str(name);
-    choice            picks = {.a = c->arena, .type = cut_type(&repo)};
-    remote_download   d = {.revision = cli_flag_value(a, "revision"),
-                           .choose = choose,
-                           .choose_arg = &picks,
-                           .progress = cli_bar_show,
-                           .progress_arg = &bar,
-                           .cancel = cli_watch_interrupt()};
-    SNUG_TRY(remote_parse_repo(repo, "model", &d.repo, err));
-    SNUG_TRY(cli_open_remote(a, &r, err));
-    SNUG_TRY(remote_do_download(r, &d, c->arena, &got, err));
-    *path = snug_arena_cstr(c->arena, got.path);
-    if (picks.picked.len > 0)
+    snug_slice      repo = snug_str(name);
+    choice          picks = {.a = c->arena, .type = cut_type(&repo)};
+    remote_download d = {.choose = choose, .choose_arg = &picks};
+    snug_status     st = cli_fetch_model(c, a, repo, name, &d, path, err);
+    if (st == SNUG_OK && picks.picked.len > 0)
         *path = snug_arena_printf(c->arena, "%s/%.*s", *path, SNUG_SLICE(picks.picked)).ptr;
-done:
-    cli_bar_end(&bar);
-    if (st != SNUG_OK) snug_note(err, "%s", name);
-    remote_close(r);
     return st;
 #else
     (void)c, (void)a;

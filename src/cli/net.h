@@ -15,4 +15,10 @@ snug_status cli_repo_arg(const cli_args *a, size_t index, remote_repo *out,
 const snug_slice *cli_slices(snug_arena *a, const cli_args *args, const char *flag, size_t *count);
 extern const char cli_type_help[], cli_no_xet_help[];
 
+/* Fetches the model `name` ("ORG/NAME") into the cache, with a bar and until Ctrl-C: of --revision,
+ * and only the files that `d` says (its include or choose; the rest is filled in here). *path is
+ * the folder and lives as long as the cli's arena. Errors name the repository `shown`. */
+snug_status cli_fetch_model(cli *c, const cli_args *a, snug_slice name, const char *shown,
+                            remote_download *d, const char **path, snug_err *err) SNUG_MUST_USE;
+
 #endif
